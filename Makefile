@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# PMO. `make help` lists the targets.
+
+BUILD ?= build
+V ?= 0
+Q := $(if $(filter 1,$(V)),,@)
+say = $(if $(filter 1,$(V)),,@printf '  %-8s %s\n' $(1) $(2))
+
+CC ?= gcc
+CLANG ?= $(firstword $(shell command -v clang clang-19 clang-16 clang-15 clang-14 2>/dev/null))
+BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool /sbin/bpftool) bpftool)
+ARCH := $(patsubst aarch64,arm64,$(patsubst x86_64,x86,$(shell uname -m)))
+VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
+
+AGENT_LIBS := libbpf libuv libmicrohttpd jansson yaml-0.1 sqlite3 libsystemd \
+              libnl-3.0 libnl-route-3.0 libnl-idiag-3.0
+TOOL_LIBS := libcurl jansson smartcols libuv
+# A fresh machine has no pkg-config before `make deps`; it is asked when something is compiled.
+pkg_cflags = $(shell pkg-config --cflags $(AGENT_LIBS) $(TOOL_LIBS))
+pkg_libs = $(shell pkg-config --libs $(1))
+
+SANITIZE ?=
+CFLAGS ?= -O2 -g
+override CFLAGS += -std=gnu17 -Wall -Wextra -Werror -Wno-unused-parameter -fno-omit-frame-pointer \
+	-D_GNU_SOURCE -DPMO_VERSION='"$(VERSION)"' -I. -Iinclude -I$(BUILD)/bpf \
+	$(if $(SANITIZE),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all)
+override LDFLAGS += $(if $(SANITIZE),-fsanitize=address$(comma)undefined)
+comma := ,
+BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Werror -Wno-unused-parameter \
+	-D__TARGET_ARCH_$(ARCH) -I. -Iinclude -Ivmlinux -I/usr/include/$(shell uname -m)-linux-gnu
+
+agent_src := $(filter-out agent/main.c,$(wildcard agent/*.c agent/*/*.c))
+agent_obj := $(agent_src:%.c=$(BUILD)/obj/%.o)
+unit_src := $(wildcard tests/unit/*.c)
+bpf_test_src := $(wildcard tests/bpf/*.c)
+bpf_obj := $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/%.bpf.o,$(wildcard bpf/*.bpf.c))
+skeletons := $(bpf_obj:.bpf.o=.skel.h)
+# every tools/NAME.c is a program build/NAME; tools/NAME/*.c are linked into it
+tools := $(patsubst tools/%.c,$(BUILD)/%,$(wildcard tools/*.c))
+programs := $(BUILD)/pmo-agent $(tools)
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.SECONDARY:
+.PHONY: all help deps run observe test bench clean format check-format tidy
+
+all: $(programs) $(BUILD)/libpmo.so ## build the agent, the tools and libpmo
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+deps: ## install what building, running and testing need (Debian; root)
+	$(Q)tools/install-deps
+
+# ---- kernel side ---------------------------------------------------------------------------------
+$(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c
+	@mkdir -p $(@D)
+	$(call say,BPF,$@)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -MF $(@:.o=.d) -c $< -o $@
+	$(Q)$(if $(wildcard /usr/bin/llvm-strip*),$(firstword $(wildcard /usr/bin/llvm-strip /usr/bin/llvm-strip-*)) -g $@)
+
+$(BUILD)/bpf/%.skel.h: $(BUILD)/bpf/%.bpf.o
+	$(call say,SKEL,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name $(subst -,_,$*)_bpf > $@
+
+# ---- user space ----------------------------------------------------------------------------------
+$(BUILD)/obj/%.o: %.c | $(skeletons)
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CFLAGS) $(pkg_cflags) -fPIC -MMD -MP -c $< -o $@
+
+$(BUILD)/libagent.a: $(agent_obj)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(BUILD)/pmo-agent: $(BUILD)/obj/agent/main.o $(BUILD)/libagent.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(call pkg_libs,$(AGENT_LIBS)) -lm
+
+$(BUILD)/libpmo.so: $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard libpmo/*.c)) libpmo/libpmo.map
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -shared -Wl,-soname,libpmo.so.1 -Wl,--version-script=libpmo/libpmo.map \
+		$(filter %.o,$^) -o $@
+
+libpmo_obj := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard libpmo/*.c))
+
+define tool_rule
+$(BUILD)/$(1): $(BUILD)/obj/tools/$(1).o $$(patsubst %.c,$(BUILD)/obj/%.o,$$(wildcard tools/$(1)/*.c)) \
+		$(BUILD)/libagent.a $(libpmo_obj)
+	$$(call say,LD,$$@)
+	$$(Q)$$(CC) $$(LDFLAGS) $$^ -o $$@ $$(call pkg_libs,$(AGENT_LIBS) $(TOOL_LIBS)) -lm
+endef
+$(foreach t,$(notdir $(tools)),$(eval $(call tool_rule,$(t))))
+
+# ---- tests ---------------------------------------------------------------------------------------
+$(BUILD)/unit-tests: $(unit_src:%.c=$(BUILD)/obj/%.o) $(BUILD)/libagent.a $(libpmo_obj)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(call pkg_libs,$(AGENT_LIBS) $(TOOL_LIBS)) -lcunit -lm
+
+$(BUILD)/bpf-tests: $(bpf_test_src:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/tests/unit/suite.o \
+		$(BUILD)/libagent.a $(libpmo_obj)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(call pkg_libs,$(AGENT_LIBS) $(TOOL_LIBS)) -lcunit -lm
+
+clean: ## remove what was built
+	rm -rf $(BUILD)
+
+format: ## format all C files
+	clang-format -i $$(git ls-files '*.c' '*.h' | grep -v '^vmlinux/')
+
+check-format:
+	$(Q)clang-format --dry-run -Werror $$(git ls-files '*.c' '*.h' | grep -v '^vmlinux/')
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Backends carry plans out: each is one file that fills in one struct pmo_backend_ops and is listed
+ * in backends.c. All calls come from the event loop and return at once; what happens later is told
+ * through the events.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <uv.h>
+#include "agent/base/document.h"
+
+enum pmo_instance_phase {
+    PMO_INSTANCE_STARTING, /* ordered; not yet serving */
+    PMO_INSTANCE_READY,    /* passed its readiness probe */
+    PMO_INSTANCE_DRAINING, /* takes no new connections, finishes what it has */
+    PMO_INSTANCE_GONE,     /* stopped, and everything that was made for it is removed */
+};
+const char *pmo_instance_phase_name(enum pmo_instance_phase phase);
+
+/* An instance as its backend knows it. */
+struct pmo_backend_instance {
+    char name[80];    /* unique, stable: "front-3" */
+    char service[64];
+    enum pmo_instance_phase phase;
+    pid_t pid;           /* main process, 0 where the backend has none on this host */
+    uint64_t netns;      /* network namespace cookie (SO_NETNS_COOKIE), 0 where not known */
+    int netns_fd;        /* of its network namespace, -1 where none; owned by the backend */
+    uint8_t addr[16];    /* IPv4-mapped IPv6, network byte order */
+    uint16_t port;       /* host byte order */
+    char interface[16];  /* inside the namespace, for XDP; "" where none */
+    char cgroup[256];    /* absolute path of its cgroup v2 directory, "" where none */
+    double ordered_s;    /* CLOCK_MONOTONIC of the order, and of readiness (0: not yet) */
+    double ready_s;
+};
+
+/* A service address that clients connect to and that resolves to a ready instance. */
+struct pmo_backend_service {
+    char name[64];
+    uint8_t addr[16];
+    uint16_t port;
+};
+
+struct pmo_backend_events {
+    void *context;
+    /* An instance appeared or changed its phase. */
+    void (*instance)(void *context, const struct pmo_backend_instance *instance);
+    /* Asked while draining: may this instance be stopped (nothing in flight)? */
+    bool (*idle)(void *context, const struct pmo_backend_instance *instance);
+};
+
+struct pmo_backend;
+
+struct pmo_backend_ops {
+    const char *name; /* "local" */
+    /* The `kind` of documents that describe this backend's services. */
+    const char *kind;
+    /**
+     * open - read this backend's documents, adopt what an earlier agent left, clean up what is
+     * broken. Reports adopted instances through events->instance before it returns.
+     * @state_dir: for logs of instances and other files
+     * Returns 0, -EINVAL for a bad document (complained about), or a negative errno (logged).
+     */
+    int (*open)(struct pmo_backend **backend, uv_loop_t *loop, const struct pmo_file *file,
+                const char *state_dir, const struct pmo_backend_events *events);
+    /* Services it can run, for route. Returns NULL past the end. */
+    const struct pmo_backend_service *(*service)(const struct pmo_backend *backend, size_t i);
+    /* Have @replicas instances of a service (ready or starting). -ENOENT: not one of its services. */
+    int (*scale)(struct pmo_backend *backend, const char *service, uint32_t replicas);
+    /* Stops the loop's watchers. @leave: leave instances running for the next agent; otherwise stops
+     * them all and removes everything that was made, before it returns. Sets NULL. */
+    void (*close)(struct pmo_backend **backend, bool leave);
+};
+
+extern const struct pmo_backend_ops pmo_backend_local;

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The agent's state: what the stages hand to each other. One process, one event loop, one thread;
+ * agent/serve reads it and changes nothing but through pmo_agent_orchestrate().
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "agent/act/backend.h"
+#include "agent/decide/plan.h"
+#include "agent/decide/policy.h"
+#include "agent/forecast/forecast.h"
+#include "agent/series/history.h"
+#include "agent/series/series.h"
+
+/* One instance, found by discovery or started by a backend. */
+struct pmo_agent_instance {
+    uint32_t id; /* row in the kernel's maps and in the hints map */
+    char name[80];
+    struct pmo_service *service;
+    enum pmo_instance_phase phase;
+    bool managed; /* the backend's, else found on this host */
+    struct pmo_listener listener;
+    uint32_t pid;
+    char cgroup[256];
+    char interface[16];
+    int netns_fd; /* -1 where none; owned by the backend */
+    uint32_t in_flight;
+    double cpu_share;      /* of one core, last second */
+    uint64_t memory_bytes; /* resident, all its processes */
+    double rx_bytes_per_s, tx_bytes_per_s;
+    uint64_t cpu_usec; /* last readings, for differences */
+    uint64_t rx_bytes, tx_bytes;
+    double load_rps;             /* arrivals in the last second */
+    double predicted_latency_s;  /* in the next second */
+    struct pmo_agent_instance *next;
+};
+
+struct pmo_service {
+    char name[64];
+    struct pmo_service_store *store;
+    struct pmo_forecaster *forecaster;
+    struct pmo_forecast forecast;    /* of arrivals, from the last complete second */
+    const struct pmo_policy *policy; /* NULL: none applies */
+    bool managed;                    /* a backend runs its instances */
+    uint32_t wanted;                 /* instances asked for, when managed */
+    uint32_t ready, starting, draining;
+    double lead_time_s;      /* measured, NAN before the first */
+    double capacity_rps;     /* of one instance, 0 where not known */
+    double instance_seconds; /* since the agent's start, starting ones included */
+    double cpu_seconds, memory_bytes, rx_bytes, tx_bytes; /* of its instances, last second */
+    struct pmo_service *next;
+};
+
+/* Counters of the agent itself, for /metrics and `pmoctl services`. */
+struct pmo_agent_totals {
+    uint64_t windows;        /* window records read */
+    uint64_t late_windows;   /* seconds that had to be spread */
+    uint64_t ring_full, routes_full, counters_full, instances_full; /* from struct pmo_control */
+    uint64_t midstream, holes, not_http;
+};
+
+#define PMO_DECISIONS_KEPT 256
+
+struct pmo_agent {
+    enum pmo_mode mode; /* --mode: no policy does more */
+    int64_t now;        /* last complete second */
+    double started;     /* seconds since 1970 */
+    struct pmo_store *store;
+    struct pmo_history *history;
+    struct pmo_policies *policies;
+    struct pmo_planner *planner;
+    struct pmo_service *services;            /* list, sorted by name */
+    struct pmo_agent_instance *instances;    /* list, sorted by service and name */
+    struct pmo_decision decisions[PMO_DECISIONS_KEPT]; /* ring: newest at (decisions_made - 1) % KEPT */
+    uint64_t decisions_made;
+    struct pmo_agent_totals totals;
+    double cpu_share;        /* the agent's own, of one core, last second */
+    uint64_t resident_bytes; /* the agent's own */
+};
+
+struct pmo_service *pmo_agent_service(struct pmo_agent *agent, const char *name);
+
+/* POST /v1/orchestrate: what a router or client knows of a request to come. */
+struct pmo_orchestrate_request {
+    const char *service; /* required */
+    const char *method, *path, *zone; /* NULL where not given */
+    const char *const *flags;         /* feature flags that are on */
+    size_t flags_count;
+};
+
+struct pmo_orchestrate_instance {
+    const struct pmo_agent_instance *instance;
+    double predicted_latency_s;
+};
+
+struct pmo_orchestrate_answer {
+    const struct pmo_service *service;
+    double predicted_rps; /* peak over the lead time, at the policy's quantile */
+    double utilization;   /* of ready capacity, NAN where capacity is not known */
+    bool scaled;          /* a decision was made by this call */
+    struct pmo_decision decision;
+    bool deployed; /* always false until a backend can deploy versions */
+    struct pmo_orchestrate_instance instances[64]; /* ready ones, best first */
+    size_t instances_count;
+};
+
+/* Predicts, scales if the policy says so (in its mode), and lists the ready instances. Returns 0,
+ * or -ENOENT for a service that is not known. */
+int pmo_agent_orchestrate(struct pmo_agent *agent, const struct pmo_orchestrate_request *request,
+                          struct pmo_orchestrate_answer *answer);

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Decisions: how many instances each service should have, and why. Pure: the state of the world,
+ * forecasts, policies and the time come in, a plan comes out; so the simulator runs this very code.
+ * A plan is data (who, how many, by when, why); a backend carries it out.
+ *
+ * Not thread-safe.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "agent/decide/policy.h"
+#include "agent/forecast/forecast.h"
+
+/* What the planner is told of one service, once a second. */
+struct pmo_service_state {
+    const char *name;
+    double load_rps;       /* arrivals in the last complete second; NAN: unknown */
+    double in_flight;      /* requests, all instances */
+    double latency_p99_s;  /* last 10 s; NAN: nothing answered */
+    double error_rate;     /* share of 5xx in the last 10 s; NAN: nothing answered */
+    uint32_t ready, starting, draining; /* instances */
+    double lead_time_s;    /* measured from order to ready; NAN: not yet known */
+    const struct pmo_forecast *forecast; /* NULL: none */
+};
+
+/* One decision, with the numbers that led to it. */
+struct pmo_decision {
+    int64_t id; /* counts up from 1, over restarts */
+    int64_t t;  /* seconds since 1970 */
+    char service[64];
+    char policy[64];
+    char rule[160];   /* the rule's text, or "forecast", "reactive", "bounds" */
+    char reason[256]; /* one sentence for people, numbers with units */
+    enum pmo_mode mode;
+    uint32_t from, to; /* instances wanted before and now */
+    uint32_t ready, starting;
+    double load_rps;
+    double predicted_rps; /* the quantile of the peak over the lead time that was planned for */
+    double quantile;
+    double horizon_s;
+    double capacity_rps; /* of one instance, as used */
+    double utilization;  /* predicted over ready capacity */
+    bool carried_out;    /* the backend was told (mode act) */
+};
+
+struct pmo_planner; /* what the planner remembers: wanted counts, delays, rate limits */
+
+/* @first_id: id of the first decision it will make. */
+int pmo_planner_new(struct pmo_planner **planner, int64_t first_id);
+void pmo_planner_free(struct pmo_planner **planner);
+
+/**
+ * pmo_planner_decide - decide for one service
+ * @mode_cap: the agent's --mode: no policy may do more than this
+ * @t:        now, whole seconds, never going back
+ * @wanted:   receives how many instances the service should have now (also when nothing changed)
+ * @decision: filled when the wanted count changed (or would in recommend mode)
+ * Returns 1 where a decision was made, 0 where nothing changed, or -ENOMEM.
+ *
+ * Up: at once. Down: stepwise after down_delay_s, never below what the current load needs.
+ * When the forecast is absent or its trust is low, a reactive rule on load_rps and in_flight
+ * replaces it: never worse than reactive. In every mode the wanted count is bounded by min and max.
+ */
+int pmo_planner_decide(struct pmo_planner *planner, const struct pmo_policy *policy,
+                       enum pmo_mode mode_cap, const struct pmo_service_state *state, int64_t t,
+                       uint32_t *wanted, struct pmo_decision *decision);
+
+/* Makes the planner continue with a count that an earlier agent had asked for. */
+int pmo_planner_adopt(struct pmo_planner *planner, const char *service, uint32_t wanted, int64_t t);

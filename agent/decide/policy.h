@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Orchestration policies: what an administrator allows and asks for, read from YAML documents of
+ * `kind: OrchestrationPolicy`. docs/policies.md shows them to users.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "agent/base/document.h"
+
+enum pmo_mode { PMO_MODE_OBSERVE, PMO_MODE_RECOMMEND, PMO_MODE_ACT };
+const char *pmo_mode_name(enum pmo_mode mode);
+/* Returns the mode, or -EINVAL. */
+int pmo_mode_parse(const char *text);
+
+/* A rule in words: "scale up by 2 instances if predicted load exceeds 80 % of capacity". */
+enum pmo_action_kind { PMO_SCALE_UP_BY, PMO_SCALE_DOWN_BY, PMO_SCALE_TO };
+enum pmo_quantity {
+    PMO_PREDICTED_LOAD, /* requests/s: `quantile` of the peak within `horizon_s` */
+    PMO_LOAD,           /* requests/s in the last second */
+    PMO_LATENCY,        /* seconds, 99th percentile of the last 10 s */
+    PMO_ERROR_RATE,     /* share of 5xx in the last 10 s */
+    PMO_IN_FLIGHT,      /* requests for each ready instance */
+};
+enum pmo_unit { PMO_UNIT_CAPACITY, PMO_UNIT_RPS, PMO_UNIT_SECONDS, PMO_UNIT_SHARE, PMO_UNIT_COUNT };
+
+struct pmo_rule {
+    enum pmo_action_kind action;
+    uint32_t instances;
+    enum pmo_quantity quantity;
+    bool above;       /* exceeds, or falls below */
+    double threshold; /* in `unit`; for PMO_UNIT_CAPACITY a fraction of ready capacity */
+    enum pmo_unit unit;
+    uint32_t horizon_s; /* for predicted load; 0: lead time + 1 */
+    uint32_t for_s;     /* how long the condition must have held; 0: at once */
+    size_t line;        /* where it stands in the file */
+    char text[160];
+};
+
+#define PMO_RULES_MAX 16
+
+struct pmo_policy {
+    char name[64];
+    char service[64]; /* the service it is for; "*" for all that have no own policy */
+    enum pmo_mode mode;
+    bool mode_set;
+    double latency_objective_s; /* a request slower than this is late */
+    double quantile;            /* of the load's peak that capacity must hold, 0.5..0.999; 0: no
+                                   forecast-driven scaling, rules only */
+    uint32_t min, max;          /* instances */
+    double capacity_rps;        /* of one instance; 0: not stated */
+    double target;              /* share of capacity to plan for, 0..1 */
+    double lead_time_s;         /* from order to ready; 0: not stated, measured by the backend */
+    uint32_t up_limit, up_period_s;     /* at most up_limit instances more in up_period_s; 0: no limit */
+    uint32_t down_limit, down_period_s; /* the same for fewer */
+    double down_delay_s; /* fewer only when that has been enough for this long */
+    struct pmo_rule rules[PMO_RULES_MAX];
+    size_t rules_count;
+};
+
+struct pmo_policies; /* an ordered set; at most one for each service */
+
+/**
+ * pmo_policies_read - all `kind: OrchestrationPolicy` documents of a parsed file
+ * Documents of other kinds are left to others. Complaints go where the file's go. Returns 0, or
+ * -EINVAL when there was any complaint; then *policies is unchanged.
+ */
+int pmo_policies_read(struct pmo_policies **policies, const struct pmo_file *file);
+void pmo_policies_free(struct pmo_policies **policies);
+size_t pmo_policies_count(const struct pmo_policies *policies);
+const struct pmo_policy *pmo_policies_at(const struct pmo_policies *policies, size_t i);
+/* The policy for a service ("*" as a last resort), NULL where none applies. */
+const struct pmo_policy *pmo_policies_for(const struct pmo_policies *policies, const char *service);
+
+/* Parses one rule in words. On failure, writes to @error what is wrong and what to write instead,
+ * and returns -EINVAL. */
+int pmo_rule_parse(struct pmo_rule *rule, const char *text, char *error, size_t error_size);

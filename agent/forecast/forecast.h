@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Forecasts: the next 1..60 seconds of a per-second series as quantiles.
+ *
+ * Pure: time comes in as an argument, there is no clock, no file, no randomness. The same
+ * observations give the same forecasts, bit for bit. Not thread-safe; one series, one thread at a
+ * time.
+ */
+#pragma once
+
+#include <stdint.h>
+#include <stddef.h>
+
+#define PMO_HORIZONS  60 /* seconds ahead: index 0 is one second ahead */
+#define PMO_QUANTILES 7
+
+/* 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99 */
+extern const double pmo_quantiles[PMO_QUANTILES];
+#define PMO_MEDIAN 3
+
+struct pmo_forecast {
+    int64_t origin;     /* last second that was known, seconds since 1970 (or of the trace) */
+    uint32_t observed;  /* seconds the forecaster has seen, capped at UINT32_MAX */
+    float trust;        /* 0..1: how far recent 0.9 quantiles held; 0 before there are any scores */
+    float value[PMO_HORIZONS][PMO_QUANTILES]; /* never negative, never crossing */
+};
+
+struct pmo_forecaster; /* one series: models, their weights, their past errors */
+
+int pmo_forecaster_new(struct pmo_forecaster **forecaster);
+void pmo_forecaster_free(struct pmo_forecaster **forecaster);
+
+/**
+ * pmo_forecaster_observe - second @t had @value requests
+ * @t: strictly later than before; an earlier or equal one is ignored (a clock that stepped back).
+ *     Seconds that are left out are missing, not zero.
+ * @value: 0 or more; NAN: missing
+ */
+void pmo_forecaster_observe(struct pmo_forecaster *forecaster, int64_t t, double value);
+
+/* The next minute as seen from the last observed second. Before anything was observed: origin 0
+ * and all zero. */
+void pmo_forecaster_predict(struct pmo_forecaster *forecaster, struct pmo_forecast *forecast);
+
+/* Quantile q (0..1) at horizon h seconds (1..60), interpolated between the stored quantiles and
+ * extended beyond them by the outermost slope. */
+double pmo_forecast_quantile(const struct pmo_forecast *forecast, unsigned int h, double q);
+/* The greatest such value over horizons 1..h. */
+double pmo_forecast_peak(const struct pmo_forecast *forecast, unsigned int h, double q);
+
+/* How a model did, for people: mean absolute error and weight at a horizon. */
+struct pmo_model_score {
+    const char *model;
+    double weight;
+    double error; /* mean absolute error, exponentially forgetting; NAN before any */
+};
+#define PMO_MODELS_MAX 16
+/* Fills up to PMO_MODELS_MAX scores for horizon h; returns how many. */
+size_t pmo_forecaster_scores(const struct pmo_forecaster *forecaster, unsigned int h,
+                             struct pmo_model_score scores[PMO_MODELS_MAX]);
+/* Bytes held by one forecaster. */
+size_t pmo_forecaster_bytes(void);

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * History on disk: SQLite in WAL mode, one transaction every few seconds. One-second rows for a
+ * day, then minutes for 30 days, then hours for 400. Also keeps decisions (audit log).
+ *
+ * Owned by the event loop; each call is short (a transaction of some hundred rows).
+ */
+#pragma once
+
+#include <stdint.h>
+#include "agent/series/series.h"
+
+struct pmo_history;
+
+/**
+ * pmo_history_open - open or make <state_dir>/history.db
+ * A file that is not a database, or is corrupt, or has a schema of another version, is moved aside
+ * (history.db.bad-<time>; the warning names it and says how to look into it) and a new one is
+ * begun: nothing is deleted. Returns 0, or what the file system gave.
+ */
+int pmo_history_open(struct pmo_history **history, const char *state_dir);
+/* Writes what is pending, closes. Takes NULL, sets NULL. */
+void pmo_history_close(struct pmo_history **history);
+
+/* Notes completed second @t of a service: arrivals, latencies, instances, and every type with a
+ * count. Buffered; written by pmo_history_flush(). */
+int pmo_history_add(struct pmo_history *history, const struct pmo_service_store *service,
+                    int64_t t);
+/* Writes what is pending in one transaction, and now and then rolls old rows up. @now: seconds. */
+int pmo_history_flush(struct pmo_history *history, int64_t now);
+
+/* Reads the last hour back into the store (types, arrivals, gauges); totals start at 0 again.
+ * Returns 0 or a negative errno. */
+int pmo_history_load(struct pmo_history *history, struct pmo_store *store, int64_t now);
+
+/* Walks a service's arrivals per second in time order from @since on (resolution 1 s; rolled-up
+ * rows give their mean with their length). Stops when @row returns non-zero, and returns that. */
+typedef int (*pmo_history_row_fn)(void *context, int64_t t, uint32_t seconds, double arrivals);
+int pmo_history_arrivals(struct pmo_history *history, const char *service, int64_t since,
+                         pmo_history_row_fn row, void *context);
+
+/* Audit log: one JSON text a decision. Newest first; stops as above. */
+int pmo_history_add_decision(struct pmo_history *history, int64_t id, int64_t t,
+                             const char *service, const char *json);
+typedef int (*pmo_history_decision_fn)(void *context, int64_t id, const char *json);
+int pmo_history_decisions(struct pmo_history *history, const char *service, int64_t since,
+                          unsigned int limit, pmo_history_decision_fn row, void *context);
+/* Highest decision id ever used, 0 when none. */
+int64_t pmo_history_last_decision(struct pmo_history *history);

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Series: requests per second, exact, in memory for the last hour. Times are seconds since 1970 by
+ * the wall clock that the kernel's windows follow. A second without data is not a zero: each
+ * service knows which seconds were observed.
+ *
+ * The sum of what was added is kept apart and never forgets, so that "sent equals counted" can be
+ * checked at any time.
+ *
+ * Not thread-safe: owned by the event loop.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <pmo/abi.h>
+
+#define PMO_SERIES_SECONDS 3600
+
+/* What kind of requests a series counts. */
+struct pmo_type {
+    uint8_t protocol;     /* enum pmo_protocol */
+    uint8_t method;       /* enum pmo_method */
+    uint8_t status_class; /* 0 aborted, 1..5 */
+    uint8_t zone;
+    char route[PMO_ROUTE_BYTES];
+};
+
+const char *pmo_protocol_name(uint8_t protocol);
+const char *pmo_method_name(uint8_t method);
+const char *pmo_status_class_name(uint8_t status_class); /* "2xx", "aborted" */
+
+/* Counts of one kind in the last hour. Memory grows with the minutes that have any. */
+struct pmo_series;
+
+/* What is known of one second of a service, beyond its counts. */
+struct pmo_service_second {
+    double arrivals;      /* requests that arrived; NAN: not observed */
+    double latency_p50_us; /* first byte; NAN where nothing was answered */
+    double latency_p99_us;
+    double in_flight;     /* at the end of the second */
+    double cpu_seconds;   /* of all its instances */
+    double memory_bytes;
+    double rx_bytes, tx_bytes;
+    double syns, connections;
+    uint32_t ready, starting; /* instances */
+};
+
+struct pmo_store;         /* all services */
+struct pmo_service_store; /* one service: its seconds and its types */
+
+int pmo_store_new(struct pmo_store **store);
+void pmo_store_free(struct pmo_store **store);
+
+/* Finds a service, or makes it where @create. NULL: not found, or no memory. Pointers stay valid
+ * until the store is freed. */
+struct pmo_service_store *pmo_store_service(struct pmo_store *store, const char *name,
+                                            bool create);
+size_t pmo_store_services(const struct pmo_store *store);
+struct pmo_service_store *pmo_store_service_at(const struct pmo_store *store, size_t i);
+const char *pmo_service_store_name(const struct pmo_service_store *service);
+
+/**
+ * pmo_service_store_add - requests of one type in [since, until]
+ * @since, @until: first and last second the count covers; equal but after a gap, when the count is
+ *   spread evenly over them in whole requests (the total stays exact)
+ * @counts: latency buckets are merged into the second's histogram
+ * Returns 0 or -ENOMEM.
+ */
+int pmo_service_store_add(struct pmo_service_store *service, const struct pmo_type *type,
+                          int64_t since, int64_t until, const struct pmo_counts *counts);
+/* The same for what is counted for each instance and not for each type. */
+int pmo_service_store_add_instance(struct pmo_service_store *service, int64_t since, int64_t until,
+                                   const struct pmo_instance_counts *counts);
+
+/**
+ * pmo_service_store_close - second @t is complete: from now on, no count in it is a zero
+ * @gauges: in_flight, cpu_seconds, memory_bytes, ready and starting are taken from here (the rest
+ *   follows from what was added); NULL leaves them 0
+ */
+void pmo_service_store_close(struct pmo_service_store *service, int64_t t,
+                             const struct pmo_service_second *gauges);
+
+/* Second @t of a service. Returns 0, or -ENODATA where it was not observed or is too old. */
+int pmo_service_store_second(const struct pmo_service_store *service, int64_t t,
+                             struct pmo_service_second *second);
+/* Last completed second, 0 when there is none. */
+int64_t pmo_service_store_last(const struct pmo_service_store *service);
+/* Requests answered (or aborted) of one status class in second @t; all types. */
+uint64_t pmo_service_store_class(const struct pmo_service_store *service, int64_t t,
+                                 unsigned int status_class);
+/* Latency quantile (0..1) in microseconds over the seconds (until-seconds, until], NAN where none
+ * was answered. Interpolated inside the bucket on a log scale; @seconds up to 60. */
+double pmo_service_store_latency(const struct pmo_service_store *service, int64_t until,
+                                 unsigned int seconds, double quantile);
+/* Requests since the beginning: answered or aborted, and arrived. Never forgets. */
+uint64_t pmo_service_store_total(const struct pmo_service_store *service);
+uint64_t pmo_service_store_arrived(const struct pmo_service_store *service);
+
+size_t pmo_service_store_types(const struct pmo_service_store *service);
+const struct pmo_type *pmo_service_store_type_at(const struct pmo_service_store *service, size_t i);
+uint64_t pmo_service_store_type_total(const struct pmo_service_store *service, size_t i);
+/* Count of type @i in second @t. Returns 0, or -ENODATA. */
+int pmo_service_store_type_count(const struct pmo_service_store *service, size_t i, int64_t t,
+                                 uint32_t *count);
