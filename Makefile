@@ -43,7 +43,7 @@ programs := $(BUILD)/pmo-agent $(tools)
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .SECONDARY:
-.PHONY: all help deps run observe test bench clean format check-format tidy
+.PHONY: all help deps run observe test bench asan clean format check-format tidy
 
 all: $(programs) $(BUILD)/libpmo.so ## build the agent, the tools and libpmo
 
@@ -57,8 +57,8 @@ deps: ## install what building, running and testing need (Debian; root)
 $(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c
 	@mkdir -p $(@D)
 	$(call say,BPF,$@)
-	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -MF $(@:.o=.d) -c $< -o $@
-	$(Q)$(if $(wildcard /usr/bin/llvm-strip*),$(firstword $(wildcard /usr/bin/llvm-strip /usr/bin/llvm-strip-*)) -g $@)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -MF $(@:.o=.d) -MT $@ -c $< -o $@.tmp
+	$(Q)$(BPFTOOL) gen object $@ $@.tmp && rm $@.tmp
 
 $(BUILD)/bpf/%.skel.h: $(BUILD)/bpf/%.bpf.o
 	$(call say,SKEL,$@)
@@ -102,6 +102,26 @@ $(BUILD)/bpf-tests: $(bpf_test_src:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/tests/unit
 		$(BUILD)/libagent.a $(libpmo_obj)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(call pkg_libs,$(AGENT_LIBS) $(TOOL_LIBS)) -lcunit -lm
+
+asan: # everything once more under AddressSanitizer and UndefinedBehaviorSanitizer
+	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/asan SANITIZE=1 CFLAGS="-O1 -g" \
+		$(BUILD)/asan/unit-tests $(BUILD)/asan/bpf-tests $(BUILD)/asan/pmo-agent $(BUILD)/asan/pmoctl
+
+test: deps ## install what is missing, build, and run all tests (root)
+	$(Q)$(MAKE) --no-print-directory all $(BUILD)/unit-tests $(BUILD)/bpf-tests asan
+	$(Q)BUILD=$(BUILD) tests/run
+
+run: deps ## the main job on this host: two services, load, forecasts, scaling (root; DURATION=180)
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)BUILD=$(BUILD) DURATION=$(DURATION) tools/quickstart
+
+observe: deps ## watch this host's own traffic, with no configuration (root)
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)BUILD=$(BUILD) DURATION=$(DURATION) tools/quickstart observe
+
+bench: deps ## measure what docs/benchmarks.md claims (root)
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)BUILD=$(BUILD) tests/bench/run
 
 clean: ## remove what was built
 	rm -rf $(BUILD)

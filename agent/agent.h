@@ -30,10 +30,12 @@ struct pmo_agent_instance {
     double cpu_share;      /* of one core, last second */
     uint64_t memory_bytes; /* resident, all its processes */
     double rx_bytes_per_s, tx_bytes_per_s;
-    uint64_t cpu_usec; /* last readings, for differences */
-    uint64_t rx_bytes, tx_bytes;
-    double load_rps;             /* arrivals in the last second */
-    double predicted_latency_s;  /* in the next second */
+    uint64_t cpu_usec, rx_bytes, tx_bytes; /* last readings, for differences */
+    double load_rps;            /* arrivals in the last second */
+    int64_t load_second;        /* that second */
+    double predicted_latency_s; /* in the next second; NAN where not known */
+    int64_t gone;               /* second it went, 0: it is there */
+    struct pmo_usage_instance *usage; /* NULL: cannot be read */
     struct pmo_agent_instance *next;
 };
 
@@ -44,6 +46,7 @@ struct pmo_service {
     struct pmo_forecast forecast;    /* of arrivals, from the last complete second */
     const struct pmo_policy *policy; /* NULL: none applies */
     bool managed;                    /* a backend runs its instances */
+    int hints_number;                /* in the hints map, -1: it did not fit */
     uint32_t wanted;                 /* instances asked for, when managed */
     uint32_t ready, starting, draining;
     double lead_time_s;      /* measured, NAN before the first */

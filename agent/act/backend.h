@@ -23,17 +23,17 @@ const char *pmo_instance_phase_name(enum pmo_instance_phase phase);
 
 /* An instance as its backend knows it. */
 struct pmo_backend_instance {
-    char name[80];    /* unique, stable: "front-3" */
+    char name[80]; /* unique, stable: "front-3" */
     char service[64];
     enum pmo_instance_phase phase;
-    pid_t pid;           /* main process, 0 where the backend has none on this host */
-    uint64_t netns;      /* network namespace cookie (SO_NETNS_COOKIE), 0 where not known */
-    int netns_fd;        /* of its network namespace, -1 where none; owned by the backend */
-    uint8_t addr[16];    /* IPv4-mapped IPv6, network byte order */
-    uint16_t port;       /* host byte order */
-    char interface[16];  /* inside the namespace, for XDP; "" where none */
-    char cgroup[256];    /* absolute path of its cgroup v2 directory, "" where none */
-    double ordered_s;    /* CLOCK_MONOTONIC of the order, and of readiness (0: not yet) */
+    pid_t pid;          /* main process, 0 where the backend has none on this host */
+    uint64_t netns;     /* network namespace cookie (SO_NETNS_COOKIE), 0 where not known */
+    int netns_fd;       /* of its network namespace, -1 where none; owned by the backend */
+    uint8_t addr[16];   /* IPv4-mapped IPv6, network byte order */
+    uint16_t port;      /* host byte order */
+    char interface[16]; /* inside the namespace, for XDP; "" where none */
+    char cgroup[256];   /* absolute path of its cgroup v2 directory, "" where none */
+    double ordered_s;   /* CLOCK_MONOTONIC of the order, and of readiness (0: not yet) */
     double ready_s;
 };
 
@@ -68,11 +68,14 @@ struct pmo_backend_ops {
                 const char *state_dir, const struct pmo_backend_events *events);
     /* Services it can run, for route. Returns NULL past the end. */
     const struct pmo_backend_service *(*service)(const struct pmo_backend *backend, size_t i);
-    /* Have @replicas instances of a service (ready or starting). -ENOENT: not one of its services. */
+    /* Have @replicas instances of a service (ready or starting). -ENOENT: not one of its services.
+     */
     int (*scale)(struct pmo_backend *backend, const char *service, uint32_t replicas);
-    /* Stops the loop's watchers. @leave: leave instances running for the next agent; otherwise stops
-     * them all and removes everything that was made, before it returns. Sets NULL. */
+    /* Stops the loop's watchers. @leave: leave instances running for the next agent; otherwise
+     * stops them all and removes everything that was made, before it returns. Sets NULL. */
     void (*close)(struct pmo_backend **backend, bool leave);
 };
 
+/* All of them, NULL-terminated. */
+extern const struct pmo_backend_ops *const pmo_backends[];
 extern const struct pmo_backend_ops pmo_backend_local;

@@ -14,7 +14,7 @@
 struct pmo_file;  /* a parsed file */
 struct pmo_value; /* a scalar, sequence or mapping inside it; lives as long as the file */
 
-/* Where complaints go: logged as errors when NULL. */
+/* Where complaints go: logged as errors when NULL. Line 0: the file as a whole. */
 typedef void (*pmo_complaint_fn)(void *context, const char *file, size_t line, size_t column,
                                  const char *message);
 
@@ -53,7 +53,7 @@ const struct pmo_value *pmo_value_get(const struct pmo_value *map, const char *k
 void pmo_value_place(const struct pmo_value *value, size_t *line, size_t *column);
 
 /* Complains about every key of @map that is not in the NULL-terminated list, naming the nearest
- * known one. Returns 0 or -EINVAL. */
+ * known one, and about a @map that is no mapping. NULL is fine. Returns 0 or -EINVAL. */
 int pmo_value_only_keys(const struct pmo_value *map, const char *const *known);
 
 /*

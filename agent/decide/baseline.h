@@ -2,8 +2,8 @@
 /*
  * What others would have done on a recorded load: the HorizontalPodAutoscaler's algorithm (v2,
  * default behavior: 15 s sync, 10 % tolerance, up by 100 % or 4 pods in 15 s, down by the highest
- * recommendation of 300 s), and the queue model in which decisions are compared: fluid, one second a
- * step, first in first out, a request dropped (and late) after 5 s.
+ * recommendation of 300 s), and the queue model in which decisions are compared: fluid, one second
+ * a step, first in first out, a request dropped (and late) after 5 s.
  */
 #pragma once
 

@@ -17,12 +17,13 @@
 /* What the planner is told of one service, once a second. */
 struct pmo_service_state {
     const char *name;
-    double load_rps;       /* arrivals in the last complete second; NAN: unknown */
-    double in_flight;      /* requests, all instances */
-    double latency_p99_s;  /* last 10 s; NAN: nothing answered */
-    double error_rate;     /* share of 5xx in the last 10 s; NAN: nothing answered */
+    double load_rps;                    /* arrivals in the last complete second; NAN: unknown */
+    double in_flight;                   /* requests, all instances */
+    double latency_p99_s;               /* last 10 s; NAN: nothing answered */
+    double error_rate;                  /* share of 5xx in the last 10 s; NAN: nothing answered */
     uint32_t ready, starting, draining; /* instances */
-    double lead_time_s;    /* measured from order to ready; NAN: not yet known */
+    double lead_time_s;                 /* measured from order to ready; NAN: not yet known */
+    double capacity_rps; /* of one instance, learned; 0: not known. A policy's figure goes before */
     const struct pmo_forecast *forecast; /* NULL: none */
 };
 
@@ -37,16 +38,20 @@ struct pmo_decision {
     enum pmo_mode mode;
     uint32_t from, to; /* instances wanted before and now */
     uint32_t ready, starting;
-    double load_rps;
-    double predicted_rps; /* the quantile of the peak over the lead time that was planned for */
+    double load_rps;      /* NAN: unknown */
+    double predicted_rps; /* the quantile of the peak over the lead time that was planned for; the
+                             load where no forecast is trusted */
     double quantile;
     double horizon_s;
-    double capacity_rps; /* of one instance, as used */
-    double utilization;  /* predicted over ready capacity */
-    bool carried_out;    /* the backend was told (mode act) */
+    double capacity_rps; /* of one instance, as used; 0: not known */
+    double utilization;  /* predicted over ready capacity; NAN: none is ready, or not known */
+    bool carried_out;    /* the backend was told (mode act); set by who tells it */
 };
 
-struct pmo_planner; /* what the planner remembers: wanted counts, delays, rate limits */
+/* What the planner remembers: wanted counts, delays, rate limits, how long rules have held. It
+ * lives as long as the policies it was asked with; new policies: a new planner, and
+ * pmo_planner_adopt(). */
+struct pmo_planner;
 
 /* @first_id: id of the first decision it will make. */
 int pmo_planner_new(struct pmo_planner **planner, int64_t first_id);
@@ -58,15 +63,21 @@ void pmo_planner_free(struct pmo_planner **planner);
  * @t:        now, whole seconds, never going back
  * @wanted:   receives how many instances the service should have now (also when nothing changed)
  * @decision: filled when the wanted count changed (or would in recommend mode)
- * Returns 1 where a decision was made, 0 where nothing changed, or -ENOMEM.
+ * Returns 1 where a decision was made, 0 where nothing changed, or -ENOMEM. May be called more than
+ * once a second.
  *
  * Up: at once. Down: stepwise after down_delay_s, never below what the current load needs.
  * When the forecast is absent or its trust is low, a reactive rule on load_rps and in_flight
  * replaces it: never worse than reactive. In every mode the wanted count is bounded by min and max.
+ *
+ * Mode act starts from the count that was asked for last, and decides when it changes. Mode
+ * recommend starts from the instances there are, and decides when the recommendation changes.
+ * Mode observe decides nothing.
  */
 int pmo_planner_decide(struct pmo_planner *planner, const struct pmo_policy *policy,
                        enum pmo_mode mode_cap, const struct pmo_service_state *state, int64_t t,
                        uint32_t *wanted, struct pmo_decision *decision);
 
-/* Makes the planner continue with a count that an earlier agent had asked for. */
+/* Makes the planner continue with a count that an earlier agent had asked for. Returns 0 or
+ * -ENOMEM. */
 int pmo_planner_adopt(struct pmo_planner *planner, const char *service, uint32_t wanted, int64_t t);

@@ -31,15 +31,18 @@ struct pmo_rule {
     uint32_t instances;
     enum pmo_quantity quantity;
     bool above;       /* exceeds, or falls below */
-    double threshold; /* in `unit`; for PMO_UNIT_CAPACITY a fraction of ready capacity */
+    double threshold; /* in `unit`; for PMO_UNIT_CAPACITY a fraction of the capacity of all
+                         instances, those that were ordered and are starting included */
     enum pmo_unit unit;
-    uint32_t horizon_s; /* for predicted load; 0: lead time + 1 */
+    uint32_t horizon_s; /* for predicted load; 0: lead time and a decision or two */
     uint32_t for_s;     /* how long the condition must have held; 0: at once */
     size_t line;        /* where it stands in the file */
     char text[160];
 };
 
-#define PMO_RULES_MAX 16
+#define PMO_RULES_MAX          16
+#define PMO_DOWN_DELAY_MAX_S   600
+#define PMO_LIMIT_PERIOD_MAX_S 3600
 
 struct pmo_policy {
     char name[64];
@@ -53,9 +56,9 @@ struct pmo_policy {
     double capacity_rps;        /* of one instance; 0: not stated */
     double target;              /* share of capacity to plan for, 0..1 */
     double lead_time_s;         /* from order to ready; 0: not stated, measured by the backend */
-    uint32_t up_limit, up_period_s;     /* at most up_limit instances more in up_period_s; 0: no limit */
+    uint32_t up_limit, up_period_s;     /* at most so many instances more in so long; 0: no limit */
     uint32_t down_limit, down_period_s; /* the same for fewer */
-    double down_delay_s; /* fewer only when that has been enough for this long */
+    double down_delay_s;                /* fewer only when that has been enough for this long */
     struct pmo_rule rules[PMO_RULES_MAX];
     size_t rules_count;
 };

@@ -19,22 +19,26 @@ struct pmo_history;
  * begun: nothing is deleted. Returns 0, or what the file system gave.
  */
 int pmo_history_open(struct pmo_history **history, const char *state_dir);
-/* Writes what is pending, closes. Takes NULL, sets NULL. */
+/* Writes what is pending, closes: before the store it was filled from is freed. Takes NULL, sets
+ * NULL. */
 void pmo_history_close(struct pmo_history **history);
 
 /* Notes completed second @t of a service: arrivals, latencies, instances, and every type with a
- * count. Buffered; written by pmo_history_flush(). */
+ * count. Buffered (as a note: the store must live on); written by pmo_history_flush(). */
 int pmo_history_add(struct pmo_history *history, const struct pmo_service_store *service,
                     int64_t t);
-/* Writes what is pending in one transaction, and now and then rolls old rows up. @now: seconds. */
+/* Writes what is pending in one transaction, and now and then rolls old rows up. @now: seconds.
+ * What could not be written stays pending for an hour. Returns 0 or a negative errno, logged. */
 int pmo_history_flush(struct pmo_history *history, int64_t now);
 
 /* Reads the last hour back into the store (types, arrivals, gauges); totals start at 0 again.
  * Returns 0 or a negative errno. */
 int pmo_history_load(struct pmo_history *history, struct pmo_store *store, int64_t now);
 
-/* Walks a service's arrivals per second in time order from @since on (resolution 1 s; rolled-up
- * rows give their mean with their length). Stops when @row returns non-zero, and returns that. */
+/* Walks a service's arrivals per second in time order from @since on. A rolled-up row gives its
+ * mean over the seconds that were observed, and how many those are: @arrivals times @seconds is
+ * exact. Stops when @row returns non-zero, and returns that; -EUCLEAN: the file broke and was
+ * replaced. */
 typedef int (*pmo_history_row_fn)(void *context, int64_t t, uint32_t seconds, double arrivals);
 int pmo_history_arrivals(struct pmo_history *history, const char *service, int64_t since,
                          pmo_history_row_fn row, void *context);
@@ -47,3 +51,5 @@ int pmo_history_decisions(struct pmo_history *history, const char *service, int6
                           unsigned int limit, pmo_history_decision_fn row, void *context);
 /* Highest decision id ever used, 0 when none. */
 int64_t pmo_history_last_decision(struct pmo_history *history);
+/* Last second that was flushed, 0 when none: what an agent that died has on disk. */
+int64_t pmo_history_last_second(struct pmo_history *history);

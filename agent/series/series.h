@@ -104,3 +104,12 @@ uint64_t pmo_service_store_type_total(const struct pmo_service_store *service, s
 /* Count of type @i in second @t. Returns 0, or -ENODATA. */
 int pmo_service_store_type_count(const struct pmo_service_store *service, size_t i, int64_t t,
                                  uint32_t *count);
+
+/*
+ * For history: puts back second @t as it was, closed, or a type's count in it. Totals are left
+ * alone: they count what this store saw itself. Times as above; returns 0 or -ENOMEM.
+ */
+int pmo_service_store_restore(struct pmo_service_store *service, int64_t t,
+                              const struct pmo_service_second *second);
+int pmo_service_store_restore_type(struct pmo_service_store *service, const struct pmo_type *type,
+                                   int64_t t, uint64_t requests);

@@ -18,5 +18,10 @@ struct pmo_server;
  */
 int pmo_server_start(struct pmo_server **server, uv_loop_t *loop, struct pmo_agent *agent,
                      const char *path);
-/* Closes and removes the socket; takes NULL, sets NULL. */
+/* Closes and removes the socket; takes NULL, sets NULL. The loop frees what is left the next time
+ * it runs. */
 void pmo_server_stop(struct pmo_server **server);
+
+/* A decision as the API shows it, for the audit log (pmo_history_add_decision()), which
+ * /v1/decisions reads back. To be freed by the caller; NULL: no memory. */
+char *pmo_decision_text(const struct pmo_decision *decision);

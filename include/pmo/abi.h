@@ -174,7 +174,9 @@ struct pmo_control {
     __u64 not_http;        /* connections that are not HTTP/1.x */
     __u64 build;           /* hash of the BPF object that is attached */
     __u32 slots_used;      /* counter slots below this have been used */
-    __u32 routes_used;
+    __u32 routes_used;    /* rows of routes */
+    __u32 instances_used; /* instance rows below this have been used */
+    __u32 pad;
 };
 
 #ifndef __bpf__

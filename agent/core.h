@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The agent's own parts, wired together: instances.c knows who is there, second.c is what happens
+ * each second, core.c starts and ends it all. Only these three and main.c see this header.
+ */
+#pragma once
+
+#include <uv.h>
+#include "agent/agent.h"
+#include "agent/observe/interfaces.h"
+#include "agent/observe/kernel.h"
+#include "agent/observe/listeners.h"
+#include "agent/observe/usage.h"
+#include "agent/route/hints.h"
+#include "agent/serve/serve.h"
+
+struct pmo_options {
+    const char *config;    /* file, or NULL: observe only */
+    const char *socket;    /* path */
+    const char *state_dir; /* made if missing */
+    const char *bpffs;     /* NULL: the default */
+    enum pmo_mode mode;
+};
+
+struct pmo_core {
+    struct pmo_agent agent; /* first: pmo_agent_orchestrate() gets a pointer to it */
+    uv_loop_t *loop;
+    uv_timer_t second, scan;
+    uv_poll_t events;
+    struct pmo_kernel *kernel;
+    struct pmo_hints *hints;
+    struct pmo_listeners *listeners;
+    struct pmo_interfaces *interfaces;
+    struct pmo_usage *usage;
+    const struct pmo_backend_ops *backend_ops; /* NULL: none is configured */
+    struct pmo_backend *backend;
+    struct pmo_server *server;
+    struct pmo_file *config;
+    uint64_t own_netns;     /* cookie */
+    int64_t committed;      /* last second that an earlier agent has on disk */
+    int64_t flushed;        /* last second that is on disk */
+    uint64_t own_cpu_usec;  /* last reading */
+};
+
+/* core.c */
+int pmo_core_start(struct pmo_core *core, uv_loop_t *loop, const struct pmo_options *options);
+void pmo_core_stop(struct pmo_core *core, bool leave);
+/* Finds a service, or makes it. NULL: no memory. */
+struct pmo_service *pmo_core_service(struct pmo_core *core, const char *name);
+
+/* instances.c */
+struct pmo_agent_instance *pmo_instance_by_id(struct pmo_core *core, uint32_t id);
+/* Listeners of this host, by sock_diag and the kernel side's own list. */
+int pmo_instances_scan(struct pmo_core *core);
+/* A listener came or went, an instance's process ended (from the kernel side). */
+void pmo_instances_event(struct pmo_core *core, const struct pmo_event *event);
+/* An instance of the backend changed its phase. */
+void pmo_instances_backend(struct pmo_core *core, const struct pmo_backend_instance *instance);
+/* Forgets what is long gone, reads what each uses; once a second. */
+void pmo_instances_tick(struct pmo_core *core, int64_t now);
+/* Writes the service's member list and each instance's row into the hints map. */
+void pmo_instances_publish(struct pmo_core *core, struct pmo_service *service);
+
+/* second.c */
+extern const struct pmo_kernel_events pmo_second_events; /* context: struct pmo_core */
+/* Drains the ring; when windows are complete, forecasts, decides and acts. */
+void pmo_second_run(struct pmo_core *core);
+/* Decides for a service now, and acts. Returns as pmo_planner_decide(). */
+int pmo_second_decide(struct pmo_core *core, struct pmo_service *service, int64_t t,
+                      struct pmo_decision *decision);

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Adding. An instance ordered now serves lead_time_s later, and the next chance to order comes a
+ * second later. So this decision has to cover the load up to lead_time_s + 2 s after the last known
+ * second: a quantile of its peak, over what an instance is planned to take.
+ *
+ * Without a forecast worth its name, the load now is planned for with the headroom that autoscalers
+ * commonly keep. In any case the count covers the load now, and what has piled up: by Little's law,
+ * requests in flight = arrival rate * time in the system, so requests beyond load * objective wait
+ * longer than the objective, and capacity is added to serve them within a lead time.
+ *
+ * Giving up is a bet: an idle instance costs a second each second; one that is missed costs
+ * requests, and a start until it is back. The quantile q says what missing is worth: planning for q
+ * is the best answer to the newsvendor's problem (Arrow, Harris, Marschak 1951) exactly when a
+ * missed instance-second costs q / (1 - q) idle ones.
+ */
+#include "agent/decide/need.h"
+
+#include <math.h>
+
+#define DEFAULT_QUANTILE    0.95
+#define DEFAULT_LEAD_TIME_S 5.0
+#define REACTIVE_TARGET     0.7
+#define TRUST_MIN           0.5F
+#define STALE_S             10 /* a forecast from before is not used */
+#define EPSILON             1e-9
+
+static uint32_t instances_for(double rps, double rps_each)
+{
+    double count = ceil(rps / rps_each - EPSILON);
+
+    return count > 0 ? (uint32_t)fmin(count, UINT16_MAX) : 0;
+}
+
+static unsigned int horizon(double seconds)
+{
+    return (unsigned int)fmin(PMO_HORIZONS, fmax(1, ceil(seconds)));
+}
+
+static bool is_trusted(const struct pmo_forecast *forecast, int64_t t)
+{
+    return forecast && forecast->trust >= TRUST_MIN && t - forecast->origin <= STALE_S;
+}
+
+double pmo_need_predict(const struct pmo_need *need, const struct pmo_service_state *state,
+                        unsigned int horizon_s)
+{
+    if (need->trusted)
+        return pmo_forecast_peak(state->forecast, horizon_s, need->quantile);
+    return state->load_rps;
+}
+
+/* In flight beyond what the objective explains. */
+static double waiting(const struct pmo_policy *policy, const struct pmo_service_state *state,
+                      double load_rps)
+{
+    double beyond = state->in_flight - load_rps * policy->latency_objective_s;
+
+    return beyond > 0 ? beyond : 0; /* also where in_flight is NAN */
+}
+
+void pmo_need_assess(struct pmo_need *need, const struct pmo_policy *policy,
+                     const struct pmo_service_state *state, int64_t t)
+{
+    double predicted_rps, catch_up_rps;
+
+    *need = (struct pmo_need){
+        .capacity_rps = policy->capacity_rps > 0 ? policy->capacity_rps : state->capacity_rps,
+        .lead_time_s = policy->lead_time_s > 0 ? policy->lead_time_s : state->lead_time_s,
+        .target = policy->target,
+        .quantile = policy->quantile > 0 ? policy->quantile : DEFAULT_QUANTILE,
+        .trusted = is_trusted(state->forecast, t),
+        .load_rps = isnan(state->load_rps) ? 0 : state->load_rps,
+    };
+    if (isnan(need->lead_time_s))
+        need->lead_time_s = DEFAULT_LEAD_TIME_S;
+    if (!need->trusted)
+        need->target = fmin(need->target, REACTIVE_TARGET);
+    need->horizon_s = horizon(need->lead_time_s + 2);
+    predicted_rps = pmo_need_predict(need, state, need->horizon_s);
+    need->predicted_rps = isnan(predicted_rps) ? 0 : predicted_rps;
+    need->waiting = waiting(policy, state, need->load_rps);
+    if (!(need->capacity_rps > 0)) {
+        need->capacity_rps = 0;
+        return;
+    }
+    /* At most twice the load: what waits for another service is not served sooner by more of this
+     * one, and must not take it to its maximum. */
+    catch_up_rps =
+        fmin(need->waiting / fmax(need->lead_time_s, 1), fmax(need->load_rps, need->capacity_rps));
+    need->now = instances_for(need->load_rps + catch_up_rps, need->capacity_rps);
+    need->wanted = instances_for(need->predicted_rps, need->capacity_rps * need->target);
+    if (need->wanted < need->now)
+        need->wanted = need->now;
+}
+
+/* P(load > rps), between the stored quantiles on straight lines: down to (0, 0) below them, and on
+ * by the outermost slope above. */
+static double probability_above(const float values[PMO_QUANTILES], double rps)
+{
+    double q0 = 0, v0 = 0, q, slope;
+
+    for (int i = 0; i < PMO_QUANTILES; i++) {
+        if (rps < values[i]) {
+            q = pmo_quantiles[i];
+            return 1 - (q0 + (q - q0) * (rps - v0) / (values[i] - v0));
+        }
+        q0 = pmo_quantiles[i];
+        v0 = values[i];
+    }
+    slope = (values[PMO_QUANTILES - 1] - values[PMO_QUANTILES - 2]) /
+            (pmo_quantiles[PMO_QUANTILES - 1] - pmo_quantiles[PMO_QUANTILES - 2]);
+    return slope > 0 ? fmax(0, 1 - q0 - (rps - v0) / slope) : 0;
+}
+
+/* Is the last of @count instances worth keeping? Followed to the second in which it would be wanted
+ * back. */
+static bool keeps(const struct pmo_need *need, const struct pmo_forecast *forecast, uint32_t count)
+{
+    double others_rps = (count - 1) * need->capacity_rps * need->target;
+    double idle = 0, missed = 0, restart = 0;
+
+    for (unsigned int h = 1; h <= PMO_HORIZONS; h++) {
+        double above = probability_above(forecast->value[h - 1], others_rps);
+
+        idle += 1 - above;
+        if (h <= need->horizon_s) /* later it can be had back in time */
+            missed += above * need->quantile / (1 - need->quantile);
+        if (above > 1 - need->quantile) {
+            restart = need->lead_time_s;
+            break;
+        }
+    }
+    return idle <= missed + restart;
+}
+
+uint32_t pmo_need_keep(const struct pmo_need *need, const struct pmo_forecast *forecast,
+                       uint32_t count)
+{
+    while (count > need->wanted && !(need->trusted && keeps(need, forecast, count)))
+        count--;
+    return count;
+}

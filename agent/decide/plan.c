@@ -1,0 +1,596 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * From needs (need.c) to decisions. Each second:
+ *
+ *   1. more is needed than stands: go up at once;
+ *   2. fewer have been enough for down_delay_s (the most that was needed in that time, kept second
+ *      by second), and fewer are worth keeping: go down to that;
+ *   3. rules: of those whose condition holds, the one that wants most. It raises at once; it lowers
+ *      past the delay of 2, but never below what is needed now or expected;
+ *   4. rate limits: not more changes in a period than allowed;
+ *   5. the policy's minimum and maximum, which go before everything.
+ *
+ * Two counts matter. `standing` is what was last asked for (mode act) or last recommended, which 1
+ * and 2 compare with, so that a need that goes to and fro does not make a decision each second.
+ * `base` is what rules and limits count from: in mode act the same, in mode recommend the instances
+ * there really are, because nobody has to follow a recommendation.
+ */
+#include "agent/decide/plan.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "agent/decide/need.h"
+
+#define CHANGES_KEPT 64
+#define NEVER        (INT64_MIN / 2)
+
+struct rule_memory {
+    int64_t held_since; /* NEVER: does not hold */
+    int64_t acted;
+};
+
+/* The last changes of `base` in one direction, for the rate limit, a ring. */
+struct changes {
+    struct {
+        int64_t t;
+        uint32_t by; /* instances */
+    } kept[CHANGES_KEPT];
+    unsigned int count;
+};
+
+/* What is remembered of one service. */
+struct tracked {
+    char name[64];
+    struct tracked *next;
+    bool adopted;
+    bool decided;      /* pmo_planner_decide() was called before */
+    uint32_t standing; /* see above */
+    uint32_t real;     /* instances there were at the last call */
+    int64_t last_t;
+    uint16_t needed[PMO_DOWN_DELAY_MAX_S]; /* by second, a ring */
+    struct changes up, down;
+    struct rule_memory rules[PMO_RULES_MAX];
+};
+
+struct pmo_planner {
+    int64_t next_id;
+    struct tracked *services;
+};
+
+/* What all rules together say. */
+struct verdict {
+    int strongest;  /* index of the rule that wants most, -1: none wants anything */
+    uint32_t wants; /* what that rule wants */
+    uint32_t hold;  /* going below this would only make a rule scale up again */
+    bool any;       /* any condition holds */
+    double value;   /* of the strongest rule's quantity */
+};
+
+/* A decision in the making. */
+struct draft {
+    uint32_t to;
+    const char *rule;           /* NULL: nothing changes */
+    struct rule_memory *memory; /* of that rule, where it is one of the policy's */
+    char reason[256];
+};
+
+static uint32_t max_u32(uint32_t a, uint32_t b)
+{
+    return a > b ? a : b;
+}
+
+static uint32_t bounded(uint32_t count, uint32_t min, uint32_t max)
+{
+    return count < min ? min : count > max ? max : count;
+}
+
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+int pmo_planner_new(struct pmo_planner **planner, int64_t first_id)
+{
+    struct pmo_planner *p = calloc(1, sizeof(*p));
+
+    if (!p)
+        return -ENOMEM;
+    p->next_id = first_id;
+    *planner = p;
+    return 0;
+}
+
+void pmo_planner_free(struct pmo_planner **planner)
+{
+    struct tracked *next;
+
+    if (!*planner)
+        return;
+    for (struct tracked *service = (*planner)->services; service; service = next) {
+        next = service->next;
+        free(service);
+    }
+    free(*planner);
+    *planner = NULL;
+}
+
+static struct tracked *track(struct pmo_planner *planner, const char *name)
+{
+    struct tracked *service = planner->services;
+
+    while (service && strcmp(service->name, name) != 0)
+        service = service->next;
+    if (service)
+        return service;
+    service = calloc(1, sizeof(*service));
+    if (!service)
+        return NULL;
+    (void)snprintf(service->name, sizeof(service->name), "%s", name);
+    for (int i = 0; i < PMO_RULES_MAX; i++)
+        service->rules[i] = (struct rule_memory){NEVER, NEVER};
+    service->next = planner->services;
+    planner->services = service;
+    return service;
+}
+
+/* Begins with a count as if it had been needed all along: whether fewer would do is not known yet.
+ */
+static void stand_at(struct tracked *service, uint32_t count, int64_t t)
+{
+    service->standing = count;
+    service->last_t = t;
+    for (int i = 0; i < PMO_DOWN_DELAY_MAX_S; i++)
+        service->needed[i] = (uint16_t)count;
+}
+
+int pmo_planner_adopt(struct pmo_planner *planner, const char *service, uint32_t wanted, int64_t t)
+{
+    struct tracked *tracked = track(planner, service);
+
+    if (!tracked)
+        return -ENOMEM;
+    stand_at(tracked, wanted, t);
+    tracked->adopted = true;
+    return 0;
+}
+
+/* When the ring is full, the newest change takes the further one in: a limit then is kept for
+ * longer, never broken. */
+static void note_change(struct tracked *service, int64_t t, uint32_t from, uint32_t to)
+{
+    struct changes *changes = to > from ? &service->up : &service->down;
+    unsigned int oldest = changes->count % CHANGES_KEPT;
+    unsigned int newest = (changes->count + CHANGES_KEPT - 1) % CHANGES_KEPT;
+    uint32_t by = to > from ? to - from : from - to;
+
+    if (changes->count >= CHANGES_KEPT && t - changes->kept[oldest].t < PMO_LIMIT_PERIOD_MAX_S) {
+        changes->kept[newest].t = t;
+        changes->kept[newest].by += by;
+        return;
+    }
+    changes->kept[oldest].t = t;
+    changes->kept[oldest].by = by;
+    changes->count++;
+}
+
+/* Instances that may still come (or go) under a limit. */
+static uint32_t allowance(const struct changes *changes, int64_t t, uint32_t limit,
+                          uint32_t period_s)
+{
+    unsigned int kept = changes->count < CHANGES_KEPT ? changes->count : CHANGES_KEPT;
+    uint64_t used = 0;
+
+    if (!limit)
+        return UINT32_MAX;
+    for (unsigned int i = 0; i < kept; i++)
+        if (t - changes->kept[i].t < (int64_t)period_s)
+            used += changes->kept[i].by;
+    return used < limit ? limit - (uint32_t)used : 0;
+}
+
+static uint16_t *needed_at(struct tracked *service, int64_t t)
+{
+    int64_t slot = t % PMO_DOWN_DELAY_MAX_S;
+
+    return &service->needed[slot < 0 ? slot + PMO_DOWN_DELAY_MAX_S : slot];
+}
+
+/* Notes what is needed in second t; seconds without a call needed what the last one did. */
+static void note_needed(struct tracked *service, int64_t t, uint32_t needed)
+{
+    uint16_t last = *needed_at(service, service->last_t);
+    int64_t gap = t - service->last_t;
+
+    for (int64_t s = gap < PMO_DOWN_DELAY_MAX_S ? t - gap + 1 : t - PMO_DOWN_DELAY_MAX_S + 1; s < t;
+         s++)
+        *needed_at(service, s) = last;
+    if (gap > 0)
+        *needed_at(service, t) = 0;
+    service->last_t = t;
+    if (*needed_at(service, t) < needed)
+        *needed_at(service, t) = (uint16_t)(needed < UINT16_MAX ? needed : UINT16_MAX);
+}
+
+/* What would have been enough for all of the last @delay_s seconds. */
+static uint32_t enough_for(struct tracked *service, int64_t t, double delay_s)
+{
+    int64_t delay = (int64_t)fmin(PMO_DOWN_DELAY_MAX_S, fmax(1, ceil(delay_s)));
+    uint32_t most = 0;
+
+    for (int64_t s = t - delay + 1; s <= t; s++)
+        most = max_u32(most, *needed_at(service, s));
+    return most;
+}
+
+/* Takes in what happened since the last call. */
+static void observe_real(struct tracked *service, enum pmo_mode mode, uint32_t real, int64_t t)
+{
+    uint32_t was = service->real;
+
+    service->real = real;
+    if (!service->decided) {
+        service->decided = true;
+        if (!service->adopted || mode != PMO_MODE_ACT)
+            stand_at(service, real, t);
+        return;
+    }
+    if (mode == PMO_MODE_ACT || real == was)
+        return;
+    note_change(service, t, was, real);
+    /* the recommendation was followed, or somebody went another way while there was none */
+    if (service->standing == was || (service->standing > was && real >= service->standing) ||
+        (service->standing < was && real <= service->standing))
+        service->standing = real;
+}
+
+/* ---- rules ----------------------------------------------------------------------------------- */
+
+/* The value of a rule's quantity in the unit of its threshold, for @count instances; NAN: unknown.
+ */
+static double quantity(const struct pmo_rule *rule, const struct pmo_need *need,
+                       const struct pmo_service_state *state, uint32_t count)
+{
+    double value = NAN;
+
+    switch (rule->quantity) {
+    case PMO_PREDICTED_LOAD:
+        value = pmo_need_predict(need, state, rule->horizon_s ? rule->horizon_s : need->horizon_s);
+        break;
+    case PMO_LOAD:
+        value = state->load_rps;
+        break;
+    case PMO_LATENCY:
+        return state->latency_p99_s;
+    case PMO_ERROR_RATE:
+        return state->error_rate;
+    case PMO_IN_FLIGHT:
+        return state->in_flight / max_u32(state->ready, 1);
+    }
+    if (rule->unit != PMO_UNIT_CAPACITY)
+        return value;
+    return need->capacity_rps > 0 ? value / (max_u32(count, 1) * need->capacity_rps) : NAN;
+}
+
+/* How many instances keep an up-rule on the share of capacity from firing (again). */
+static uint32_t hold_of(const struct pmo_rule *rule, double value, uint32_t base)
+{
+    double count;
+
+    if (rule->action != PMO_SCALE_UP_BY || rule->unit != PMO_UNIT_CAPACITY || !rule->above ||
+        isnan(value) || !(rule->threshold > 0))
+        return 0;
+    count = ceil(value * max_u32(base, 1) / rule->threshold - 1e-9);
+    return (uint32_t)fmin(fmax(count, 0), base);
+}
+
+/* What a rule wants whose condition has held for long enough; 0: nothing. */
+static uint32_t wish_of(const struct pmo_rule *rule, const struct rule_memory *memory,
+                        const struct pmo_need *need, uint32_t base, int64_t t)
+{
+    bool cooling = (double)(t - memory->acted) < fmax(1, need->lead_time_s);
+
+    switch (rule->action) {
+    case PMO_SCALE_TO:
+        return rule->instances;
+    case PMO_SCALE_UP_BY:
+        return cooling ? base : base + rule->instances; /* and does not let others lower it */
+    case PMO_SCALE_DOWN_BY:
+        if (cooling)
+            return 0;
+        return base > rule->instances ? base - rule->instances : 1;
+    }
+    return 0;
+}
+
+static struct verdict ask_rules(struct tracked *service, const struct pmo_policy *policy,
+                                const struct pmo_need *need, const struct pmo_service_state *state,
+                                uint32_t base, int64_t t)
+{
+    struct verdict verdict = {.strongest = -1};
+
+    for (size_t i = 0; i < policy->rules_count; i++) {
+        const struct pmo_rule *rule = &policy->rules[i];
+        struct rule_memory *memory = &service->rules[i];
+        double value = quantity(rule, need, state, base);
+        uint32_t wish;
+
+        verdict.hold = max_u32(verdict.hold, hold_of(rule, value, base));
+        if (!(rule->above ? value > rule->threshold : value < rule->threshold)) {
+            memory->held_since = NEVER;
+            continue;
+        }
+        verdict.any = true;
+        if (memory->held_since == NEVER)
+            memory->held_since = t;
+        if (t - memory->held_since < (int64_t)rule->for_s)
+            continue;
+        wish = wish_of(rule, memory, need, base, t);
+        if (rule->action == PMO_SCALE_TO)
+            verdict.hold = max_u32(verdict.hold, wish);
+        if (wish <= verdict.wants)
+            continue;
+        verdict.wants = wish;
+        verdict.strongest = (int)i;
+        verdict.value = value;
+    }
+    return verdict;
+}
+
+/* ---- sentences ------------------------------------------------------------------------------- */
+
+__attribute__((format(printf, 2, 3))) static void say(struct draft *draft, const char *format, ...)
+{
+    size_t used = strlen(draft->reason);
+    va_list args;
+
+    va_start(args, format);
+    (void)vsnprintf(draft->reason + used, sizeof(draft->reason) - used, format, args);
+    va_end(args);
+}
+
+static int decimals(double rps)
+{
+    return rps < 10 && rps != floor(rps) ? 1 : 0;
+}
+
+static const char *plural(uint32_t count)
+{
+    return count == 1 ? "" : "s";
+}
+
+/* "predicted load 182 rps (0.95 quantile, next 5 s)" */
+static void say_load(struct draft *draft, const struct pmo_need *need)
+{
+    double rps = need->trusted ? need->predicted_rps : need->load_rps;
+
+    if (need->trusted)
+        say(draft, "predicted load %.*f rps (%g quantile, next %u s)", decimals(rps), rps,
+            need->quantile, need->horizon_s);
+    else
+        say(draft, "load %.*f rps", decimals(rps), rps);
+}
+
+static void say_up(struct draft *draft, const struct pmo_need *need)
+{
+    if (need->wanted > need->now) {
+        say_load(draft, need);
+        say(draft, " needs %u instance%s of %.*f rps at %.0f %%", need->wanted,
+            plural(need->wanted), decimals(need->capacity_rps), need->capacity_rps,
+            100 * need->target);
+        if (!need->trusted)
+            say(draft, " (no trusted forecast)");
+        return;
+    }
+    say(draft, "load %.*f rps", decimals(need->load_rps), need->load_rps);
+    if (need->waiting >= 1)
+        say(draft, " and %.0f requests waiting", need->waiting);
+    say(draft, " need%s %u instance%s of %.*f rps", need->waiting >= 1 ? "" : "s", need->now,
+        plural(need->now), decimals(need->capacity_rps), need->capacity_rps);
+}
+
+static void say_down(struct draft *draft, const struct pmo_need *need,
+                     const struct pmo_policy *policy, uint32_t enough)
+{
+    say(draft, "%u instance%s %s been enough for %.0f s; ", enough, plural(enough),
+        enough == 1 ? "has" : "have", policy->down_delay_s);
+    say_load(draft, need);
+}
+
+/* "predicted load is 86 % of the capacity of 3 instances" */
+static void say_rule(struct draft *draft, const struct pmo_rule *rule, const struct pmo_need *need,
+                     double value, uint32_t base)
+{
+    static const char *const names[] = {
+        [PMO_PREDICTED_LOAD] = "predicted load",
+        [PMO_LOAD] = "load",
+        [PMO_LATENCY] = "latency",
+        [PMO_ERROR_RATE] = "error rate",
+        [PMO_IN_FLIGHT] = "requests in flight",
+    };
+    double rps = value * max_u32(base, 1) * need->capacity_rps;
+
+    say(draft, "%s ", names[rule->quantity]);
+    switch (rule->unit) {
+    case PMO_UNIT_CAPACITY:
+        say(draft, "%.*f rps is %.0f %% of the capacity of %u instance%s", decimals(rps), rps,
+            100 * value, max_u32(base, 1), plural(max_u32(base, 1)));
+        break;
+    case PMO_UNIT_RPS:
+        say(draft, "is %.*f rps", decimals(value), value);
+        break;
+    case PMO_UNIT_SECONDS:
+        say(draft, "is %.0f ms", 1000 * value);
+        break;
+    case PMO_UNIT_SHARE:
+        say(draft, "is %.1f %%", 100 * value);
+        break;
+    case PMO_UNIT_COUNT:
+        say(draft, "are %.1f per ready instance", value);
+        break;
+    }
+}
+
+/* ---- deciding -------------------------------------------------------------------------------- */
+
+/* Steps 1 and 2. @enough: what sufficed during the delay; @keep: what is worth keeping. */
+static void follow_need(struct draft *draft, const struct pmo_need *need,
+                        const struct pmo_policy *policy, uint32_t standing, uint32_t enough,
+                        uint32_t keep)
+{
+    uint32_t down = max_u32(enough, keep);
+
+    if (need->wanted > standing) {
+        draft->to = need->wanted;
+        draft->rule = need->trusted && need->wanted > need->now ? "forecast" : "reactive";
+        say_up(draft, need);
+    } else if (down < standing) {
+        draft->to = down;
+        draft->rule = need->trusted ? "forecast" : "reactive";
+        say_down(draft, need, policy, enough);
+    }
+}
+
+/* Step 3. @floor: no rule lowers the count below this. */
+static void follow_rules(struct draft *draft, struct tracked *service,
+                         const struct pmo_policy *policy, const struct pmo_need *need,
+                         const struct verdict *verdict, uint32_t base, uint32_t floor)
+{
+    const struct pmo_rule *rule;
+    uint32_t to = verdict->wants;
+
+    if (verdict->strongest < 0)
+        return;
+    if (to < base)
+        to = bounded(floor, to, base);
+    if (to == base || (to > base && to <= draft->to) || (to < base && to >= draft->to))
+        return;
+    rule = &policy->rules[verdict->strongest];
+    *draft =
+        (struct draft){.to = to, .rule = rule->text, .memory = &service->rules[verdict->strongest]};
+    say_rule(draft, rule, need, verdict->value, base);
+}
+
+/* Step 4. */
+static void keep_limits(struct draft *draft, const struct tracked *service,
+                        const struct pmo_policy *policy, uint32_t base, int64_t t)
+{
+    uint32_t up = allowance(&service->up, t, policy->up_limit, policy->up_period_s);
+    uint32_t down = allowance(&service->down, t, policy->down_limit, policy->down_period_s);
+
+    if (draft->to > base && draft->to - base > up) {
+        draft->to = base + up;
+        say(draft, "; held to %u by the limit of %u per %u s", draft->to, policy->up_limit,
+            policy->up_period_s);
+    } else if (draft->to < base && base - draft->to > down) {
+        draft->to = base - down;
+        say(draft, "; held to %u by the limit of %u per %u s", draft->to, policy->down_limit,
+            policy->down_period_s);
+    }
+}
+
+/* Step 5. */
+static void keep_bounds(struct draft *draft, const struct pmo_policy *policy)
+{
+    uint32_t to = draft->to;
+
+    draft->to = bounded(to, policy->min, policy->max);
+    if (draft->to == to)
+        return;
+    if (!draft->rule)
+        draft->rule = "bounds";
+    say(draft, "%s%s %u instance%s", *draft->reason ? "; " : "",
+        to < policy->min ? "the policy's minimum is" : "the policy's maximum is", draft->to,
+        plural(draft->to));
+}
+
+static struct draft make_draft(struct tracked *service, const struct pmo_policy *policy,
+                               const struct pmo_need *need, const struct pmo_service_state *state,
+                               enum pmo_mode mode, int64_t t)
+{
+    uint32_t base = mode == PMO_MODE_ACT ? service->standing : service->real;
+    struct verdict verdict = ask_rules(service, policy, need, state, base, t);
+    bool driven = policy->quantile > 0 && need->capacity_rps > 0;
+    uint32_t floor = max_u32(need->now, verdict.hold), keep;
+    struct draft draft = {.to = service->standing};
+
+    note_needed(service, t, max_u32(need->wanted, verdict.hold));
+    if (driven) {
+        keep = pmo_need_keep(need, state->forecast, service->standing);
+        floor = max_u32(floor, keep);
+        follow_need(&draft, need, policy, service->standing,
+                    enough_for(service, t, policy->down_delay_s), keep);
+    } else if (mode == PMO_MODE_RECOMMEND && !verdict.any) {
+        draft.to = base; /* nothing speaks for the recommendation any more */
+    }
+    follow_rules(&draft, service, policy, need, &verdict, base, floor);
+    if (draft.rule)
+        keep_limits(&draft, service, policy, base, t);
+    keep_bounds(&draft, policy);
+    if (draft.to > service->standing)
+        note_needed(service, t, draft.to); /* what a rule raised stays for the delay, too */
+    if (draft.memory && draft.to != base)
+        *draft.memory = (struct rule_memory){.acted = t, .held_since = t}; /* "for" begins anew */
+    return draft;
+}
+
+static double utilization(const struct pmo_need *need, const struct pmo_service_state *state)
+{
+    if (!state->ready || !(need->capacity_rps > 0))
+        return NAN;
+    return need->predicted_rps / (state->ready * need->capacity_rps);
+}
+
+int pmo_planner_decide(struct pmo_planner *planner, const struct pmo_policy *policy,
+                       enum pmo_mode mode_cap, const struct pmo_service_state *state, int64_t t,
+                       uint32_t *wanted, struct pmo_decision *decision)
+{
+    enum pmo_mode mode = policy->mode < mode_cap ? policy->mode : mode_cap;
+    uint32_t real = state->ready + state->starting, base;
+    struct tracked *service;
+    struct pmo_need need;
+    struct draft draft;
+
+    if (mode == PMO_MODE_OBSERVE) {
+        *wanted = bounded(real, policy->min, policy->max);
+        return 0;
+    }
+    service = track(planner, state->name);
+    if (!service)
+        return -ENOMEM;
+    observe_real(service, mode, real, t);
+    base = mode == PMO_MODE_ACT ? service->standing : real;
+    pmo_need_assess(&need, policy, state, t);
+    draft = make_draft(service, policy, &need, state, mode, t);
+    *wanted = draft.to;
+    if (draft.to == service->standing)
+        return 0;
+    if (mode == PMO_MODE_ACT)
+        note_change(service, t, base, draft.to);
+    service->standing = draft.to;
+    if (draft.to == base)
+        return 0; /* a recommendation is withdrawn */
+    say(&draft, "; %u ready, %u starting", state->ready, state->starting);
+
+    *decision = (struct pmo_decision){
+        .id = planner->next_id++,
+        .t = t,
+        .mode = mode,
+        .from = base,
+        .to = draft.to,
+        .ready = state->ready,
+        .starting = state->starting,
+        .load_rps = state->load_rps,
+        .predicted_rps = need.predicted_rps,
+        .quantile = need.quantile,
+        .horizon_s = need.horizon_s,
+        .capacity_rps = need.capacity_rps,
+        .utilization = utilization(&need, state),
+    };
+    (void)snprintf(decision->service, sizeof(decision->service), "%s", state->name);
+    (void)snprintf(decision->policy, sizeof(decision->policy), "%s", policy->name);
+    (void)snprintf(decision->rule, sizeof(decision->rule), "%s", draft.rule);
+    (void)snprintf(decision->reason, sizeof(decision->reason), "%s", draft.reason);
+    return 1;
+}

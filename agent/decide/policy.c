@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "agent/decide/policy.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "agent/base/cleanup.h"
+#include "agent/base/quantity.h"
+#include "agent/base/spelling.h"
+
+#define API_VERSION   "pmo.dev/v1alpha1"
+#define KIND          "OrchestrationPolicy"
+#define INSTANCES_MAX 10000
+#define LEAD_MAX_S    3600
+
+struct pmo_policies {
+    size_t count;
+    struct pmo_policy policies[];
+};
+
+static const char *const modes[] = {[PMO_MODE_OBSERVE] = "observe",
+                                    [PMO_MODE_RECOMMEND] = "recommend",
+                                    [PMO_MODE_ACT] = "act",
+                                    NULL};
+
+const char *pmo_mode_name(enum pmo_mode mode)
+{
+    return modes[mode];
+}
+
+int pmo_mode_parse(const char *text)
+{
+    for (int i = 0; modes[i]; i++)
+        if (!strcmp(modes[i], text))
+            return i;
+    return -EINVAL;
+}
+
+/* Copies a name into @to; @key is where it stands in @map. A missing one is complained about at
+ * @parent. */
+static void read_name(const struct pmo_value *parent, const struct pmo_value *map,
+                      const char *section, const char *key, char *to, size_t size)
+{
+    const char *text = NULL;
+
+    if (pmo_value_get_text(map, key, &text) < 0)
+        return;
+    if (!text) {
+        (void)pmo_value_complain(map ? map : parent, "%s.%s is missing; write %s: {%s: NAME}",
+                                 section, key, section, key);
+        return;
+    }
+    if (strlen(text) >= size || strpbrk(text, " \t\r\n"))
+        (void)pmo_value_complain(pmo_value_get(map, key),
+                                 "%s: \"%.80s\" is not a name; write up to %zu letters without "
+                                 "blanks",
+                                 key, text, size - 1);
+    else
+        (void)snprintf(to, size, "%s", text);
+}
+
+static void read_instances(struct pmo_policy *policy, const struct pmo_value *spec)
+{
+    static const char *const keys[] = {"min", "max", "capacity", "leadTime", NULL};
+    const struct pmo_value *map = pmo_value_get(spec, "instances");
+    long min = policy->min, max = policy->max;
+
+    (void)pmo_value_only_keys(map, keys);
+    if (pmo_value_get_integer(map, "min", 1, INSTANCES_MAX, &min) < 0 ||
+        pmo_value_get_integer(map, "max", 1, INSTANCES_MAX, &max) < 0)
+        min = max = 1; /* one complaint is enough */
+    if (min > max)
+        (void)pmo_value_complain(pmo_value_get(map, "min"),
+                                 "min %ld is more than max %ld%s; write a max of %ld or more", min,
+                                 max, pmo_value_get(map, "max") ? "" : " (the default)", min);
+    policy->min = (uint32_t)min;
+    policy->max = (uint32_t)max;
+    if (!pmo_value_get_rate(map, "capacity", &policy->capacity_rps) &&
+        pmo_value_get(map, "capacity") && policy->capacity_rps <= 0)
+        (void)pmo_value_complain(pmo_value_get(map, "capacity"),
+                                 "capacity must be more than 0; leave it out if it is not known");
+    if (!pmo_value_get_duration(map, "leadTime", &policy->lead_time_s) &&
+        policy->lead_time_s > LEAD_MAX_S)
+        (void)pmo_value_complain(pmo_value_get(map, "leadTime"),
+                                 "leadTime is more than an hour; write e.g. leadTime: 3s");
+}
+
+static void read_objective(struct pmo_policy *policy, const struct pmo_value *spec)
+{
+    static const char *const keys[] = {"latency", NULL};
+    const struct pmo_value *map = pmo_value_get(spec, "objective");
+
+    (void)pmo_value_only_keys(map, keys);
+    if (!pmo_value_get_duration(map, "latency", &policy->latency_objective_s) &&
+        policy->latency_objective_s <= 0)
+        (void)pmo_value_complain(pmo_value_get(map, "latency"),
+                                 "latency must be more than 0; write e.g. latency: 250ms");
+}
+
+static void read_forecast(struct pmo_policy *policy, const struct pmo_value *spec)
+{
+    static const char *const keys[] = {"quantile", "target", NULL};
+    const struct pmo_value *map = pmo_value_get(spec, "forecast");
+    const char *text = pmo_value_text(map);
+
+    if (text && (!strcmp(text, "off") || !strcmp(text, "false"))) { /* JSON's way to say off */
+        policy->quantile = 0;
+        return;
+    }
+    if (text) {
+        (void)pmo_value_complain(map,
+                                 "forecast: \"%.60s\" is not known; write off, or {quantile: 0.95, "
+                                 "target: 90%%}",
+                                 text);
+        return;
+    }
+    (void)pmo_value_only_keys(map, keys);
+    if (!pmo_value_get_share(map, "quantile", &policy->quantile) &&
+        (policy->quantile < 0.5 || policy->quantile > 0.999))
+        (void)pmo_value_complain(pmo_value_get(map, "quantile"),
+                                 "quantile must be from 0.5 to 0.999; write e.g. quantile: 0.95");
+    if (!pmo_value_get_share(map, "target", &policy->target) && policy->target < 0.1)
+        (void)pmo_value_complain(pmo_value_get(map, "target"),
+                                 "target must be from 10%% to 100%%; write e.g. target: 90%%");
+}
+
+/* "4 per 10s" */
+static void read_limit(const struct pmo_value *map, uint32_t *limit, uint32_t *period_s)
+{
+    const struct pmo_value *value = pmo_value_get(map, "limit");
+    const char *text = pmo_value_text(value), *at = text;
+    enum pmo_dimension count_dimension, period_dimension;
+    double count, period;
+
+    if (!value)
+        return;
+    if (!text || pmo_quantity_scan(&at, &count, &count_dimension) < 0 ||
+        count_dimension != PMO_NUMBER || strncmp(at, "per ", 4) != 0 || !(at += 4) ||
+        pmo_quantity_scan(&at, &period, &period_dimension) < 0 ||
+        period_dimension != PMO_DURATION || *at) {
+        (void)pmo_value_complain(value, "limit: \"%.60s\" is not understood; write e.g. 4 per 10s",
+                                 text ? text : "");
+        return;
+    }
+    if (count < 1 || count > INSTANCES_MAX || count != floor(count) || period < 1 ||
+        period > PMO_LIMIT_PERIOD_MAX_S || period != floor(period)) {
+        (void)pmo_value_complain(
+            value,
+            "limit: \"%.60s\" is out of range; write whole instances per whole "
+            "seconds (up to 1h), e.g. 4 per 10s",
+            text);
+        return;
+    }
+    *limit = (uint32_t)count;
+    *period_s = (uint32_t)period;
+}
+
+static void read_scale(struct pmo_policy *policy, const struct pmo_value *spec)
+{
+    static const char *const up_keys[] = {"limit", NULL};
+    static const char *const down_keys[] = {"after", "limit", NULL};
+    const struct pmo_value *up = pmo_value_get(spec, "scaleUp");
+    const struct pmo_value *down = pmo_value_get(spec, "scaleDown");
+
+    (void)pmo_value_only_keys(up, up_keys);
+    read_limit(up, &policy->up_limit, &policy->up_period_s);
+    (void)pmo_value_only_keys(down, down_keys);
+    read_limit(down, &policy->down_limit, &policy->down_period_s);
+    if (!pmo_value_get_duration(down, "after", &policy->down_delay_s) &&
+        policy->down_delay_s > PMO_DOWN_DELAY_MAX_S)
+        (void)pmo_value_complain(pmo_value_get(down, "after"),
+                                 "after is more than 10 minutes; write e.g. after: 60s");
+}
+
+static void read_rules(struct pmo_policy *policy, const struct pmo_value *spec)
+{
+    const struct pmo_value *list = pmo_value_get(spec, "rules");
+    char error[256];
+
+    if (list && !pmo_value_is_list(list)) {
+        (void)pmo_value_complain(list, "rules must be a list; begin each rule with \"- \"");
+        return;
+    }
+    if (pmo_value_count(list) > PMO_RULES_MAX) {
+        (void)pmo_value_complain(pmo_value_item(list, PMO_RULES_MAX),
+                                 "a policy has at most %d rules; take out those from here on",
+                                 PMO_RULES_MAX);
+        return;
+    }
+    for (size_t i = 0; i < pmo_value_count(list); i++) {
+        const struct pmo_value *item = pmo_value_item(list, i);
+        struct pmo_rule *rule = &policy->rules[policy->rules_count];
+        size_t column;
+
+        if (!pmo_value_text(item)) {
+            (void)pmo_value_complain(item, "a rule is one sentence; write e.g. scale up by 2 "
+                                           "instances if predicted load exceeds 80 %% of capacity");
+            continue;
+        }
+        if (pmo_rule_parse(rule, pmo_value_text(item), error, sizeof(error)) < 0) {
+            (void)pmo_value_complain(item, "%s", error);
+            continue;
+        }
+        pmo_value_place(item, &rule->line, &column);
+        policy->rules_count++;
+    }
+}
+
+static void read_spec(struct pmo_policy *policy, const struct pmo_value *root)
+{
+    static const char *const keys[] = {"target",  "mode",      "objective", "instances", "forecast",
+                                       "scaleUp", "scaleDown", "rules",     NULL};
+    static const char *const target_keys[] = {"service", NULL};
+    const struct pmo_value *spec = pmo_value_get(root, "spec"), *target;
+    int mode = policy->mode;
+
+    if (!spec) {
+        (void)pmo_value_complain(root, "spec is missing; write spec: {target: {service: NAME}}");
+        return;
+    }
+    if (pmo_value_only_keys(spec, keys) < 0 && !pmo_value_is_map(spec))
+        return;
+    target = pmo_value_get(spec, "target");
+    if (!pmo_value_only_keys(target, target_keys))
+        read_name(spec, target, "target", "service", policy->service, sizeof(policy->service));
+    (void)pmo_value_get_choice(spec, "mode", modes, &mode);
+    policy->mode = mode;
+    policy->mode_set = pmo_value_get(spec, "mode");
+    read_objective(policy, spec);
+    read_instances(policy, spec);
+    read_forecast(policy, spec);
+    read_scale(policy, spec);
+    read_rules(policy, spec);
+}
+
+static void read_policy(struct pmo_policy *policy, const struct pmo_value *root)
+{
+    static const char *const keys[] = {"apiVersion", "kind", "metadata", "spec", NULL};
+    /* what Kubernetes knows of every object is its own business */
+    static const char *const metadata_keys[] = {"name", "namespace", "labels", "annotations", NULL};
+    static const char *const versions[] = {API_VERSION, NULL};
+    const struct pmo_value *metadata = pmo_value_get(root, "metadata");
+    int version = 0;
+
+    *policy = (struct pmo_policy){
+        .mode = PMO_MODE_RECOMMEND,
+        .latency_objective_s = 0.25,
+        .quantile = 0.95,
+        .min = 1,
+        .max = 10,
+        .target = 0.9,
+        .down_delay_s = 60,
+    };
+    (void)pmo_value_only_keys(root, keys);
+    if (!pmo_value_get(root, "apiVersion"))
+        (void)pmo_value_complain(root, "apiVersion is missing; write apiVersion: " API_VERSION);
+    (void)pmo_value_get_choice(root, "apiVersion", versions, &version);
+    if (!pmo_value_only_keys(metadata, metadata_keys))
+        read_name(root, metadata, "metadata", "name", policy->name, sizeof(policy->name));
+    read_spec(policy, root);
+}
+
+/* One service, one policy; and a decision tells its policy by the name. */
+static void check_unique(const struct pmo_policies *policies, const struct pmo_policy *policy,
+                         const struct pmo_value *root)
+{
+    for (size_t i = 0; i < policies->count; i++) {
+        const struct pmo_policy *other = &policies->policies[i];
+
+        if (*policy->service && !strcmp(other->service, policy->service))
+            (void)pmo_value_complain(
+                pmo_value_get(pmo_value_get(pmo_value_get(root, "spec"), "target"), "service"),
+                "service \"%s\" has the policy \"%s\" already; keep one of the two",
+                policy->service, other->name);
+        if (*policy->name && !strcmp(other->name, policy->name))
+            (void)pmo_value_complain(pmo_value_get(pmo_value_get(root, "metadata"), "name"),
+                                     "another policy is named \"%s\" already; choose another name",
+                                     policy->name);
+    }
+}
+
+/* Is this document a policy? A kind that was probably meant to be one is complained about. */
+static bool is_policy(const struct pmo_value *root)
+{
+    static const char *const kinds[] = {KIND, NULL};
+    const char *kind = pmo_value_text(pmo_value_get(root, "kind"));
+
+    if (!kind)
+        return false;
+    if (!strcmp(kind, KIND))
+        return true;
+    if (pmo_spelling_nearest(kind, kinds))
+        (void)pmo_value_complain(pmo_value_get(root, "kind"),
+                                 "kind: \"%.60s\" is not known; did you mean \"" KIND "\"?", kind);
+    return false;
+}
+
+int pmo_policies_read(struct pmo_policies **policies, const struct pmo_file *file)
+{
+    size_t documents = pmo_file_documents(file), before = pmo_file_complaints(file);
+    _cleanup_free_ struct pmo_policies *read = NULL;
+
+    read = calloc(1, sizeof(*read) + documents * sizeof(*read->policies));
+    if (!read)
+        return -ENOMEM;
+    for (size_t i = 0; i < documents; i++) {
+        const struct pmo_value *root = pmo_file_document(file, i);
+        struct pmo_policy *policy = &read->policies[read->count];
+
+        if (!is_policy(root))
+            continue;
+        read_policy(policy, root);
+        check_unique(read, policy, root);
+        read->count++;
+    }
+    if (pmo_file_complaints(file) != before)
+        return -EINVAL;
+    *policies = TAKE_PTR(read);
+    return 0;
+}
+
+void pmo_policies_free(struct pmo_policies **policies)
+{
+    free(*policies);
+    *policies = NULL;
+}
+
+size_t pmo_policies_count(const struct pmo_policies *policies)
+{
+    return policies ? policies->count : 0;
+}
+
+const struct pmo_policy *pmo_policies_at(const struct pmo_policies *policies, size_t i)
+{
+    assert(i < policies->count);
+    return &policies->policies[i];
+}
+
+const struct pmo_policy *pmo_policies_for(const struct pmo_policies *policies, const char *service)
+{
+    const struct pmo_policy *any = NULL;
+
+    for (size_t i = 0; i < pmo_policies_count(policies); i++) {
+        const struct pmo_policy *policy = &policies->policies[i];
+
+        if (!strcmp(policy->service, service))
+            return policy;
+        if (!strcmp(policy->service, "*"))
+            any = policy;
+    }
+    return any;
+}

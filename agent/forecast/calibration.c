@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "agent/forecast/calibration.h"
+
+#include <math.h>
+
+#ifndef ERRORS_SECONDS
+#define ERRORS_SECONDS 600
+#define CONFORMAL_RATE 0.002F
+#define COLD_WEIGHT 8.0F
+#define COLD_WIDTH 3.0F
+#define EDGE 0.3F
+#endif
+/* Bins are even in asinh(2 * error), fine around 0 and wide at the ends, and cover -100..100. */
+#define BIN_REACH 6.0F
+
+#define COUNTS_BELOW 5.0F  /* mean */
+#define BELL_ABOVE   10.0F /* in between, a mixture */
+#define COUNT_MAX    1000
+
+static float bin_edge(size_t bin) /* the lower one */
+{
+    return sinhf(((float)bin / (PMO_ERROR_BINS / 2) - 1) * BIN_REACH) / 2;
+}
+
+static size_t bin_of(float error)
+{
+    float at = (asinhf(2 * error) / BIN_REACH + 1) * (PMO_ERROR_BINS / 2);
+
+    return (size_t)fminf(fmaxf(at, 0), PMO_ERROR_BINS - 1);
+}
+
+static float normal_below(float z)
+{
+    return 0.5F * erfcf(-z * (float)M_SQRT1_2);
+}
+
+/* The relative error below which the share @level of all were, in a straight line inside a bin. */
+static void read_quantiles(struct pmo_calibration *calibration)
+{
+    float total = 0, below = 0;
+    size_t bin = 0;
+
+    for (size_t i = 0; i < PMO_ERROR_BINS; i++)
+        total += calibration->bins[i];
+    for (size_t i = 0; i < PMO_QUANTILES; i++) {
+        float wanted = (float)pmo_quantiles[i] * total, lower;
+
+        while (bin < PMO_ERROR_BINS - 1 && below + calibration->bins[bin] < wanted)
+            below += calibration->bins[bin++];
+        lower = bin_edge(bin);
+        calibration->at[i] = lower;
+        if (calibration->bins[bin] > 0 && wanted > below)
+            calibration->at[i] +=
+                (bin_edge(bin + 1) - lower) * fminf((wanted - below) / calibration->bins[bin], 1);
+    }
+}
+
+void pmo_calibration_init(struct pmo_calibration *calibration)
+{
+    for (size_t i = 0; i < PMO_ERROR_BINS; i++)
+        calibration->bins[i] = COLD_WEIGHT * (normal_below(bin_edge(i + 1) / COLD_WIDTH) -
+                                              normal_below(bin_edge(i) / COLD_WIDTH));
+    read_quantiles(calibration);
+}
+
+float pmo_calibration_scale(const float mean[PMO_HORIZONS], size_t i, float spread)
+{
+    float before = mean[i > 0 ? i - 1 : 0];
+    float after = mean[i + 1 < PMO_HORIZONS ? i + 1 : PMO_HORIZONS - 1];
+    float edge = EDGE * (after - before);
+
+    return sqrtf(mean[i] + 1 + edge * edge + spread);
+}
+
+void pmo_calibration_learn(struct pmo_calibration *calibration,
+                           const struct pmo_calibrated *forecast, float y)
+{
+    const float keep = 1 - 1.0F / ERRORS_SECONDS;
+    float error = y - forecast->mean;
+
+    for (size_t i = 0; i < PMO_ERROR_BINS; i++)
+        calibration->bins[i] *= keep;
+    calibration->bins[bin_of(error / forecast->scale)] += 1;
+    calibration->squares = keep * calibration->squares + error * error;
+    calibration->level = keep * calibration->level + forecast->mean;
+    calibration->scored++;
+    read_quantiles(calibration);
+}
+
+float pmo_calibration_dispersion(const struct pmo_calibration *calibration)
+{
+    /* a few pseudo-observations keep the first ones from deciding alone */
+    return (calibration->squares + COLD_WEIGHT * COLD_WIDTH) /
+           (calibration->level + COLD_WEIGHT);
+}
+
+/* Quantiles of the negative binomial distribution of this mean and this variance over mean, by its
+ * recursion p(k + 1) = p(k) * (mean + k * (dispersion - 1)) / (dispersion * (k + 1)). */
+static void count_quantiles(float mean, float dispersion, float value[PMO_QUANTILES])
+{
+    double excess = fmax(dispersion - 1, 1e-3);
+    double p = exp(-mean / excess * log1p(excess)), below = p;
+    int k = 0;
+
+    for (size_t i = 0; i < PMO_QUANTILES; i++) {
+        for (; below < pmo_quantiles[i] && k < COUNT_MAX; k++) {
+            p *= (mean + k * excess) / ((1 + excess) * (k + 1));
+            below += p;
+        }
+        value[i] = (float)k;
+    }
+}
+
+void pmo_calibration_quantiles(float mean, float scale, const float at[PMO_QUANTILES],
+                               float dispersion, float value[PMO_QUANTILES])
+{
+    float bell = fminf(fmaxf((mean - COUNTS_BELOW) / (BELL_ABOVE - COUNTS_BELOW), 0), 1);
+    float counts[PMO_QUANTILES] = {0};
+
+    if (bell < 1)
+        count_quantiles(mean, dispersion, counts);
+    for (size_t i = 0; i < PMO_QUANTILES; i++) {
+        value[i] = bell * fmaxf(mean + scale * at[i], 0) + (1 - bell) * counts[i];
+        if (i > 0)
+            value[i] = fmaxf(value[i], value[i - 1]);
+    }
+}

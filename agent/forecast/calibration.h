@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * From a mean to quantiles, by what the forecasts' own errors were, for one horizon.
+ *
+ * Errors are counted relative to the scale that was expected of them, sqrt(mean) as for counts, more
+ * where the forecast is just going up or down steeply: a burst that comes a second late is an error
+ * of the edge and must not widen the quiet seconds. The counts are a histogram that forgets; its
+ * quantiles, times the scale expected of the forecast at hand, are the answer. It starts out with
+ * some weight on wide errors, which is what a cold start shows. Because a histogram of the past lags
+ * behind changes, the level at which it is read follows how often the quantile did hold (Gibbs and
+ * Candes 2021, "Adaptive conformal inference under distribution shift").
+ *
+ * Below a few requests a second a count is 0, 1 or 2 and a bell around the mean says little: there
+ * the quantiles are those of a negative binomial distribution with the mean that was forecast, as
+ * much wider than a Poisson distribution as the errors were.
+ */
+#pragma once
+
+#include "agent/forecast/forecast.h"
+
+#define PMO_ERROR_BINS 128
+
+struct pmo_calibration { /* for one horizon of the grid */
+    double scored;       /* forecasts */
+    float squares, level;         /* forgetting sums of squared errors and of the means forecast */
+    float shift[PMO_QUANTILES];   /* of the level at which each quantile is read */
+    float at[PMO_QUANTILES];      /* the quantiles of the relative error */
+    float bins[PMO_ERROR_BINS];
+};
+
+/* What was forecast for one second, and is to be scored when it is over. */
+struct pmo_calibrated {
+    float mean, scale;
+    float value[PMO_QUANTILES];
+};
+
+void pmo_calibration_init(struct pmo_calibration *calibration);
+/* The errors that are expected at horizon index @i of the forecast means @mean, up to a factor. */
+float pmo_calibration_scale(const float mean[PMO_HORIZONS], size_t i, float spread);
+void pmo_calibration_learn(struct pmo_calibration *calibration,
+                           const struct pmo_calibrated *forecast, float y);
+
+/* Quantiles around @mean: @at and @dispersion (variance over mean) are those of the calibrations,
+ * interpolated for the horizon. Ascending, 0 or more. */
+void pmo_calibration_quantiles(float mean, float scale, const float at[PMO_QUANTILES],
+                               float dispersion, float value[PMO_QUANTILES]);
+float pmo_calibration_dispersion(const struct pmo_calibration *calibration);

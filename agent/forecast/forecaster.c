@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * One series: each second, (1) the forecasts that were made for it are scored, (2) the models take
+ * it in, (3) they forecast the next minute, and what is forecast at the horizons of the grid is
+ * kept until it can be scored. So whatever is learned comes from forecasts that were really made.
+ */
+#include "agent/forecast/forecast.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include "agent/forecast/calibration.h"
+#include "agent/forecast/combination.h"
+#include "agent/forecast/grid.h"
+#include "agent/forecast/model.h"
+#include "agent/forecast/recent.h"
+
+/* A value may be this many times the greatest of the last seconds (a lower one, up to the floor). A
+ * real rise is followed within two or three seconds; what a broken counter says does no harm. */
+#define RISE_MAX     10
+#define RISE_SECONDS 10
+#define RISE_FLOOR   1000
+#define VALUE_MAX    1e12
+/* Seconds beyond these are not times; the sums of times in here do not overflow. */
+#define TIME_MAX (INT64_MAX / 4)
+
+/* Where a model says nothing, the mean of the last seconds stands in. */
+#define SILENT_SECONDS 30
+
+/* A model that changed is judged by its forecasts of the last seconds. */
+#define HINDCAST_SECONDS 120
+
+/* Trust looks at the 0.9 quantile up to this horizon, over about this many forecasts. */
+#define TRUST_QUANTILE 5
+#define TRUST_HORIZON  10
+#define TRUST_MEMORY   240
+#define TRUST_SETTLED  40   /* forecasts until it counts in full */
+#define TRUST_NONE     0.6F /* share held at which there is no trust, */
+#define TRUST_FULL     0.88F /* and full trust */
+
+/* A forecast made for second `target`, at one horizon of the grid. */
+struct issued {
+    int64_t target; /* INT64_MIN: nothing */
+    float model[PMO_MODELS];
+    struct pmo_calibrated combined;
+};
+
+struct pmo_forecaster {
+    struct pmo_recent recent;
+    struct pmo_combination combination[PMO_GRID];
+    struct pmo_calibration calibration[PMO_GRID];
+    struct issued issued[PMO_GRID_SUM]; /* by grid horizon h, slot target mod h */
+    uint32_t generation[PMO_MODELS];
+    float model_mean[PMO_MODELS][PMO_HORIZONS];
+    float mean[PMO_HORIZONS];
+    float spread[PMO_HORIZONS];
+    float held;   /* forgetting share of 0.9 quantiles that held */
+    double judged; /* how many there were */
+    _Alignas(max_align_t) unsigned char state[]; /* of the models, one after the other */
+};
+
+static size_t aligned(size_t bytes)
+{
+    return (bytes + _Alignof(max_align_t) - 1) / _Alignof(max_align_t) * _Alignof(max_align_t);
+}
+
+size_t pmo_forecaster_bytes(void)
+{
+    size_t bytes = sizeof(struct pmo_forecaster);
+
+    for (size_t i = 0; i < PMO_MODELS; i++)
+        bytes += aligned(pmo_models[i]->state_bytes);
+    return bytes;
+}
+
+int pmo_forecaster_new(struct pmo_forecaster **forecaster)
+{
+    struct pmo_forecaster *made = calloc(1, pmo_forecaster_bytes());
+    unsigned char *state;
+
+    if (!made)
+        return -ENOMEM;
+    for (size_t i = 0; i < PMO_GRID; i++) {
+        pmo_combination_init(&made->combination[i]);
+        pmo_calibration_init(&made->calibration[i]);
+    }
+    for (size_t i = 0; i < PMO_GRID_SUM; i++)
+        made->issued[i].target = INT64_MIN;
+    state = made->state;
+    for (size_t i = 0; i < PMO_MODELS; i++) {
+        if (pmo_models[i]->init)
+            pmo_models[i]->init(pmo_models[i], state);
+        state += aligned(pmo_models[i]->state_bytes);
+    }
+    *forecaster = made;
+    return 0;
+}
+
+void pmo_forecaster_free(struct pmo_forecaster **forecaster)
+{
+    free(*forecaster);
+    *forecaster = NULL;
+}
+
+/* Where the forecast for second @target is kept that horizon @g of the grid makes. */
+static struct issued *issued_for(struct pmo_forecaster *forecaster, size_t g, int64_t target)
+{
+    size_t first = 0;
+
+    for (size_t i = 0; i < g; i++)
+        first += pmo_grid[i];
+    return &forecaster->issued[first + (uint64_t)target % pmo_grid[g]];
+}
+
+static void judge(struct pmo_forecaster *forecaster, bool held)
+{
+    float share = fmaxf(1.0F / TRUST_MEMORY, 1 / ((float)forecaster->judged + 1));
+
+    forecaster->held += share * ((held ? 1.0F : 0.0F) - forecaster->held);
+    forecaster->judged++;
+}
+
+/* Learns from the forecasts that had been made for second @t. */
+static void score(struct pmo_forecaster *forecaster, int64_t t, float y)
+{
+    for (size_t g = 0; g < PMO_GRID; g++) {
+        const struct issued *issued = issued_for(forecaster, g, t);
+
+        if (issued->target != t)
+            continue; /* its origin was missing */
+        pmo_combination_learn(&forecaster->combination[g], pmo_grid[g], issued->model,
+                              issued->combined.mean, y);
+        pmo_calibration_learn(&forecaster->calibration[g], &issued->combined, y);
+        if (pmo_grid[g] <= TRUST_HORIZON)
+            judge(forecaster, y <= issued->combined.value[TRUST_QUANTILE]);
+    }
+}
+
+/* Judges a model that has become another by the forecasts it would have made of the last seconds. */
+static void hindcast(struct pmo_forecaster *forecaster, size_t i, const unsigned char *state)
+{
+    struct pmo_recent *recent = &forecaster->recent;
+    const int64_t now = recent->last;
+    double squares[PMO_GRID] = {0};
+    unsigned int count[PMO_GRID] = {0};
+    double square = NAN;
+
+    for (recent->last = now - HINDCAST_SECONDS; recent->last < now; recent->last++) {
+        float mean[PMO_HORIZONS];
+
+        if (isnan(pmo_recent_at(recent, recent->last)))
+            continue;
+        pmo_models[i]->predict(pmo_models[i], state, recent, mean);
+        for (size_t g = 0; g < PMO_GRID; g++) {
+            int64_t target = recent->last + pmo_grid[g];
+            float y = target > now ? NAN : recent->value[pmo_recent_slot(target)];
+            float square = pmo_combination_square(mean[pmo_grid[g] - 1], y);
+
+            if (isnan(square))
+                continue;
+            squares[g] += square;
+            count[g]++;
+        }
+    }
+    for (size_t g = 0; g < PMO_GRID; g++) {
+        if (count[g])
+            square = squares[g] / count[g];
+        if (isnan(square))
+            continue;
+        if (pmo_combination_judge_anew(&forecaster->combination[g], i, square))
+            pmo_calibration_init(&forecaster->calibration[g]);
+    }
+}
+
+static void models_observe(struct pmo_forecaster *forecaster, int64_t t, float y)
+{
+    unsigned char *state = forecaster->state;
+    float level = pmo_recent_mean(&forecaster->recent, SILENT_SECONDS);
+
+    for (size_t i = 0; i < PMO_MODELS; i++) {
+        const struct pmo_model_ops *model = pmo_models[i];
+        float *mean = forecaster->model_mean[i];
+
+        if (model->observe)
+            model->observe(model, state, &forecaster->recent, t, y);
+        if (model->generation && model->generation(state) != forecaster->generation[i]) {
+            forecaster->generation[i] = model->generation(state);
+            hindcast(forecaster, i, state);
+        }
+        model->predict(model, state, &forecaster->recent, mean);
+        for (size_t h = 0; h < PMO_HORIZONS; h++)
+            if (isnan(mean[h]))
+                mean[h] = level;
+        state += aligned(model->state_bytes);
+    }
+}
+
+static void quantiles_at(const struct pmo_forecaster *forecaster, unsigned int h,
+                         struct pmo_calibrated *calibrated)
+{
+    struct pmo_grid_point at = pmo_grid_at(h);
+    const struct pmo_calibration *lower = &forecaster->calibration[at.i], *upper = lower + 1;
+    float error[PMO_QUANTILES];
+
+    for (size_t i = 0; i < PMO_QUANTILES; i++)
+        error[i] = pmo_grid_between(at, lower->at[i], upper->at[i]);
+    calibrated->mean = forecaster->mean[h - 1];
+    calibrated->scale = pmo_calibration_scale(forecaster->mean, h - 1, forecaster->spread[h - 1]);
+    pmo_calibration_quantiles(calibrated->mean, calibrated->scale, error,
+                              pmo_grid_between(at, pmo_calibration_dispersion(lower),
+                                               pmo_calibration_dispersion(upper)),
+                              calibrated->value);
+}
+
+static void issue(struct pmo_forecaster *forecaster, int64_t t)
+{
+    for (size_t g = 0; g < PMO_GRID; g++) {
+        unsigned int h = pmo_grid[g];
+        struct issued *issued = issued_for(forecaster, g, t + h);
+
+        issued->target = t + h;
+        for (size_t i = 0; i < PMO_MODELS; i++)
+            issued->model[i] = forecaster->model_mean[i][h - 1];
+        quantiles_at(forecaster, h, &issued->combined);
+    }
+}
+
+void pmo_forecaster_observe(struct pmo_forecaster *forecaster, int64_t t, double value)
+{
+    struct pmo_recent *recent = &forecaster->recent;
+    float y = (float)fmin(value, VALUE_MAX);
+
+    if (isnan(value) || value < 0 || t < -TIME_MAX || t > TIME_MAX)
+        return;
+    if (recent->observed && t <= recent->last)
+        return;
+    if (recent->observed)
+        y = fminf(y, fmaxf(RISE_MAX * pmo_recent_max(recent, RISE_SECONDS), RISE_FLOOR));
+    score(forecaster, t, y);
+    pmo_recent_append(recent, t, y);
+    models_observe(forecaster, t, y);
+    pmo_combination_mean(forecaster->combination, forecaster->model_mean,
+                         forecaster->mean, forecaster->spread);
+    issue(forecaster, t);
+}
+
+static float trust(const struct pmo_forecaster *forecaster)
+{
+    float held = (forecaster->held - TRUST_NONE) / (TRUST_FULL - TRUST_NONE);
+    float settled = (float)forecaster->judged / TRUST_SETTLED;
+
+    return fminf(fmaxf(held, 0), 1) * fminf(settled, 1);
+}
+
+void pmo_forecaster_predict(struct pmo_forecaster *forecaster, struct pmo_forecast *forecast)
+{
+    const struct pmo_recent *recent = &forecaster->recent;
+
+    memset(forecast, 0, sizeof(*forecast));
+    if (!recent->observed)
+        return;
+    forecast->origin = recent->last;
+    forecast->observed = recent->observed < UINT32_MAX ? (uint32_t)recent->observed : UINT32_MAX;
+    forecast->trust = trust(forecaster);
+    for (unsigned int h = 1; h <= PMO_HORIZONS; h++) {
+        struct pmo_calibrated calibrated;
+
+        quantiles_at(forecaster, h, &calibrated);
+        memcpy(forecast->value[h - 1], calibrated.value, sizeof(calibrated.value));
+    }
+}
+
+size_t pmo_forecaster_scores(const struct pmo_forecaster *forecaster, unsigned int h,
+                             struct pmo_model_score scores[PMO_MODELS_MAX])
+{
+    struct pmo_grid_point at;
+    const struct pmo_combination *lower, *upper;
+
+    assert(h >= 1 && h <= PMO_HORIZONS);
+    at = pmo_grid_at(h);
+    lower = &forecaster->combination[at.i];
+    upper = lower + 1;
+    for (size_t i = 0; i < PMO_MODELS; i++) {
+        scores[i].model = pmo_models[i]->name;
+        scores[i].weight = pmo_grid_between(at, lower->weight[i], upper->weight[i]);
+        scores[i].error = NAN;
+        if (lower->scored > 0 && (upper->scored > 0 || at.share <= 0))
+            scores[i].error =
+                pmo_grid_between(at, lower->absolute_error[i], upper->absolute_error[i]);
+    }
+    return PMO_MODELS;
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "agent/forecast/period.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+#define MEMORY_SECONDS 600
+#define KEEP           (1.0F - 1.0F / MEMORY_SECONDS)
+#define FAST           0.5F        /* share of the newest value */
+#define SLOW           (1.0F / 90) /* the same */
+#define DEEP           0.45F       /* a dip below this share of shorter lags' mean is a period */
+#define SETTLED        0.1F        /* and the first one not this much shallower than the deepest */
+#define KEPT           0.25F       /* a period in use stays unless this much shallower */
+#define SEARCH_EVERY   5           /* seconds */
+#define PAIRS_MIN      30          /* compared seconds before a lag is believed */
+
+/* Appends x and compares it with what lies 1..600 seconds back. */
+static void append(struct pmo_period *period, float x)
+{
+    size_t slot = period->seconds % PMO_PERIOD_RING;
+    const float *newest = &period->x[slot + PMO_PERIOD_RING];
+    size_t lags = period->seconds < PMO_PERIOD_MAX ? period->seconds : PMO_PERIOD_MAX;
+
+    period->x[slot] = period->x[slot + PMO_PERIOD_RING] = x;
+    for (size_t lag = 1; lag <= lags; lag++) {
+        float d = x - newest[-(ptrdiff_t)lag];
+
+        period->difference[lag] = KEEP * period->difference[lag] + d * d;
+    }
+    period->seconds++;
+}
+
+/* YIN's normalised difference of each lag that has been compared over a whole period; returns the
+ * longest such lag. */
+static size_t normalise(const struct pmo_period *period, float normalised[PMO_PERIOD_MAX + 1])
+{
+    float sum = 0;
+    size_t longest = period->seconds / 2;
+
+    if (longest > PMO_PERIOD_MAX)
+        longest = PMO_PERIOD_MAX;
+    for (size_t lag = 1; lag <= longest; lag++) {
+        float pairs = (float)(period->seconds - lag);
+        float weight = (1 - expf(pairs * logf(KEEP))) / (1 - KEEP);
+        float mean = period->difference[lag] / weight;
+
+        sum += mean;
+        normalised[lag] = sum > 0 && pairs >= PAIRS_MIN ? mean * (float)lag / sum : 1;
+    }
+    return longest;
+}
+
+static uint32_t search(const struct pmo_period *period)
+{
+    float d[PMO_PERIOD_MAX + 1], deepest = DEEP;
+    size_t longest = normalise(period, d);
+
+    for (size_t lag = PMO_PERIOD_MIN; lag <= longest; lag++)
+        deepest = fminf(deepest, d[lag]);
+    if (deepest >= DEEP)
+        return 0;
+    if (period->period && d[period->period] <= fminf(DEEP, deepest + KEPT))
+        return period->period;
+    for (size_t lag = PMO_PERIOD_MIN; lag < longest; lag++) {
+        bool dip = d[lag] <= d[lag - 1] && d[lag] < d[lag + 1];
+
+        if (dip && d[lag] <= fminf(DEEP, deepest + SETTLED))
+            return (uint32_t)lag;
+    }
+    return 0;
+}
+
+void pmo_period_observe(struct pmo_period *period, int64_t t, float y)
+{
+    float x = 2 * sqrtf(y);
+    bool first = period->seconds == 0;
+    int64_t missing = first ? 0 : t - period->last - 1;
+
+    period->last = t;
+    if (missing > PMO_PERIOD_MAX) {
+        memset(period, 0, sizeof(*period));
+        period->last = t;
+        first = true;
+        missing = 0;
+    }
+    for (; missing > 0; missing--)
+        append(period, 0);
+    if (first)
+        period->fast = period->slow = x;
+    period->fast += FAST * (x - period->fast);
+    period->slow += fmaxf(SLOW, 1.0F / (float)(period->seconds + 1)) * (x - period->slow);
+    append(period, period->fast - period->slow);
+    if (period->seconds % SEARCH_EVERY == 0)
+        period->period = search(period);
+}

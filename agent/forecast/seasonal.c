@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Seasonal naive forecasts: it will be as it was a period ago, or on average over some periods ago,
+ * plus what the last seconds had more than they had had a period ago. That difference is what
+ * follows a slow wave or a shift of the level under bursts that come again and again.
+ *
+ * It is the mean of the middle half of the last seconds' differences: one burst that is higher than
+ * the last ones, or a second early, is no shift of the level.
+ */
+#include "agent/forecast/model.h"
+#include "agent/forecast/period.h"
+
+#define LEVEL_SECONDS 24
+#define CYCLES_SPAN   1200 /* seconds from which cycles are averaged, */
+#define CYCLES_MAX    8    /* but not more than these */
+#define SMOOTH        2    /* one cycle is noisy: there, seconds on each side help out */
+
+struct season {
+    const struct pmo_recent *recent;
+    int64_t period, cycles, beside;
+};
+
+/* Mean over the last cycles of the seconds at the phase of second @t; NAN where none is known. */
+static float season_at(const struct season *season, int64_t t)
+{
+    const struct pmo_recent *recent = season->recent;
+    float sum = 0;
+    int known = 0;
+
+    t -= season->period;
+    while (t + season->beside > recent->last)
+        t -= season->period;
+    for (int64_t cycle = 0; cycle < season->cycles; cycle++, t -= season->period) {
+        for (int64_t i = t - season->beside; i <= t + season->beside; i++) {
+            float y = pmo_recent_at(recent, i);
+
+            if (isnan(y))
+                continue;
+            sum += y;
+            known++;
+        }
+    }
+    return known ? sum / (float)known : NAN;
+}
+
+/* Mean of the middle half; sorts in place. */
+static float middle_mean(float *values, size_t count)
+{
+    float sum = 0;
+
+    for (size_t i = 1; i < count; i++) {
+        float v = values[i];
+        size_t j = i;
+
+        for (; j > 0 && values[j - 1] > v; j--)
+            values[j] = values[j - 1];
+        values[j] = v;
+    }
+    for (size_t i = count / 4; i < count - count / 4; i++)
+        sum += values[i];
+    return sum / (float)(count - 2 * (count / 4));
+}
+
+static void predict_period(const struct pmo_recent *recent, unsigned int period,
+                           float mean[PMO_HORIZONS])
+{
+    struct season season = {.recent = recent, .period = period, .cycles = 1};
+    float differences[LEVEL_SECONDS], shift;
+    size_t known = 0;
+
+    if (period && CYCLES_SPAN / period > 1)
+        season.cycles = CYCLES_SPAN / period < CYCLES_MAX ? CYCLES_SPAN / period : CYCLES_MAX;
+    else
+        season.beside = SMOOTH;
+    for (int64_t i = 0; period && i < LEVEL_SECONDS; i++) {
+        float y = pmo_recent_at(recent, recent->last - i);
+        float difference = y - season_at(&season, recent->last - i);
+
+        if (!isnan(difference))
+            differences[known++] = difference;
+    }
+    if (known < LEVEL_SECONDS / 2) {
+        for (size_t i = 0; i < PMO_HORIZONS; i++)
+            mean[i] = NAN;
+        return;
+    }
+    shift = middle_mean(differences, known);
+    for (size_t i = 0; i < PMO_HORIZONS; i++)
+        mean[i] = season_at(&season, recent->last + 1 + (int64_t)i) + shift;
+}
+
+static void predict_fixed(const struct pmo_model_ops *model, const void *state,
+                          const struct pmo_recent *recent, float mean[PMO_HORIZONS])
+{
+    predict_period(recent, model->seconds, mean);
+}
+
+static void observe_learned(const struct pmo_model_ops *model, void *state,
+                            const struct pmo_recent *recent, int64_t t, double y)
+{
+    pmo_period_observe(state, t, (float)y);
+}
+
+static uint32_t generation_learned(const void *state)
+{
+    const struct pmo_period *period = state;
+
+    return period->period;
+}
+
+static void predict_learned(const struct pmo_model_ops *model, const void *state,
+                            const struct pmo_recent *recent, float mean[PMO_HORIZONS])
+{
+    const struct pmo_period *period = state;
+
+    predict_period(recent, period->period, mean);
+}
+
+const struct pmo_model_ops pmo_model_seasonal_60s = {
+    .name = "seasonal, 60 s",
+    .seconds = 60,
+    .predict = predict_fixed,
+};
+
+const struct pmo_model_ops pmo_model_seasonal_300s = {
+    .name = "seasonal, 300 s",
+    .seconds = 300,
+    .predict = predict_fixed,
+};
+
+const struct pmo_model_ops pmo_model_seasonal_1800s = {
+    .name = "seasonal, 1800 s",
+    .seconds = 1800,
+    .predict = predict_fixed,
+};
+
+const struct pmo_model_ops pmo_model_seasonal_3600s = {
+    .name = "seasonal, 3600 s",
+    .seconds = 3600,
+    .predict = predict_fixed,
+};
+
+const struct pmo_model_ops pmo_model_seasonal_learned = {
+    .name = "seasonal, learned period",
+    .state_bytes = sizeof(struct pmo_period),
+    .observe = observe_learned,
+    .generation = generation_learned,
+    .predict = predict_learned,
+};

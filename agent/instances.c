@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Who is there. An instance is a row in the kernel's maps, made by listen() or found by a scan; its
+ * service is the backend's, when its network namespace is one the backend made, else it is named
+ * after the command and the port. An instance that went keeps its row for a minute, so that counts
+ * that are still on their way are not taken for a successor's.
+ */
+#include "agent/core.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include "agent/base/log.h"
+
+#define KEEP_GONE_S 60
+
+struct pmo_agent_instance *pmo_instance_by_id(struct pmo_core *core, uint32_t id)
+{
+    for (struct pmo_agent_instance *i = core->agent.instances; i; i = i->next)
+        if (i->id == id && id)
+            return i;
+    return NULL;
+}
+
+static struct pmo_agent_instance *by_name(struct pmo_core *core, const char *name)
+{
+    for (struct pmo_agent_instance *i = core->agent.instances; i; i = i->next)
+        if (i->managed && !i->gone && !strcmp(i->name, name))
+            return i;
+    return NULL;
+}
+
+static struct pmo_agent_instance *by_netns(struct pmo_core *core, uint64_t netns)
+{
+    for (struct pmo_agent_instance *i = core->agent.instances; i; i = i->next)
+        if (i->managed && !i->gone && i->listener.netns == netns)
+            return i;
+    return NULL;
+}
+
+static struct pmo_agent_instance *instance_add(struct pmo_core *core, const char *service,
+                                               const char *name)
+{
+    struct pmo_agent_instance *made = calloc(1, sizeof(*made)), **at = &core->agent.instances;
+
+    if (!made)
+        return NULL;
+    made->service = pmo_core_service(core, service);
+    if (!made->service) {
+        free(made);
+        return NULL;
+    }
+    (void)snprintf(made->name, sizeof(made->name), "%s", name);
+    made->netns_fd = -1;
+    made->predicted_latency_s = NAN;
+    while (*at) {
+        int order = strcmp((*at)->service->name, service);
+
+        if (order > 0 || (!order && strverscmp((*at)->name, name) > 0))
+            break;
+        at = &(*at)->next;
+    }
+    made->next = *at;
+    *at = made;
+    return made;
+}
+
+static void usage_begin(struct pmo_core *core, struct pmo_agent_instance *i)
+{
+    struct pmo_usage_reading now;
+
+    if (i->usage || !i->pid)
+        return;
+    if (pmo_usage_add(core->usage, (pid_t)i->pid, i->cgroup, i->netns_fd, i->interface, &i->usage))
+        return;
+    if (!pmo_usage_read(i->usage, &now)) {
+        i->cpu_usec = now.cpu_usec;
+        i->rx_bytes = now.rx_bytes;
+        i->tx_bytes = now.tx_bytes;
+    }
+}
+
+static void instance_gone(struct pmo_core *core, struct pmo_agent_instance *i)
+{
+    if (i->gone)
+        return;
+    i->phase = PMO_INSTANCE_GONE;
+    i->gone = core->agent.now ? core->agent.now : 1;
+    i->cpu_share = i->load_rps = i->rx_bytes_per_s = i->tx_bytes_per_s = 0;
+    i->memory_bytes = 0;
+    if (i->usage)
+        pmo_usage_remove(core->usage, &i->usage);
+    if (i->id) {
+        pmo_hints_flags(core->hints, i->id, 0, PMO_HINT_READY | PMO_HINT_DRAINING);
+        if (i->interface[0])
+            pmo_kernel_count_syns_end(core->kernel, i->name, &i->listener);
+    }
+    pmo_instances_publish(core, i->service);
+}
+
+void pmo_instances_publish(struct pmo_core *core, struct pmo_service *service)
+{
+    uint32_t members[PMO_HINTS_INSTANCES_MAX];
+    size_t count = 0;
+
+    service->ready = service->starting = service->draining = 0;
+    for (struct pmo_agent_instance *i = core->agent.instances; i; i = i->next) {
+        struct pmo_hint_instance row = {};
+
+        if (i->service != service)
+            continue;
+        service->ready += i->phase == PMO_INSTANCE_READY;
+        service->starting += i->phase == PMO_INSTANCE_STARTING;
+        service->draining += i->phase == PMO_INSTANCE_DRAINING;
+        if (!i->id || i->gone || service->hints_number < 0)
+            continue;
+        row.service = service->hints_number;
+        row.weight = 1024;
+        row.predicted_latency_us =
+            isnan(i->predicted_latency_s) ? 0 : (uint32_t)(i->predicted_latency_s * 1e6);
+        row.capacity_mrps = (uint32_t)(service->capacity_rps * 1000);
+        memcpy(row.addr, i->listener.addr, 16);
+        row.port = i->listener.port;
+        row.pid = i->pid;
+        pmo_hints_instance(core->hints, i->id, &row);
+        if (count < PMO_HINTS_INSTANCES_MAX)
+            members[count++] = i->id;
+    }
+    if (service->hints_number >= 0)
+        (void)pmo_hints_members(core->hints, service->hints_number, members, count);
+}
+
+static bool kernel_knows(struct pmo_core *core, uint32_t id);
+
+/* From here on, routers may choose it. */
+static void instance_ready(struct pmo_core *core, struct pmo_agent_instance *i)
+{
+    i->phase = PMO_INSTANCE_READY;
+    pmo_instances_publish(core, i->service);
+    if (!i->id)
+        return;
+    if (i->managed && i->pid)
+        (void)pmo_kernel_process(core->kernel, i->pid, i->id);
+    pmo_hints_flags(core->hints, i->id, PMO_HINT_READY, PMO_HINT_DRAINING);
+    /* It may have stopped listening between the probe and now: then the kernel side has cleared the
+     * bit already, and it must stay so. */
+    if (!kernel_knows(core, i->id))
+        pmo_hints_flags(core->hints, i->id, 0, PMO_HINT_READY);
+}
+
+struct row_search {
+    uint64_t netns;
+    uint32_t id;
+    uint16_t port;
+    struct pmo_listener listener;
+};
+
+static void match_row(void *context, const struct pmo_listener *listener,
+                      const struct pmo_instance *instance)
+{
+    struct row_search *s = context;
+
+    if (s->id ? instance->id != s->id
+              : listener->netns != s->netns || listener->port != s->port)
+        return;
+    s->id = instance->id;
+    s->listener = *listener;
+}
+
+static bool kernel_knows(struct pmo_core *core, uint32_t id)
+{
+    struct row_search s = {.id = id};
+
+    pmo_kernel_instances(core->kernel, match_row, &s);
+    return s.listener.port != 0;
+}
+
+/* A listener that is not the backend's. */
+static void discovered(struct pmo_core *core, uint32_t id, const struct pmo_listener *listener,
+                       uint32_t pid, const char *command, const char *cgroup)
+{
+    struct pmo_agent_instance *i = pmo_instance_by_id(core, id);
+    char described[64] = "", group[256] = "", service[64], name[80];
+
+    if (i) {
+        if (!i->gone)
+            return;
+        i->id = 0; /* the row was given to another listener */
+    }
+    if (!command[0] && pid)
+        (void)pmo_process_describe((pid_t)pid, described, group);
+    else
+        (void)snprintf(described, sizeof(described), "%s", command);
+    if (cgroup[0])
+        (void)snprintf(group, sizeof(group), "%s", cgroup);
+    (void)snprintf(service, sizeof(service), "%.50s:%u", described[0] ? described : "tcp",
+                   listener->port);
+    (void)snprintf(name, sizeof(name), "%s-%u", service, pid);
+    i = instance_add(core, service, name);
+    if (!i)
+        return;
+    i->id = id;
+    i->listener = *listener;
+    i->pid = pid;
+    memcpy(i->cgroup, group, sizeof(i->cgroup));
+    usage_begin(core, i);
+    instance_ready(core, i);
+}
+
+struct scan {
+    struct pmo_listening *sockets;
+    size_t count, room;
+};
+
+static int found(void *context, const struct pmo_listening *l)
+{
+    struct scan *scan = context;
+
+    if (scan->count == scan->room) {
+        size_t room = scan->room ? 2 * scan->room : 64;
+        void *larger = reallocarray(scan->sockets, room, sizeof(*scan->sockets));
+
+        if (!larger)
+            return -ENOMEM;
+        scan->sockets = larger;
+        scan->room = room;
+    }
+    scan->sockets[scan->count++] = *l;
+    return 0;
+}
+
+static int by_address(const void *a, const void *b)
+{
+    const struct pmo_listening *x = a, *y = b;
+
+    return memcmp(&x->address, &y->address, sizeof(x->address));
+}
+
+static void adopt_row(void *context, const struct pmo_listener *listener,
+                      const struct pmo_instance *instance)
+{
+    struct pmo_core *core = context;
+
+    if (listener->netns == core->own_netns || by_netns(core, listener->netns))
+        return;
+    discovered(core, instance->id, listener, instance->pid, "", "");
+}
+
+/* Sockets that share an address (SO_REUSEPORT) are one instance. */
+int pmo_instances_scan(struct pmo_core *core)
+{
+    struct scan scan = {};
+    int r = pmo_listeners_scan(core->listeners, -1, found, &scan);
+
+    qsort(scan.sockets, scan.count, sizeof(*scan.sockets), by_address);
+    for (size_t i = 0, n; !r && i < scan.count; i += n) {
+        const struct pmo_listening *l = &scan.sockets[i];
+        uint32_t id;
+
+        for (n = 1; i + n < scan.count && !by_address(l, l + n); n++)
+            ;
+        /* when all rows are used, its requests are counted under instance 0 */
+        if (!pmo_kernel_instance(core->kernel, &l->address, (uint32_t)l->pid, l->cgroup_id,
+                                 (uint32_t)n, &id))
+            discovered(core, id, &l->address, (uint32_t)l->pid, l->command, l->cgroup);
+    }
+    free(scan.sockets);
+    pmo_kernel_instances(core->kernel, adopt_row, core);
+    return r;
+}
+
+void pmo_instances_event(struct pmo_core *core, const struct pmo_event *event)
+{
+    struct pmo_agent_instance *i;
+
+    if (event->kind == PMO_EVENT_LISTENING) {
+        i = by_netns(core, event->listener.netns);
+        if (!i)
+            discovered(core, event->instance, &event->listener, event->pid, "", "");
+        else if (event->listener.port == i->listener.port)
+            i->id = event->instance;
+        return;
+    }
+    i = pmo_instance_by_id(core, event->instance);
+    if (!i)
+        return;
+    if (i->managed) { /* the backend finds out, and tells when it is gone */
+        if (i->phase == PMO_INSTANCE_READY)
+            i->phase = PMO_INSTANCE_STARTING;
+        pmo_instances_publish(core, i->service);
+        return;
+    }
+    if (event->kind == PMO_EVENT_CLOSED)
+        instance_gone(core, i);
+}
+
+void pmo_instances_backend(struct pmo_core *core, const struct pmo_backend_instance *b)
+{
+    struct pmo_agent_instance *i = by_name(core, b->name);
+
+    if (!i) {
+        if (b->phase == PMO_INSTANCE_GONE)
+            return;
+        i = instance_add(core, b->service, b->name);
+        if (!i)
+            return;
+        i->managed = true;
+    }
+    i->pid = (uint32_t)b->pid;
+    i->netns_fd = b->netns_fd;
+    i->listener.netns = b->netns;
+    i->listener.port = b->port;
+    memcpy(i->listener.addr, b->addr, 16);
+    memcpy(i->cgroup, b->cgroup, sizeof(i->cgroup));
+    memcpy(i->interface, b->interface, sizeof(i->interface));
+    if (!i->id) {
+        struct row_search s = {.netns = b->netns, .port = b->port};
+
+        pmo_kernel_instances(core->kernel, match_row, &s);
+        i->id = s.id;
+    }
+    switch (b->phase) {
+    case PMO_INSTANCE_STARTING:
+        i->phase = b->phase;
+        pmo_instances_publish(core, i->service);
+        break;
+    case PMO_INSTANCE_READY:
+        usage_begin(core, i);
+        if (i->id && i->interface[0])
+            (void)pmo_kernel_count_syns(core->kernel, i->netns_fd, i->interface, i->name,
+                                        &i->listener, i->id);
+        if (b->ready_s > b->ordered_s) {
+            double lead = b->ready_s - b->ordered_s;
+            double *known = &i->service->lead_time_s;
+
+            /* the recent ones, leaning to the slow side: too early costs little */
+            *known = isnan(*known) || lead > *known ? lead : *known * 0.8 + lead * 0.2;
+        }
+        instance_ready(core, i);
+        break;
+    case PMO_INSTANCE_DRAINING:
+        i->phase = b->phase;
+        if (i->id)
+            pmo_hints_flags(core->hints, i->id, PMO_HINT_DRAINING, PMO_HINT_READY);
+        pmo_instances_publish(core, i->service);
+        break;
+    case PMO_INSTANCE_GONE:
+        i->netns_fd = -1;
+        instance_gone(core, i);
+        break;
+    }
+}
+
+static void forget(struct pmo_core *core, struct pmo_agent_instance **at)
+{
+    struct pmo_agent_instance *i = *at;
+
+    *at = i->next;
+    if (i->id) {
+        pmo_hints_instance_delete(core->hints, i->id);
+        pmo_kernel_instance_free(core->kernel, i->id);
+    }
+    free(i);
+}
+
+static void read_usage(struct pmo_agent_instance *i)
+{
+    struct pmo_usage_reading now;
+
+    if (!i->usage || pmo_usage_read(i->usage, &now) == -ESRCH)
+        return;
+    i->cpu_share = now.cpu_usec > i->cpu_usec ? (double)(now.cpu_usec - i->cpu_usec) / 1e6 : 0;
+    i->rx_bytes_per_s = now.rx_bytes > i->rx_bytes ? (double)(now.rx_bytes - i->rx_bytes) : 0;
+    i->tx_bytes_per_s = now.tx_bytes > i->tx_bytes ? (double)(now.tx_bytes - i->tx_bytes) : 0;
+    i->memory_bytes = now.memory_bytes;
+    i->cpu_usec = now.cpu_usec;
+    i->rx_bytes = now.rx_bytes;
+    i->tx_bytes = now.tx_bytes;
+}
+
+void pmo_instances_tick(struct pmo_core *core, int64_t now)
+{
+    struct pmo_agent_instance **at = &core->agent.instances;
+
+    for (struct pmo_service *s = core->agent.services; s; s = s->next)
+        s->cpu_seconds = s->memory_bytes = s->rx_bytes = s->tx_bytes = 0;
+    (void)pmo_usage_tick(core->usage);
+    while (*at) {
+        struct pmo_agent_instance *i = *at;
+        const struct pmo_hint_instance *hint = i->id ? pmo_hints_row(core->hints, i->id) : NULL;
+
+        if (i->gone && now > i->gone + KEEP_GONE_S) {
+            forget(core, at);
+            continue;
+        }
+        i->in_flight = hint && !i->gone ? __atomic_load_n(&hint->in_flight, __ATOMIC_RELAXED) : 0;
+        if (i->load_second != now)
+            i->load_rps = 0;
+        read_usage(i);
+        i->service->cpu_seconds += i->cpu_share;
+        i->service->memory_bytes += (double)i->memory_bytes;
+        i->service->rx_bytes += i->rx_bytes_per_s;
+        i->service->tx_bytes += i->tx_bytes_per_s;
+        at = &i->next;
+    }
+}

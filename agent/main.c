@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+#include "agent/base/log.h"
+#include "agent/core.h"
+
+static const char usage[] =
+    "usage: pmo-agent [OPTION]...\n"
+    "Counts the requests of every service on this host in the kernel, forecasts the next minute,\n"
+    "and scales ahead as policies allow.\n"
+    "\n"
+    "  -c, --config FILE     policies and services (YAML); without it, the agent only observes\n"
+    "  -s, --socket PATH     API socket (default: /run/pmo/pmo.sock)\n"
+    "  -d, --state-dir DIR   history and logs (default: /var/lib/pmo)\n"
+    "  -b, --bpffs DIR       bpf file system for pins (default: /sys/fs/bpf, mounted if needed)\n"
+    "  -m, --mode MODE       observe, recommend or act: no policy does more (default: act, so that\n"
+    "                        each policy's own mode decides; a policy without one recommends)\n"
+    "      --discard         remove what an earlier agent left in the bpf file system, and exit\n"
+    "  -v, --verbose         log more\n"
+    "  -V, --version         print the version\n"
+    "  -h, --help            print this\n"
+    "\n"
+    "Signals: TERM and INT stop the agent and remove everything it made. USR2 stops the agent and\n"
+    "leaves all in place: counting goes on, and the next agent takes over.\n";
+
+struct program {
+    struct pmo_core core;
+    uv_loop_t loop;
+    uv_signal_t terminate, interrupt, hand_over;
+    bool leave;
+};
+
+static void on_signal(uv_signal_t *handle, int signal)
+{
+    struct program *program = handle->data;
+
+    program->leave = signal == SIGUSR2;
+    uv_stop(handle->loop);
+}
+
+static void watch_signal(struct program *program, uv_signal_t *handle, int signal)
+{
+    (void)uv_signal_init(&program->loop, handle);
+    handle->data = program;
+    (void)uv_signal_start(handle, on_signal, signal);
+}
+
+static int run(const struct pmo_options *options)
+{
+    struct program *program = calloc(1, sizeof(*program));
+    size_t services = 0;
+    int r;
+
+    if (!program)
+        return pmo_err_r(ENOMEM, "cannot start");
+    (void)uv_loop_init(&program->loop);
+    watch_signal(program, &program->terminate, SIGTERM);
+    watch_signal(program, &program->interrupt, SIGINT);
+    watch_signal(program, &program->hand_over, SIGUSR2);
+    (void)signal(SIGPIPE, SIG_IGN);
+    r = pmo_core_start(&program->core, &program->loop, options);
+    if (!r) {
+        for (struct pmo_service *s = program->core.agent.services; s; s = s->next)
+            services++;
+        (void)printf("ready: counting %zu services; API at %s\n", services, options->socket);
+        (void)fflush(stdout);
+        (void)sd_notify(0, "READY=1");
+        (void)uv_run(&program->loop, UV_RUN_DEFAULT);
+        (void)sd_notify(0, "STOPPING=1");
+    }
+    if (r) /* what an earlier agent left stays for whoever can use it */
+        program->leave = program->core.kernel && pmo_kernel_adopted(program->core.kernel);
+    pmo_core_stop(&program->core, program->leave);
+    uv_close((uv_handle_t *)&program->terminate, NULL);
+    uv_close((uv_handle_t *)&program->interrupt, NULL);
+    uv_close((uv_handle_t *)&program->hand_over, NULL);
+    (void)uv_run(&program->loop, UV_RUN_DEFAULT);
+    (void)uv_loop_close(&program->loop);
+    free(program);
+    return r;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"socket", required_argument, NULL, 's'},
+                                            {"state-dir", required_argument, NULL, 'd'},
+                                            {"bpffs", required_argument, NULL, 'b'},
+                                            {"mode", required_argument, NULL, 'm'},
+                                            {"discard", no_argument, NULL, 'x'},
+                                            {"verbose", no_argument, NULL, 'v'},
+                                            {"version", no_argument, NULL, 'V'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {}};
+    struct pmo_options chosen = {
+        .socket = "/run/pmo/pmo.sock", .state_dir = "/var/lib/pmo", .mode = PMO_MODE_ACT};
+    bool discard = false;
+    int option, mode;
+
+    while ((option = getopt_long(argc, argv, "c:s:d:b:m:vVh", options, NULL)) != -1) {
+        switch (option) {
+        case 'c':
+            chosen.config = optarg;
+            break;
+        case 's':
+            chosen.socket = optarg;
+            break;
+        case 'd':
+            chosen.state_dir = optarg;
+            break;
+        case 'b':
+            chosen.bpffs = optarg;
+            break;
+        case 'm':
+            mode = pmo_mode_parse(optarg);
+            if (mode < 0) {
+                (void)pmo_fail(EINVAL, "no mode is called %s; write --mode observe, recommend or "
+                                       "act", optarg);
+                return 2;
+            }
+            chosen.mode = mode;
+            break;
+        case 'x':
+            discard = true;
+            break;
+        case 'v':
+            pmo_log_max = PMO_LOG_DEBUG;
+            break;
+        case 'V':
+            (void)printf("pmo-agent %s\n", PMO_VERSION);
+            return 0;
+        case 'h':
+            (void)fputs(usage, stdout);
+            return 0;
+        default:
+            (void)fputs("Try `pmo-agent --help`.\n", stderr);
+            return 2;
+        }
+    }
+    if (optind < argc) {
+        (void)pmo_fail(EINVAL, "what is \"%s\"? A configuration file is named with --config",
+                       argv[optind]);
+        return 2;
+    }
+    if (discard)
+        return pmo_kernel_remove(chosen.bpffs) ? 1 : 0;
+    return run(&chosen) ? 1 : 0;
+}

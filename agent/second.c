@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What happens each second: the kernel side's records of the second that ended go into the series;
+ * each service's forecaster sees its arrivals; the planner decides; the backend is told; the hints
+ * and the history are written. Only when the history is on disk are the records given back to the
+ * kernel, so that an agent that dies loses none.
+ */
+#include "agent/core.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include "agent/base/log.h"
+
+#define FLUSH_EVERY_S 2
+
+static void on_type(void *context, const struct pmo_type_record *record)
+{
+    struct pmo_core *core = context;
+    struct pmo_agent_instance *i = pmo_instance_by_id(core, record->key.instance);
+    struct pmo_service *service = i ? i->service : pmo_core_service(core, "unknown");
+    struct pmo_type type = {.protocol = record->key.protocol,
+                            .method = record->key.method,
+                            .status_class = record->key.status_class,
+                            .zone = record->key.zone};
+
+    if ((int64_t)record->window <= core->committed || !service)
+        return;
+    if (pmo_kernel_route(core->kernel, record->key.route, type.route))
+        (void)snprintf(type.route, sizeof(type.route), "{other}");
+    (void)pmo_service_store_add(service->store, &type, (int64_t)record->since,
+                                (int64_t)record->window, &record->counts);
+}
+
+static void on_instance(void *context, const struct pmo_instance_record *record)
+{
+    struct pmo_core *core = context;
+    struct pmo_agent_instance *i = pmo_instance_by_id(core, record->instance);
+    struct pmo_service *service = i ? i->service : pmo_core_service(core, "unknown");
+
+    if ((int64_t)record->window <= core->committed || !service)
+        return;
+    if (i) {
+        i->load_rps =
+            (double)record->counts.arrivals / (double)(record->window - record->since + 1);
+        i->load_second = (int64_t)record->window;
+    }
+    (void)pmo_service_store_add_instance(service->store, (int64_t)record->since,
+                                         (int64_t)record->window, &record->counts);
+}
+
+static void close_second(struct pmo_core *core, int64_t t)
+{
+    for (struct pmo_service *s = core->agent.services; s; s = s->next) {
+        struct pmo_service_second gauges = {.cpu_seconds = s->cpu_seconds,
+                                            .memory_bytes = s->memory_bytes,
+                                            .rx_bytes = s->rx_bytes,
+                                            .tx_bytes = s->tx_bytes,
+                                            .ready = s->ready,
+                                            .starting = s->starting};
+        struct pmo_service_second closed;
+
+        for (struct pmo_agent_instance *i = core->agent.instances; i; i = i->next)
+            if (i->service == s)
+                gauges.in_flight += i->in_flight;
+        pmo_service_store_close(s->store, t, &gauges);
+        s->instance_seconds += s->ready + s->starting + s->draining;
+        if (pmo_service_store_second(s->store, t, &closed))
+            continue;
+        /* a listener that nobody ever called needs no forecast */
+        if (!s->forecaster && closed.arrivals > 0 && pmo_forecaster_new(&s->forecaster))
+            continue;
+        if (s->forecaster)
+            pmo_forecaster_observe(s->forecaster, t, closed.arrivals);
+        if (s->forecaster || s->managed)
+            (void)pmo_history_add(core->agent.history, s->store, t);
+    }
+}
+
+static void on_window(void *context, const struct pmo_window_record *record)
+{
+    struct pmo_core *core = context;
+
+    core->agent.totals.windows++;
+    if (record->since != record->window)
+        core->agent.totals.late_windows += record->window - record->since;
+    if ((int64_t)record->window <= core->agent.now)
+        return;
+    pmo_instances_tick(core, (int64_t)record->window);
+    for (int64_t t = (int64_t)record->since; t <= (int64_t)record->window; t++)
+        if (t > core->committed && t > core->agent.now)
+            close_second(core, t);
+    core->agent.now = (int64_t)record->window;
+}
+
+static void on_event(void *context, const struct pmo_event *event)
+{
+    pmo_instances_event(context, event);
+}
+
+const struct pmo_kernel_events pmo_second_events = {
+    .type = on_type, .instance = on_instance, .window = on_window, .event = on_event};
+
+static double error_rate(const struct pmo_service *s, int64_t t)
+{
+    double all = 0, bad = 0;
+
+    for (int64_t at = t - 9; at <= t; at++) {
+        for (unsigned int c = 1; c < PMO_STATUS_CLASSES; c++)
+            all += (double)pmo_service_store_class(s->store, at, c);
+        bad += (double)pmo_service_store_class(s->store, at, 5);
+    }
+    return all > 0 ? bad / all : NAN;
+}
+
+int pmo_second_decide(struct pmo_core *core, struct pmo_service *s, int64_t t,
+                      struct pmo_decision *decision)
+{
+    struct pmo_agent *agent = &core->agent;
+    struct pmo_service_second last;
+    struct pmo_service_state state = {
+        .name = s->name,
+        .load_rps = NAN,
+        .latency_p99_s = pmo_service_store_latency(s->store, t, 10, 0.99) / 1e6,
+        .error_rate = error_rate(s, t),
+        .ready = s->ready,
+        .starting = s->starting,
+        .draining = s->draining,
+        .lead_time_s = s->lead_time_s,
+        .forecast = s->forecaster ? &s->forecast : NULL};
+    uint32_t wanted = s->wanted;
+    char *text;
+    int made;
+
+    if (!s->policy)
+        return 0;
+    if (!pmo_service_store_second(s->store, t, &last)) {
+        state.load_rps = last.arrivals;
+        state.in_flight = last.in_flight;
+    }
+    made = pmo_planner_decide(agent->planner, s->policy, agent->mode, &state, t, &wanted, decision);
+    if (made < 0)
+        return pmo_err_r(made, "cannot decide for service %s", s->name);
+    if (s->managed && s->policy->mode == PMO_MODE_ACT && agent->mode == PMO_MODE_ACT &&
+        wanted != s->wanted && !core->backend_ops->scale(core->backend, s->name, wanted)) {
+        s->wanted = wanted;
+        decision->carried_out = made;
+    }
+    if (!made)
+        return 0;
+    agent->decisions[agent->decisions_made++ % PMO_DECISIONS_KEPT] = *decision;
+    text = pmo_decision_text(decision);
+    if (text)
+        (void)pmo_history_add_decision(agent->history, decision->id, decision->t,
+                                       decision->service, text);
+    free(text);
+    return 1;
+}
+
+/* Latency in the next second: the last one's median, stretched or shrunk as utilisation will be.
+ * In a queue with one server waiting grows with 1 / (1 - utilisation) (M/M/1). */
+static double latency_next(const struct pmo_service *s, double median_s, double load_rps,
+                           double predicted_rps)
+{
+    double now, then;
+
+    if (s->capacity_rps <= 0 || !s->ready)
+        return median_s;
+    now = fmin(load_rps / (s->capacity_rps * s->ready), 0.95);
+    then = fmin(predicted_rps / (s->capacity_rps * s->ready), 0.95);
+    return median_s * (1 - now) / (1 - then);
+}
+
+static void publish(struct pmo_core *core, struct pmo_service *s, int64_t t)
+{
+    static const unsigned int horizons[3] = {1, 10, 30};
+    double median = pmo_service_store_latency(s->store, t, 10, 0.5) / 1e6, latency;
+    struct pmo_service_second last = {};
+    uint32_t predicted[3];
+
+    for (int i = 0; i < 3; i++)
+        predicted[i] = (uint32_t)(pmo_forecast_quantile(&s->forecast, horizons[i], 0.5) * 1000);
+    if (s->hints_number >= 0)
+        pmo_hints_service_predict(core->hints, s->hints_number, predicted);
+    (void)pmo_service_store_second(s->store, t, &last);
+    latency = isnan(median) ? NAN : latency_next(s, median, last.arrivals, predicted[0] / 1000.0);
+    for (struct pmo_agent_instance *i = core->agent.instances; i; i = i->next)
+        if (i->service == s)
+            i->predicted_latency_s = latency;
+    pmo_instances_publish(core, s);
+}
+
+static void read_own_usage(struct pmo_core *core)
+{
+    const volatile struct pmo_control *control = pmo_kernel_control(core->kernel);
+    struct pmo_agent_totals *totals = &core->agent.totals;
+    struct pmo_process_stat stat;
+    struct timespec cpu;
+    uint64_t usec;
+
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
+    usec = (uint64_t)cpu.tv_sec * 1000000 + cpu.tv_nsec / 1000;
+    core->agent.cpu_share = (double)(usec - core->own_cpu_usec) / 1e6;
+    core->own_cpu_usec = usec;
+    if (!pmo_process_stat_read(getpid(), &stat))
+        core->agent.resident_bytes = stat.resident_pages * (uint64_t)sysconf(_SC_PAGESIZE);
+    totals->ring_full = control->ring_full;
+    totals->routes_full = control->routes_full;
+    totals->counters_full = control->counters_full;
+    totals->instances_full = control->instances_full;
+    totals->midstream = control->midstream;
+    totals->holes = control->holes;
+    totals->not_http = control->not_http;
+}
+
+void pmo_second_run(struct pmo_core *core)
+{
+    struct pmo_agent *agent = &core->agent;
+    struct timespec now;
+
+    if (!pmo_kernel_drain(core->kernel))
+        return;
+    for (struct pmo_service *s = agent->services; s; s = s->next) {
+        struct pmo_decision decision;
+
+        if (s->forecaster)
+            pmo_forecaster_predict(s->forecaster, &s->forecast);
+        (void)pmo_second_decide(core, s, agent->now, &decision);
+        publish(core, s, agent->now);
+    }
+    read_own_usage(core);
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    pmo_hints_heartbeat(core->hints, (uint64_t)now.tv_sec * 1000000000ULL + now.tv_nsec);
+    if (agent->now - core->flushed < FLUSH_EVERY_S)
+        return;
+    if (!pmo_history_flush(agent->history, agent->now)) {
+        core->flushed = agent->now;
+        pmo_kernel_commit(core->kernel);
+    }
+}

@@ -1,0 +1,552 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Everything that is remembered of a second is a whole number in a column (column.h): one column a
+ * type, and some for each service (arrivals, bytes, CPU microseconds, instances, ...). Whether a
+ * second was observed is a column too. Only the latency histograms of the last minute are kept
+ * beside them.
+ */
+#include "agent/series/series.h"
+
+#include <errno.h>
+#include <math.h>
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/series/column.h"
+
+/* Seconds with a latency histogram; older ones keep two quantiles. */
+#define HISTOGRAMS 60
+/* Windows follow a monotonic clock, but the agent may have been stopped for long. A second that is
+ * further than this after the last one is a broken clock: it must not push out the whole hour. */
+#define AHEAD_MAX (24 * 3600)
+
+struct type_series {
+    struct pmo_type type; /* first: it is the key of the tree */
+    uint64_t total;
+    struct pmo_series series;
+};
+
+enum column {
+    COLUMN_ARRIVALS,
+    COLUMN_LATENCY_P50, /* 0: nothing was answered */
+    COLUMN_LATENCY_P99,
+    COLUMN_IN_FLIGHT,
+    COLUMN_CPU,
+    COLUMN_MEMORY,
+    COLUMN_RX,
+    COLUMN_TX,
+    COLUMN_SYNS,
+    COLUMN_CONNECTIONS,
+    COLUMNS_OF_SECOND, /* those above are members of struct pmo_service_second */
+    COLUMN_READY = COLUMNS_OF_SECOND,
+    COLUMN_STARTING,
+    COLUMN_OBSERVED, /* 1 where the second was closed */
+    COLUMN_CLASS,
+    COLUMNS = COLUMN_CLASS + PMO_STATUS_CLASSES
+};
+
+static const struct {
+    size_t offset;
+    double scale; /* of the column's numbers to the member's unit */
+} members[COLUMNS_OF_SECOND] = {
+    [COLUMN_ARRIVALS] = {offsetof(struct pmo_service_second, arrivals), 1},
+    [COLUMN_LATENCY_P50] = {offsetof(struct pmo_service_second, latency_p50_us), 1},
+    [COLUMN_LATENCY_P99] = {offsetof(struct pmo_service_second, latency_p99_us), 1},
+    [COLUMN_IN_FLIGHT] = {offsetof(struct pmo_service_second, in_flight), 1},
+    [COLUMN_CPU] = {offsetof(struct pmo_service_second, cpu_seconds), 1e6},
+    [COLUMN_MEMORY] = {offsetof(struct pmo_service_second, memory_bytes), 1},
+    [COLUMN_RX] = {offsetof(struct pmo_service_second, rx_bytes), 1},
+    [COLUMN_TX] = {offsetof(struct pmo_service_second, tx_bytes), 1},
+    [COLUMN_SYNS] = {offsetof(struct pmo_service_second, syns), 1},
+    [COLUMN_CONNECTIONS] = {offsetof(struct pmo_service_second, connections), 1},
+};
+
+struct histogram {
+    int64_t t;
+    uint32_t buckets[PMO_LATENCY_BUCKETS];
+};
+
+struct pmo_service_store {
+    struct pmo_store *store;
+    char *name;
+    int64_t last; /* closed second, 0 before the first */
+    uint64_t total, arrived;
+    struct pmo_series columns[COLUMNS];
+    struct histogram histograms[HISTOGRAMS]; /* slot t % HISTOGRAMS */
+    struct type_series **types;              /* in the order they appeared */
+    size_t types_count;
+    void *types_tree; /* the same, by type: tsearch(3) */
+};
+
+struct pmo_store {
+    struct pmo_service_store **services;
+    size_t services_count;
+    int64_t last; /* newest closed second of any service */
+};
+
+const char *pmo_protocol_name(uint8_t protocol)
+{
+    return protocol == PMO_PROTOCOL_HTTP1 ? "http1" : "unknown";
+}
+
+const char *pmo_method_name(uint8_t method)
+{
+    static const char *const names[PMO_METHODS] = {
+        [PMO_METHOD_OTHER] = "OTHER",     [PMO_METHOD_GET] = "GET",
+        [PMO_METHOD_HEAD] = "HEAD",       [PMO_METHOD_POST] = "POST",
+        [PMO_METHOD_PUT] = "PUT",         [PMO_METHOD_DELETE] = "DELETE",
+        [PMO_METHOD_CONNECT] = "CONNECT", [PMO_METHOD_OPTIONS] = "OPTIONS",
+        [PMO_METHOD_TRACE] = "TRACE",     [PMO_METHOD_PATCH] = "PATCH",
+    };
+
+    return names[method < PMO_METHODS ? method : PMO_METHOD_OTHER];
+}
+
+const char *pmo_status_class_name(uint8_t status_class)
+{
+    static const char *const names[PMO_STATUS_CLASSES] = {"aborted", "1xx", "2xx",
+                                                          "3xx",     "4xx", "5xx"};
+
+    return names[status_class < PMO_STATUS_CLASSES ? status_class : PMO_STATUS_ABORTED];
+}
+
+/* ---- services and types ---------------------------------------------------------------------- */
+
+int pmo_store_new(struct pmo_store **store)
+{
+    struct pmo_store *made = calloc(1, sizeof(*made));
+
+    if (!made)
+        return -ENOMEM;
+    *store = made;
+    return 0;
+}
+
+static void leave_type(void *type)
+{
+    /* the tree's nodes go, the types are freed by the array */
+}
+
+static void service_free(struct pmo_service_store *service)
+{
+    tdestroy(service->types_tree, leave_type);
+    for (size_t i = 0; i < COLUMNS; i++)
+        pmo_series_forget(&service->columns[i], INT64_MAX);
+    for (size_t i = 0; i < service->types_count; i++) {
+        pmo_series_forget(&service->types[i]->series, INT64_MAX);
+        free(service->types[i]);
+    }
+    free(service->types);
+    free(service->name);
+    free(service);
+}
+
+void pmo_store_free(struct pmo_store **store)
+{
+    if (!*store)
+        return;
+    for (size_t i = 0; i < (*store)->services_count; i++)
+        service_free((*store)->services[i]);
+    free((*store)->services);
+    free(*store);
+    *store = NULL;
+}
+
+/* Room for one more pointer in an array that doubles whenever it is full. */
+static int grow(void **array, size_t count)
+{
+    void *more;
+
+    if (count & (count - 1))
+        return 0; /* full only at powers of two, and empty */
+    more = reallocarray(*array, count ? count * 2 : 1, sizeof(void *));
+    if (!more)
+        return -ENOMEM;
+    *array = more;
+    return 0;
+}
+
+struct pmo_service_store *pmo_store_service(struct pmo_store *store, const char *name, bool create)
+{
+    struct pmo_service_store *service;
+
+    for (size_t i = 0; i < store->services_count; i++)
+        if (!strcmp(store->services[i]->name, name))
+            return store->services[i];
+    if (!create || grow((void **)&store->services, store->services_count))
+        return NULL;
+    service = calloc(1, sizeof(*service));
+    if (!service)
+        return NULL;
+    service->name = strdup(name);
+    if (!service->name) {
+        free(service);
+        return NULL;
+    }
+    service->store = store;
+    store->services[store->services_count++] = service;
+    return service;
+}
+
+size_t pmo_store_services(const struct pmo_store *store)
+{
+    return store->services_count;
+}
+
+struct pmo_service_store *pmo_store_service_at(const struct pmo_store *store, size_t i)
+{
+    return store->services[i];
+}
+
+const char *pmo_service_store_name(const struct pmo_service_store *service)
+{
+    return service->name;
+}
+
+static int compare_types(const void *left, const void *right)
+{
+    const struct pmo_type *a = left, *b = right;
+    int head = memcmp(a, b, offsetof(struct pmo_type, route));
+
+    return head ? head : strncmp(a->route, b->route, sizeof(a->route) - 1);
+}
+
+static struct type_series *type_of(struct pmo_service_store *service, const struct pmo_type *type)
+{
+    void *found = tfind(type, &service->types_tree, compare_types);
+    struct type_series *made;
+
+    if (found)
+        return *(struct type_series **)found;
+    if (grow((void **)&service->types, service->types_count))
+        return NULL;
+    made = calloc(1, sizeof(*made));
+    if (!made)
+        return NULL;
+    made->type = *type;
+    made->type.route[sizeof(type->route) - 1] = '\0';
+    if (!tsearch(made, &service->types_tree, compare_types)) {
+        free(made);
+        return NULL;
+    }
+    service->types[service->types_count++] = made;
+    return made;
+}
+
+/* ---- counting -------------------------------------------------------------------------------- */
+
+/* Part of @n that falls to second @i of @seconds: whole numbers that add up to @n, no two of them
+ * further apart than one. */
+static uint64_t share(uint64_t n, uint64_t seconds, uint64_t i)
+{
+    uint64_t rest = n % seconds;
+
+    return n / seconds + (i + 1) * rest / seconds - i * rest / seconds;
+}
+
+/* The clock is the whole store's: a service may have been silent for hours. */
+static bool remembered(const struct pmo_service_store *service, int64_t t)
+{
+    int64_t last = service->store->last;
+
+    return t > 0 && t <= PMO_SERIES_T_MAX &&
+           (!last || (t > last - PMO_SERIES_SECONDS && t <= last + AHEAD_MAX));
+}
+
+/* What a count is spread over: all its seconds, of which only the last hour is remembered. */
+struct span {
+    int64_t since;
+    uint64_t seconds;
+    int64_t from, to;
+};
+
+static struct span span_of(int64_t since, int64_t until)
+{
+    struct span span = {.since = since < 0 ? 0 : since,
+                        .to = until > 0 && until < PMO_SERIES_T_MAX ? until : 0};
+
+    if (span.since > span.to)
+        span.since = span.to;
+    span.seconds = (uint64_t)(span.to - span.since) + 1;
+    span.from = span.to - PMO_SERIES_SECONDS + 1;
+    if (span.from < span.since)
+        span.from = span.since;
+    return span;
+}
+
+static struct histogram *histogram_of(struct pmo_service_store *service, int64_t t)
+{
+    struct histogram *histogram = &service->histograms[t % HISTOGRAMS];
+
+    if (histogram->t > t)
+        return NULL; /* older than those kept */
+    if (histogram->t < t)
+        *histogram = (struct histogram){.t = t};
+    return histogram;
+}
+
+static int keep_latencies(struct pmo_service_store *service, int64_t t)
+{
+    double p50 = pmo_service_store_latency(service, t, 1, 0.5);
+    double p99 = pmo_service_store_latency(service, t, 1, 0.99);
+    int r;
+
+    if (isnan(p50))
+        return 0;
+    r = pmo_series_set(&service->columns[COLUMN_LATENCY_P50], t, llround(p50));
+    return r ? r : pmo_series_set(&service->columns[COLUMN_LATENCY_P99], t, llround(p99));
+}
+
+static int add_requests(struct pmo_service_store *service, struct type_series *type, int64_t t,
+                        uint64_t requests)
+{
+    uint8_t class = type->type.status_class;
+    int r = pmo_series_add(&type->series, t, requests);
+
+    if (class >= PMO_STATUS_CLASSES)
+        class = PMO_STATUS_ABORTED;
+    return r ? r : pmo_series_add(&service->columns[COLUMN_CLASS + class], t, requests);
+}
+
+int pmo_service_store_add(struct pmo_service_store *service, const struct pmo_type *type,
+                          int64_t since, int64_t until, const struct pmo_counts *counts)
+{
+    struct type_series *series = type_of(service, type);
+    struct span span = span_of(since, until);
+    struct histogram *histogram;
+    int r;
+
+    if (!series)
+        return -ENOMEM;
+    service->total += counts->requests;
+    series->total += counts->requests;
+    for (int64_t t = span.from; t <= span.to; t++) {
+        if (!remembered(service, t))
+            continue;
+        r = add_requests(service, series, t, share(counts->requests, span.seconds, t - span.since));
+        if (r)
+            return r;
+        histogram = histogram_of(service, t);
+        if (!histogram)
+            continue;
+        for (size_t i = 0; i < PMO_LATENCY_BUCKETS; i++)
+            histogram->buckets[i] += share(counts->latency[i], span.seconds, t - span.since);
+        if (t > service->last)
+            continue;
+        r = keep_latencies(service, t);
+        if (r)
+            return r;
+    }
+    return 0;
+}
+
+int pmo_service_store_add_instance(struct pmo_service_store *service, int64_t since, int64_t until,
+                                   const struct pmo_instance_counts *counts)
+{
+    const struct {
+        enum column column;
+        uint64_t n;
+    } added[] = {{COLUMN_ARRIVALS, counts->arrivals},
+                 {COLUMN_SYNS, counts->syns},
+                 {COLUMN_CONNECTIONS, counts->connections},
+                 {COLUMN_RX, counts->rx_bytes},
+                 {COLUMN_TX, counts->tx_bytes}};
+    struct span span = span_of(since, until);
+    int r;
+
+    service->arrived += counts->arrivals;
+    for (int64_t t = span.from; t <= span.to; t++) {
+        if (!remembered(service, t))
+            continue;
+        for (size_t i = 0; i < sizeof(added) / sizeof(*added); i++) {
+            r = pmo_series_add(&service->columns[added[i].column], t,
+                               share(added[i].n, span.seconds, t - span.since));
+            if (r)
+                return r;
+        }
+    }
+    return 0;
+}
+
+static double *member_of(struct pmo_service_second *second, size_t i)
+{
+    return (double *)((char *)second + members[i].offset);
+}
+
+static int set_member(struct pmo_service_store *service, int64_t t, size_t i,
+                      struct pmo_service_second second)
+{
+    double value = *member_of(&second, i) * members[i].scale;
+
+    return pmo_series_set(&service->columns[i], t, value > 0 ? (uint64_t)llround(value) : 0);
+}
+
+static int set_instances(struct pmo_service_store *service, int64_t t,
+                         const struct pmo_service_second *second)
+{
+    int r = pmo_series_set(&service->columns[COLUMN_READY], t, second->ready);
+
+    return r ? r : pmo_series_set(&service->columns[COLUMN_STARTING], t, second->starting);
+}
+
+/* Second @t is known from now on; once a minute, what became too old is freed. */
+static int observe(struct pmo_service_store *service, int64_t t)
+{
+    int64_t before = service->last;
+
+    if (service->store->last < t)
+        service->store->last = t;
+    if (service->last < t)
+        service->last = t;
+    for (size_t i = 0; t / 60 > before / 60 && i < COLUMNS; i++)
+        pmo_series_forget(&service->columns[i], t - PMO_SERIES_SECONDS);
+    for (size_t i = 0; t / 60 > before / 60 && i < service->types_count; i++)
+        pmo_series_forget(&service->types[i]->series, t - PMO_SERIES_SECONDS);
+    return pmo_series_set(&service->columns[COLUMN_OBSERVED], t, 1);
+}
+
+void pmo_service_store_close(struct pmo_service_store *service, int64_t t,
+                             const struct pmo_service_second *gauges)
+{
+    static const enum column gauge_columns[] = {COLUMN_IN_FLIGHT, COLUMN_CPU, COLUMN_MEMORY};
+
+    if (t <= 0 || t > PMO_SERIES_T_MAX || t <= service->last - PMO_SERIES_SECONDS)
+        return;
+    /* Out of memory leaves the second unobserved, or its gauges at zero: nothing to tell here. */
+    if (observe(service, t) || keep_latencies(service, t) || !gauges)
+        return;
+    for (size_t i = 0; i < sizeof(gauge_columns) / sizeof(*gauge_columns); i++)
+        (void)set_member(service, t, gauge_columns[i], *gauges);
+    (void)set_instances(service, t, gauges);
+}
+
+int pmo_service_store_restore(struct pmo_service_store *service, int64_t t,
+                              const struct pmo_service_second *second)
+{
+    int r;
+
+    if (!remembered(service, t))
+        return 0;
+    r = observe(service, t);
+    for (size_t i = 0; !r && i < COLUMNS_OF_SECOND; i++)
+        r = set_member(service, t, i, *second);
+    return r ? r : set_instances(service, t, second);
+}
+
+int pmo_service_store_restore_type(struct pmo_service_store *service, const struct pmo_type *type,
+                                   int64_t t, uint64_t requests)
+{
+    struct type_series *series;
+
+    if (!remembered(service, t))
+        return 0;
+    series = type_of(service, type);
+    return series ? add_requests(service, series, t, requests) : -ENOMEM;
+}
+
+/* ---- reading --------------------------------------------------------------------------------- */
+
+static bool observed(const struct pmo_service_store *service, int64_t t)
+{
+    return t > 0 && t > service->last - PMO_SERIES_SECONDS && t <= service->last &&
+           pmo_series_get(&service->columns[COLUMN_OBSERVED], t);
+}
+
+int pmo_service_store_second(const struct pmo_service_store *service, int64_t t,
+                             struct pmo_service_second *second)
+{
+    if (!observed(service, t))
+        return -ENODATA;
+    *second = (struct pmo_service_second){
+        .ready = (uint32_t)pmo_series_get(&service->columns[COLUMN_READY], t),
+        .starting = (uint32_t)pmo_series_get(&service->columns[COLUMN_STARTING], t),
+    };
+    for (size_t i = 0; i < COLUMNS_OF_SECOND; i++)
+        *member_of(second, i) = (double)pmo_series_get(&service->columns[i], t) / members[i].scale;
+    if (second->latency_p50_us == 0)
+        second->latency_p50_us = second->latency_p99_us = NAN;
+    return 0;
+}
+
+int64_t pmo_service_store_last(const struct pmo_service_store *service)
+{
+    return service->last;
+}
+
+uint64_t pmo_service_store_class(const struct pmo_service_store *service, int64_t t,
+                                 unsigned int status_class)
+{
+    if (status_class >= PMO_STATUS_CLASSES || !observed(service, t))
+        return 0;
+    return pmo_series_get(&service->columns[COLUMN_CLASS + status_class], t);
+}
+
+double pmo_service_store_latency(const struct pmo_service_store *service, int64_t until,
+                                 unsigned int seconds, double quantile)
+{
+    uint64_t buckets[PMO_LATENCY_BUCKETS] = {0}, answered = 0, below = 0;
+    double rank, lower, upper;
+
+    for (size_t i = 0; i < HISTOGRAMS; i++) {
+        const struct histogram *histogram = &service->histograms[i];
+
+        if (!histogram->t || histogram->t > until || histogram->t <= until - (int64_t)seconds)
+            continue;
+        for (size_t b = 0; b < PMO_LATENCY_BUCKETS; b++) {
+            buckets[b] += histogram->buckets[b];
+            answered += histogram->buckets[b];
+        }
+    }
+    if (!answered)
+        return NAN;
+    rank = quantile * (double)answered;
+    for (unsigned int b = 0; b < PMO_LATENCY_BUCKETS - 1; b++) {
+        if (!buckets[b] || (double)(below + buckets[b]) < rank) {
+            below += buckets[b];
+            continue;
+        }
+        upper = pmo_latency_bucket_us(b);
+        lower = upper / M_SQRT2;
+        return lower * pow(upper / lower, (rank - (double)below) / (double)buckets[b]);
+    }
+    /* the last bucket is open: at least this */
+    return pmo_latency_bucket_us(PMO_LATENCY_BUCKETS - 2);
+}
+
+uint64_t pmo_service_store_total(const struct pmo_service_store *service)
+{
+    return service->total;
+}
+
+uint64_t pmo_service_store_arrived(const struct pmo_service_store *service)
+{
+    return service->arrived;
+}
+
+size_t pmo_service_store_types(const struct pmo_service_store *service)
+{
+    return service->types_count;
+}
+
+const struct pmo_type *pmo_service_store_type_at(const struct pmo_service_store *service, size_t i)
+{
+    return &service->types[i]->type;
+}
+
+uint64_t pmo_service_store_type_total(const struct pmo_service_store *service, size_t i)
+{
+    return service->types[i]->total;
+}
+
+int pmo_service_store_type_count(const struct pmo_service_store *service, size_t i, int64_t t,
+                                 uint32_t *count)
+{
+    uint64_t requests;
+
+    if (!observed(service, t))
+        return -ENODATA;
+    requests = pmo_series_get(&service->types[i]->series, t);
+    *count = requests < UINT32_MAX ? (uint32_t)requests : UINT32_MAX;
+    return 0;
+}

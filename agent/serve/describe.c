@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The JSON forms of what the agent knows. docs/openapi.yaml describes each of them. */
+#include "agent/serve/api.h"
+
+#include <arpa/inet.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/serve/serve.h"
+
+#define LATENCY_SECONDS 10 /* over which quantiles are taken, as policies do */
+#define RECENT_SECONDS  60
+
+json_t *pmo_json_number(double value)
+{
+    return isfinite(value) ? json_real(round(value * 1000) / 1000) : json_null();
+}
+
+const char *pmo_zone_name(uint8_t zone, char name[8])
+{
+    if (!zone)
+        return "unknown";
+    (void)snprintf(name, 8, "%u", zone);
+    return name;
+}
+
+json_t *pmo_json_type(const struct pmo_type *type)
+{
+    char zone[8];
+
+    return json_pack("{s:s, s:s, s:o, s:s, s:s}", "protocol", pmo_protocol_name(type->protocol),
+                     "method", pmo_method_name(type->method), "route", pmo_json_text(type->route),
+                     "statusClass", pmo_status_class_name(type->status_class), "zone",
+                     pmo_zone_name(type->zone, zone));
+}
+
+static const char *address_text(const uint8_t addr[16], char text[INET6_ADDRSTRLEN])
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+    if (!memcmp(addr, mapped, sizeof(mapped)))
+        return inet_ntop(AF_INET, addr + sizeof(mapped), text, INET6_ADDRSTRLEN);
+    return inet_ntop(AF_INET6, addr, text, INET6_ADDRSTRLEN);
+}
+
+json_t *pmo_json_instance(const struct pmo_agent_instance *instance, double predicted_latency_s)
+{
+    char address[INET6_ADDRSTRLEN];
+
+    return json_pack(
+        "{s:I, s:o, s:s, s:b, s:s, s:i, s:n, s:I, s:o, s:I, s:o, s:o, s:o, s:I, s:o, s:o}", "id",
+        (json_int_t)instance->id, "name", pmo_json_text(instance->name), "phase",
+        pmo_instance_phase_name(instance->phase), "managed", instance->managed, "address",
+        address_text(instance->listener.addr, address), "port", (int)instance->listener.port,
+        "zone" /* instances have none yet */, "pid", (json_int_t)instance->pid, "cgroup",
+        pmo_json_text(instance->cgroup), "inFlight", (json_int_t)instance->in_flight, "rps",
+        pmo_json_number(instance->load_rps), "predictedLatencyMs",
+        pmo_json_number(predicted_latency_s * 1e3), "cpuCores",
+        pmo_json_number(instance->cpu_share), "memoryBytes", (json_int_t)instance->memory_bytes,
+        "receiveBytesPerS", pmo_json_number(instance->rx_bytes_per_s), "transmitBytesPerS",
+        pmo_json_number(instance->tx_bytes_per_s));
+}
+
+enum pmo_mode pmo_service_mode(const struct pmo_agent *agent, const struct pmo_service *service)
+{
+    const struct pmo_policy *policy = service->policy;
+
+    if (!policy)
+        return PMO_MODE_OBSERVE;
+    return policy->mode < agent->mode ? policy->mode : agent->mode;
+}
+
+double pmo_service_utilization(const struct pmo_agent *agent, const struct pmo_service *service)
+{
+    struct pmo_service_second second;
+
+    if (pmo_service_store_second(service->store, agent->now, &second) < 0 ||
+        !(service->capacity_rps > 0) || !service->ready)
+        return NAN;
+    return second.arrivals / (service->capacity_rps * service->ready);
+}
+
+static json_t *policy_json(const struct pmo_policy *policy)
+{
+    if (!policy)
+        return json_null();
+    return json_pack("{s:o, s:I, s:I, s:o, s:o, s:o}", "name", pmo_json_text(policy->name), "min",
+                     (json_int_t)policy->min, "max", (json_int_t)policy->max, "latencyObjectiveMs",
+                     pmo_json_number(policy->latency_objective_s * 1e3), "quantile",
+                     pmo_json_number(policy->quantile), "target", pmo_json_number(policy->target));
+}
+
+static json_t *range_json(const struct pmo_forecast *forecast, unsigned int horizon)
+{
+    return json_pack("{s:o, s:o, s:o}", "q10",
+                     pmo_json_number(pmo_forecast_quantile(forecast, horizon, 0.1)), "q50",
+                     pmo_json_number(pmo_forecast_quantile(forecast, horizon, 0.5)), "q90",
+                     pmo_json_number(pmo_forecast_quantile(forecast, horizon, 0.9)));
+}
+
+static json_t *rates_json(const struct pmo_agent *agent, const struct pmo_service *service)
+{
+    json_t *rates = json_object();
+
+    for (unsigned int i = 0; i < PMO_STATUS_CLASSES; i++)
+        (void)json_object_set_new(
+            rates, pmo_status_class_name(i),
+            json_integer((json_int_t)pmo_service_store_class(service->store, agent->now, i)));
+    return rates;
+}
+
+static json_t *recent_json(const struct pmo_agent *agent, const struct pmo_service *service)
+{
+    json_t *recent = json_array();
+
+    for (int64_t t = agent->now - RECENT_SECONDS + 1; t <= agent->now; t++) {
+        struct pmo_service_second second;
+        bool known = pmo_service_store_second(service->store, t, &second) == 0;
+
+        (void)json_array_append_new(recent, pmo_json_number(known ? second.arrivals : NAN));
+    }
+    return recent;
+}
+
+static json_t *instances_json(const struct pmo_agent *agent, const struct pmo_service *service)
+{
+    json_t *instances = json_array();
+
+    for (const struct pmo_agent_instance *i = agent->instances; i; i = i->next)
+        if (i->service == service && i->phase != PMO_INSTANCE_GONE)
+            (void)json_array_append_new(instances, pmo_json_instance(i, i->predicted_latency_s));
+    return instances;
+}
+
+json_t *pmo_json_service(const struct pmo_agent *agent, const struct pmo_service *service)
+{
+    const struct pmo_service_store *store = service->store;
+    const struct pmo_forecast *forecast = &service->forecast;
+    struct pmo_service_second second;
+    bool known = pmo_service_store_second(store, agent->now, &second) == 0;
+
+    return json_pack(
+        "{s:o, s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:I, s:o, s:o, s:o}, s:I, s:I, s:I, s:I,"
+        " s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:{s:o, s:o}, s:o}",
+        "name", pmo_json_text(service->name), "mode",
+        pmo_mode_name(pmo_service_mode(agent, service)), "managed", service->managed, "policy",
+        policy_json(service->policy), "rps", pmo_json_number(known ? second.arrivals : NAN),
+        "rates", rates_json(agent, service), "recentArrivals", recent_json(agent, service),
+        "latencyP50Ms",
+        pmo_json_number(pmo_service_store_latency(store, agent->now, LATENCY_SECONDS, 0.5) / 1e3),
+        "latencyP99Ms",
+        pmo_json_number(pmo_service_store_latency(store, agent->now, LATENCY_SECONDS, 0.99) / 1e3),
+        "forecast", "origin", (json_int_t)forecast->origin, "trust",
+        pmo_json_number(forecast->trust), "in10s", range_json(forecast, 10), "in30s",
+        range_json(forecast, 30), "wanted", (json_int_t)service->wanted, "ready",
+        (json_int_t)service->ready, "starting", (json_int_t)service->starting, "draining",
+        (json_int_t)service->draining, "utilization",
+        pmo_json_number(pmo_service_utilization(agent, service)), "capacityRps",
+        pmo_json_number(service->capacity_rps > 0 ? service->capacity_rps : NAN), "leadTimeS",
+        pmo_json_number(service->lead_time_s), "requestsTotal",
+        (json_int_t)pmo_service_store_total(store), "arrivedTotal",
+        (json_int_t)pmo_service_store_arrived(store), "instanceSeconds",
+        pmo_json_number(service->instance_seconds), "cpuCores",
+        pmo_json_number(service->cpu_seconds), "memoryBytes",
+        pmo_json_number(service->memory_bytes), "network", "receiveBytesPerS",
+        pmo_json_number(service->rx_bytes), "transmitBytesPerS", pmo_json_number(service->tx_bytes),
+        "instances", instances_json(agent, service));
+}
+
+/* Weight and error of each model at a few horizons: all sixty would say little more. */
+static json_t *models_json(const struct pmo_forecaster *forecaster)
+{
+    static const unsigned int horizons[] = {1, 10, 30, 60};
+    json_t *models = json_array();
+
+    for (size_t i = 0; i < sizeof(horizons) / sizeof(horizons[0]); i++) {
+        struct pmo_model_score scores[PMO_MODELS_MAX];
+        size_t count = forecaster ? pmo_forecaster_scores(forecaster, horizons[i], scores) : 0;
+
+        for (size_t k = 0; k < count; k++)
+            (void)json_array_append_new(
+                models, json_pack("{s:s, s:i, s:o, s:o}", "model", scores[k].model, "horizonS",
+                                  (int)horizons[i], "weight", pmo_json_number(scores[k].weight),
+                                  "error", pmo_json_number(scores[k].error)));
+    }
+    return models;
+}
+
+json_t *pmo_json_forecast(const struct pmo_service *service)
+{
+    const struct pmo_forecast *forecast = &service->forecast;
+    json_t *values = json_array();
+
+    for (int h = 0; h < PMO_HORIZONS; h++) {
+        json_t *row = json_array();
+
+        for (int q = 0; q < PMO_QUANTILES; q++)
+            (void)json_array_append_new(row, pmo_json_number(forecast->value[h][q]));
+        (void)json_array_append_new(values, row);
+    }
+    return json_pack("{s:o, s:I, s:I, s:o, s:o, s:o}", "service", pmo_json_text(service->name),
+                     "origin", (json_int_t)forecast->origin, "observed",
+                     (json_int_t)forecast->observed, "trust", pmo_json_number(forecast->trust),
+                     "values", values, "models", models_json(service->forecaster));
+}
+
+json_t *pmo_json_decision(const struct pmo_decision *decision)
+{
+    return json_pack(
+        "{s:I, s:I, s:o, s:o, s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, "
+        "s:b}",
+        "id", (json_int_t)decision->id, "t", (json_int_t)decision->t, "service",
+        pmo_json_text(decision->service), "policy", pmo_json_text(decision->policy), "rule",
+        pmo_json_text(decision->rule), "reason", pmo_json_text(decision->reason), "mode",
+        pmo_mode_name(decision->mode), "from", (json_int_t)decision->from, "to",
+        (json_int_t)decision->to, "ready", (json_int_t)decision->ready, "starting",
+        (json_int_t)decision->starting, "loadRps", pmo_json_number(decision->load_rps),
+        "predictedRps", pmo_json_number(decision->predicted_rps), "quantile",
+        pmo_json_number(decision->quantile), "horizonS", pmo_json_number(decision->horizon_s),
+        "capacityRps", pmo_json_number(decision->capacity_rps), "utilization",
+        pmo_json_number(decision->utilization), "carriedOut", decision->carried_out);
+}
+
+char *pmo_decision_text(const struct pmo_decision *decision)
+{
+    json_t *json = pmo_json_decision(decision);
+    char *text = json ? json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
+
+    json_decref(json);
+    return text;
+}

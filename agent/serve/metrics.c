@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * GET /metrics: Prometheus text exposition format 0.0.4. Base units and the suffixes _total,
+ * _seconds, _bytes and _ratio as its naming conventions ask for.
+ */
+#include "agent/serve/api.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/base/cleanup.h"
+
+#define LATENCY_SECONDS 10
+
+/* A label's value: backslash, quote and newline escaped, and UTF-8 throughout. */
+static void print_value(FILE *out, const char *value)
+{
+    _cleanup_free_ char *clean = pmo_clean_text(value);
+
+    for (const char *c = clean ? clean : ""; *c; c++) {
+        if (*c == '\n')
+            (void)fputs("\\n", out);
+        else if (*c == '\\' || *c == '"')
+            (void)fprintf(out, "\\%c", *c);
+        else
+            (void)fputc(*c, out);
+    }
+}
+
+/* One sample; labels are pairs of name and value, ended by NULL. */
+static void print_sample(FILE *out, const char *metric, double value, const char *label, ...)
+{
+    const char *separator = "{";
+    va_list labels;
+
+    (void)fputs(metric, out);
+    va_start(labels, label);
+    for (; label; label = va_arg(labels, const char *)) {
+        (void)fprintf(out, "%s%s=\"", separator, label);
+        print_value(out, va_arg(labels, const char *));
+        (void)fputc('"', out);
+        separator = ",";
+    }
+    va_end(labels);
+    if (*separator == ',')
+        (void)fputc('}', out);
+    if (isnan(value))
+        (void)fputs(" NaN\n", out);
+    else
+        (void)fprintf(out, " %.15g\n", value);
+}
+
+static void print_head(FILE *out, const char *metric, const char *type, const char *help)
+{
+    (void)fprintf(out, "# HELP %s %s\n# TYPE %s %s\n", metric, help, metric, type);
+}
+
+static void print_requests(FILE *out, const struct pmo_agent *agent)
+{
+    static const char metric[] = "pmo_requests_total";
+
+    print_head(out, metric, "counter", "Requests that were answered, or aborted before that.");
+    for (const struct pmo_service *s = agent->services; s; s = s->next)
+        for (size_t i = 0; i < pmo_service_store_types(s->store); i++) {
+            const struct pmo_type *type = pmo_service_store_type_at(s->store, i);
+            char zone[8];
+
+            print_sample(out, metric, (double)pmo_service_store_type_total(s->store, i), "service",
+                         s->name, "method", pmo_method_name(type->method), "route", type->route,
+                         "status_class", pmo_status_class_name(type->status_class), "protocol",
+                         pmo_protocol_name(type->protocol), "zone", pmo_zone_name(type->zone, zone),
+                         NULL);
+        }
+}
+
+static void print_latency(FILE *out, const struct pmo_agent *agent)
+{
+    static const char metric[] = "pmo_request_latency_seconds";
+    static const struct {
+        const char *name;
+        double value;
+    } quantiles[] = {{"0.5", 0.5}, {"0.9", 0.9}, {"0.99", 0.99}};
+
+    print_head(out, metric, "gauge", "Time to the first byte of the answer, of the last 10 s.");
+    for (const struct pmo_service *s = agent->services; s; s = s->next)
+        for (size_t q = 0; q < sizeof(quantiles) / sizeof(quantiles[0]); q++)
+            print_sample(out, metric,
+                         pmo_service_store_latency(s->store, agent->now, LATENCY_SECONDS,
+                                                   quantiles[q].value) /
+                             1e6,
+                         "service", s->name, "quantile", quantiles[q].name, NULL);
+}
+
+static void print_forecasts(FILE *out, const struct pmo_agent *agent)
+{
+    static const char metric[] = "pmo_forecast_rps";
+    static const unsigned int horizons[] = {1, 10, 30, 60};
+
+    print_head(out, metric, "gauge",
+               "Forecast of arrivals per second, so many seconds (horizon) after the last one.");
+    for (const struct pmo_service *s = agent->services; s; s = s->next)
+        for (size_t h = 0; h < sizeof(horizons) / sizeof(horizons[0]); h++)
+            for (size_t q = 0; q < PMO_QUANTILES; q++) {
+                char horizon[16], quantile[16];
+
+                (void)snprintf(horizon, sizeof(horizon), "%u", horizons[h]);
+                (void)snprintf(quantile, sizeof(quantile), "%g", pmo_quantiles[q]);
+                print_sample(out, metric, s->forecast.value[horizons[h] - 1][q], "service", s->name,
+                             "horizon", horizon, "quantile", quantile, NULL);
+            }
+}
+
+static void print_instances(FILE *out, const struct pmo_agent *agent)
+{
+    static const char metric[] = "pmo_instances";
+
+    print_head(out, metric, "gauge", "Instances by phase.");
+    for (const struct pmo_service *s = agent->services; s; s = s->next) {
+        print_sample(out, metric, s->ready, "service", s->name, "phase",
+                     pmo_instance_phase_name(PMO_INSTANCE_READY), NULL);
+        print_sample(out, metric, s->starting, "service", s->name, "phase",
+                     pmo_instance_phase_name(PMO_INSTANCE_STARTING), NULL);
+        print_sample(out, metric, s->draining, "service", s->name, "phase",
+                     pmo_instance_phase_name(PMO_INSTANCE_DRAINING), NULL);
+    }
+}
+
+/* Metrics with one value a service. */
+
+static double arrivals_total(const struct pmo_agent *agent, const struct pmo_service *service)
+{
+    return (double)pmo_service_store_arrived(service->store);
+}
+
+static double in_flight(const struct pmo_agent *agent, const struct pmo_service *service)
+{
+    double sum = 0;
+
+    for (const struct pmo_agent_instance *i = agent->instances; i; i = i->next)
+        sum += i->service == service ? i->in_flight : 0;
+    return sum;
+}
+
+static double wanted(const struct pmo_agent *agent, const struct pmo_service *service)
+{
+    return service->wanted;
+}
+
+static double instance_seconds(const struct pmo_agent *agent, const struct pmo_service *service)
+{
+    return service->instance_seconds;
+}
+
+static double capacity_rps(const struct pmo_agent *agent, const struct pmo_service *service)
+{
+    return service->capacity_rps > 0 ? service->capacity_rps : NAN;
+}
+
+static double lead_time(const struct pmo_agent *agent, const struct pmo_service *service)
+{
+    return service->lead_time_s;
+}
+
+static double trust(const struct pmo_agent *agent, const struct pmo_service *service)
+{
+    return service->forecast.trust;
+}
+
+static double cpu(const struct pmo_agent *agent, const struct pmo_service *service)
+{
+    return service->cpu_seconds;
+}
+
+static double memory(const struct pmo_agent *agent, const struct pmo_service *service)
+{
+    return service->memory_bytes;
+}
+
+static const struct {
+    const char *name, *type, *help;
+    double (*value)(const struct pmo_agent *agent, const struct pmo_service *service);
+} service_metrics[] = {
+    {"pmo_arrivals_total", "counter", "Requests whose head has arrived.", arrivals_total},
+    {"pmo_requests_in_flight", "gauge", "Requests without an answer yet.", in_flight},
+    {"pmo_instances_wanted", "gauge", "Instances asked for.", wanted},
+    {"pmo_instance_seconds_total", "counter", "Time that instances ran.", instance_seconds},
+    {"pmo_instance_capacity_rps", "gauge", "Requests per second one instance can take.",
+     capacity_rps},
+    {"pmo_utilization_ratio", "gauge", "Load over the capacity of the ready instances.",
+     pmo_service_utilization},
+    {"pmo_lead_time_seconds", "gauge", "From the order of an instance to its readiness.",
+     lead_time},
+    {"pmo_forecast_trust_ratio", "gauge", "How far recent 0.9 quantiles held.", trust},
+    {"pmo_cpu_cores", "gauge", "Cores that all instances used in the last second.", cpu},
+    {"pmo_memory_bytes", "gauge", "Resident memory of all instances.", memory},
+};
+
+static void print_services(FILE *out, const struct pmo_agent *agent)
+{
+    for (size_t i = 0; i < sizeof(service_metrics) / sizeof(service_metrics[0]); i++) {
+        print_head(out, service_metrics[i].name, service_metrics[i].type, service_metrics[i].help);
+        for (const struct pmo_service *s = agent->services; s; s = s->next)
+            print_sample(out, service_metrics[i].name, service_metrics[i].value(agent, s),
+                         "service", s->name, NULL);
+    }
+}
+
+static void print_agent(FILE *out, const struct pmo_agent *agent)
+{
+    const struct pmo_agent_totals *totals = &agent->totals;
+    const struct {
+        const char *name, *type, *help;
+        double value;
+    } metrics[] = {
+        {"pmo_decisions_total", "counter", "Decisions made.", (double)agent->decisions_made},
+        {"pmo_agent_start_time_seconds", "gauge", "When the agent started, since 1970.",
+         agent->started},
+        {"pmo_agent_cpu_cores", "gauge", "Cores the agent used in the last second.",
+         agent->cpu_share},
+        {"pmo_agent_resident_memory_bytes", "gauge", "Resident memory of the agent.",
+         (double)agent->resident_bytes},
+        {"pmo_windows_total", "counter", "Window records read from the kernel.",
+         (double)totals->windows},
+        {"pmo_late_windows_total", "counter", "Seconds whose counts had to be spread.",
+         (double)totals->late_windows},
+        {"pmo_ring_full_total", "counter", "Records that had to wait for the next window.",
+         (double)totals->ring_full},
+        {"pmo_routes_full_total", "counter", "Requests counted under the route {other}.",
+         (double)totals->routes_full},
+        {"pmo_counters_full_total", "counter", "Requests counted under an overflow slot.",
+         (double)totals->counters_full},
+        {"pmo_instances_full_total", "counter", "Connections counted under no instance.",
+         (double)totals->instances_full},
+        {"pmo_midstream_total", "counter", "Connections joined in mid-stream.",
+         (double)totals->midstream},
+        {"pmo_holes_total", "counter", "Segments too far out of order to be parsed.",
+         (double)totals->holes},
+        {"pmo_not_http_total", "counter", "Connections that are not HTTP/1.x.",
+         (double)totals->not_http},
+    };
+
+    for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++) {
+        print_head(out, metrics[i].name, metrics[i].type, metrics[i].help);
+        print_sample(out, metrics[i].name, metrics[i].value, NULL);
+    }
+    print_head(out, "pmo_agent_info", "gauge", "Version and mode of the agent; always 1.");
+    print_sample(out, "pmo_agent_info", 1, "version", PMO_VERSION, "mode",
+                 pmo_mode_name(agent->mode), NULL);
+}
+
+int pmo_answer_metrics(struct pmo_exchange *exchange)
+{
+    const struct pmo_agent *agent = exchange->agent;
+    char *text = NULL;
+    size_t length = 0;
+    FILE *out = open_memstream(&text, &length);
+
+    if (!out)
+        return -ENOMEM;
+    print_requests(out, agent);
+    print_latency(out, agent);
+    print_forecasts(out, agent);
+    print_instances(out, agent);
+    print_services(out, agent);
+    print_agent(out, agent);
+    if (fclose(out) < 0) {
+        free(text);
+        return -ENOMEM;
+    }
+    return pmo_answer_text(exchange, "text/plain; version=0.0.4; charset=utf-8", text, length);
+}

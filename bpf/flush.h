@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The flusher: a kernel timer that, shortly after each second, turns what was counted in the window
+ * that ended into records for user space. It needs no agent: while the agent is away records wait in
+ * the ring, and when the ring is full, in the counters themselves (see abi.h).
+ */
+#pragma once
+
+#include "bpf/count.h"
+#include "bpf/maps.h"
+
+#define CLOCK_MONOTONIC 1
+#define SECOND_NS       1000000000ULL
+/* After the second's end: programs that began in the old window have finished by then. */
+#define GRACE_NS 10000000ULL
+
+struct flushed { /* sums that user space has, by parity */
+    __u64 since[2]; /* first window that is still owed; 0: none */
+    struct pmo_counts counts[2];
+};
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, PMO_COUNTERS_MAX);
+    __type(key, __u32);
+    __type(value, struct flushed);
+} flushed_counters SEC(".maps");
+
+struct flushed_instance {
+    __u64 since[2];
+    struct pmo_instance_counts counts[2];
+};
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, PMO_INSTANCES_MAX);
+    __type(key, __u32);
+    __type(value, struct flushed_instance);
+} flushed_instances SEC(".maps");
+
+struct flusher {
+    struct bpf_timer timer;
+    /* what the flush that is running works with: there is only one at a time */
+    struct pmo_type_record type;
+    struct pmo_instance_record instance;
+    struct pmo_counts sums;
+    struct pmo_instance_counts instance_sums;
+};
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, struct flusher);
+} flushers SEC(".maps");
+
+struct flush_run {
+    struct flusher *f;
+    struct pmo_control *control;
+    __u64 since, window;
+    __u32 parity;
+    __u32 row;
+};
+
+static long sum_counter(__u32 cpu, void *context)
+{
+    struct flush_run *r = context;
+    struct pmo_counter *counter = bpf_map_lookup_percpu_elem(&counters, &r->row, cpu);
+    struct pmo_counts *from, *to = &r->f->sums;
+
+    if (!counter)
+        return 1;
+    from = &counter->window[r->parity & 1];
+    to->requests += from->requests;
+    to->latency_us += from->latency_us;
+    for (int i = 0; i < (int)PMO_LATENCY_BUCKETS; i++)
+        to->latency[i] += from->latency[i];
+    return 0;
+}
+
+static long count_counter(__u32 cpu, void *context)
+{
+    struct flush_run *r = context;
+    struct pmo_counter *counter = bpf_map_lookup_percpu_elem(&counters, &r->row, cpu);
+
+    if (!counter)
+        return 1;
+    r->f->sums.requests += counter->window[r->parity & 1].requests;
+    return 0;
+}
+
+static long flush_counter(__u32 slot, void *context)
+{
+    struct flush_run *r = context;
+    struct flusher *f = r->f;
+    struct pmo_counter_key *key = bpf_map_lookup_elem(&counter_keys, &slot);
+    struct flushed *done = bpf_map_lookup_elem(&flushed_counters, &slot);
+    struct pmo_counts *old;
+    __u32 p = r->parity & 1;
+
+    if (!key || !done || slot >= r->control->slots_used)
+        return 1;
+    old = &done->counts[p];
+    r->row = slot;
+    f->sums.requests = 0;
+    bpf_loop(r->control->cpus, count_counter, r, 0);
+    if (f->sums.requests == old->requests)
+        return 0;
+    __builtin_memset(&f->sums, 0, sizeof(f->sums));
+    bpf_loop(r->control->cpus, sum_counter, r, 0);
+    f->type.kind = PMO_RECORD_TYPE;
+    f->type.slot = slot;
+    f->type.since = done->since[p] ? done->since[p] : r->since;
+    f->type.window = r->window;
+    f->type.key = *key;
+    f->type.counts.requests = f->sums.requests - old->requests;
+    f->type.counts.latency_us = f->sums.latency_us - old->latency_us;
+    for (int i = 0; i < (int)PMO_LATENCY_BUCKETS; i++)
+        f->type.counts.latency[i] = f->sums.latency[i] - old->latency[i];
+    if (bpf_ringbuf_output(&windows, &f->type, sizeof(f->type), BPF_RB_NO_WAKEUP)) {
+        done->since[p] = f->type.since;
+        r->control->ring_full++;
+        return 0;
+    }
+    done->since[p] = 0;
+    *old = f->sums;
+    return 0;
+}
+
+static long sum_instance(__u32 cpu, void *context)
+{
+    struct flush_run *r = context;
+    struct pmo_instance_counter *counter =
+        bpf_map_lookup_percpu_elem(&instance_counters, &r->row, cpu);
+    struct pmo_instance_counts *from, *to = &r->f->instance_sums;
+
+    if (!counter)
+        return 1;
+    from = &counter->window[r->parity & 1];
+    to->arrivals += from->arrivals;
+    to->connections += from->connections;
+    to->closes += from->closes;
+    to->syns += from->syns;
+    return 0;
+}
+
+static long flush_instance(__u32 row, void *context)
+{
+    struct flush_run *r = context;
+    struct flusher *f = r->f;
+    struct flushed_instance *done = bpf_map_lookup_elem(&flushed_instances, &row);
+    struct pmo_instance_counts *old, *sums = &f->instance_sums;
+    __u32 p = r->parity & 1;
+
+    if (!done || row >= r->control->instances_used)
+        return 1;
+    old = &done->counts[p];
+    r->row = row;
+    __builtin_memset(sums, 0, sizeof(*sums));
+    bpf_loop(r->control->cpus, sum_instance, r, 0);
+    if (sums->arrivals == old->arrivals && sums->connections == old->connections &&
+        sums->closes == old->closes && sums->syns == old->syns)
+        return 0;
+    f->instance.kind = PMO_RECORD_INSTANCE;
+    f->instance.instance = row;
+    f->instance.since = done->since[p] ? done->since[p] : r->since;
+    f->instance.window = r->window;
+    f->instance.counts.arrivals = sums->arrivals - old->arrivals;
+    f->instance.counts.connections = sums->connections - old->connections;
+    f->instance.counts.closes = sums->closes - old->closes;
+    f->instance.counts.syns = sums->syns - old->syns;
+    if (bpf_ringbuf_output(&windows, &f->instance, sizeof(f->instance), BPF_RB_NO_WAKEUP)) {
+        done->since[p] = f->instance.since;
+        r->control->ring_full++;
+        return 0;
+    }
+    done->since[p] = 0;
+    *old = *sums;
+    return 0;
+}
+
+static __always_inline void flush_parity(struct flush_run *r, __u64 since, __u64 window)
+{
+    r->since = since;
+    r->window = window;
+    r->parity = window & 1;
+    bpf_loop(PMO_COUNTERS_MAX, flush_counter, r, 0);
+    bpf_loop(PMO_INSTANCES_MAX, flush_instance, r, 0);
+}
+
+static int flush_window(void *map, __u32 *key, struct flusher *f)
+{
+    struct pmo_control *control = control_row();
+    struct flush_run r = {.f = f, .control = control};
+    struct pmo_window_record record = {.kind = PMO_RECORD_WINDOW};
+    __u64 now = bpf_ktime_get_ns() + wall_offset_ns, current = now / SECOND_NS;
+
+    if (!control)
+        return 0;
+    bpf_timer_start(&f->timer, SECOND_NS - now % SECOND_NS + GRACE_NS, 0);
+    if (current <= control->last_window + 1)
+        return 0;
+    record.since = control->last_window ? control->last_window + 1 : current - 1;
+    record.window = current - 1;
+    /* the timer was late by more than a second: the other parity owes windows, too */
+    if (record.since < record.window)
+        flush_parity(&r, record.since, record.window - 1);
+    flush_parity(&r, record.since, record.window);
+    control->flushes++;
+    if (bpf_ringbuf_output(&windows, &record, sizeof(record), BPF_RB_NO_WAKEUP))
+        control->ring_full++; /* the next window record covers this one, too */
+    else
+        control->last_window = record.window;
+    return 0;
+}
+
+/* Run once by each agent that attaches programs: starts the timer, or hands it this program. */
+SEC("syscall")
+int flusher_start(void *ctx)
+{
+    __u32 zero = 0;
+    struct flusher *f = bpf_map_lookup_elem(&flushers, &zero);
+
+    if (!f)
+        return 1;
+    bpf_timer_init(&f->timer, &flushers, CLOCK_MONOTONIC); /* -EBUSY: it runs already */
+    if (bpf_timer_set_callback(&f->timer, flush_window))
+        return 2;
+    return bpf_timer_start(&f->timer, 0, 0) ? 3 : 0;
+}

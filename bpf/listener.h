@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Instances come and go: who begins to listen is an instance, who stops listening or exits loses its
+ * ready bit here and now, with no help from user space.
+ */
+#pragma once
+
+#include "bpf/maps.h"
+#include "bpf/request.h"
+
+#define AF_INET      2
+#define AF_INET6     10
+#define IPPROTO_TCP  6
+#define TCP_ESTABLISHED 1
+#define TCP_CLOSE    7
+#define TCP_LISTEN   10
+
+static __always_inline void tell(__u32 kind, const struct pmo_listener *listener, __u32 instance,
+                                 __u32 pid, __u64 cgroup)
+{
+    struct pmo_event event;
+
+    __builtin_memset(&event, 0, sizeof(event));
+    event.kind = kind;
+    event.instance = instance;
+    event.pid = pid;
+    event.time_ns = bpf_ktime_get_ns();
+    event.cgroup = cgroup;
+    if (listener)
+        event.listener = *listener;
+    bpf_ringbuf_output(&events, &event, sizeof(event), 0);
+}
+
+/* The instance of a listening address, made on first sight; NULL when all rows are used. */
+static __always_inline struct pmo_instance *instance_make(struct pmo_listener *key, __u32 pid,
+                                                          __u64 cgroup)
+{
+    struct pmo_instance made, *instance = bpf_map_lookup_elem(&instances, key);
+    struct pmo_control *c = control_row();
+
+    if (instance || !c)
+        return instance;
+    __builtin_memset(&made, 0, sizeof(made));
+    if (bpf_map_pop_elem(&free_instances, &made.id)) {
+        __sync_fetch_and_add(&c->instances_full, 1);
+        return NULL;
+    }
+    raise(&c->instances_used, made.id + 1);
+    made.pid = pid;
+    made.cgroup = cgroup;
+    if (bpf_map_update_elem(&instances, key, &made, BPF_NOEXIST))
+        bpf_map_push_elem(&free_instances, &made.id, 0); /* another CPU was first */
+    else
+        tell(PMO_EVENT_LISTENING, key, made.id, pid, cgroup);
+    return bpf_map_lookup_elem(&instances, key);
+}
+
+static __always_inline void ready_clear(__u32 instance)
+{
+    struct pmo_hint_instance *hint = hint_row(instance);
+
+    if (!hint)
+        return;
+    if (hint->flags & PMO_HINT_READY)
+        hint->cleared_ns = bpf_ktime_get_ns();
+    __sync_fetch_and_and(&hint->flags, ~PMO_HINT_READY);
+}
+
+static __always_inline void listener_of(struct pmo_listener *key, const struct sock *sk)
+{
+    __u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+
+    __builtin_memset(key, 0, sizeof(*key));
+    key->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, net_cookie);
+    key->port = BPF_CORE_READ(sk, __sk_common.skc_num);
+    if (family == AF_INET) {
+        __u32 addr = BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr);
+
+        if (addr) {
+            key->addr[10] = key->addr[11] = 0xff;
+            __builtin_memcpy(&key->addr[12], &addr, 4);
+        }
+    } else {
+        BPF_CORE_READ_INTO(&key->addr, sk, __sk_common.skc_v6_rcv_saddr);
+    }
+}
+
+/* What the end of a connection leaves behind: requests that will never be answered. */
+struct abort_run {
+    struct connection *connection;
+    __u64 now_ns;
+};
+
+static long abort_one(__u32 i, void *context)
+{
+    struct abort_run *r = context;
+    struct connection *c = r->connection;
+
+    if (c->responses == c->requests)
+        return 1;
+    count_answer(c, c->responses + 1, PMO_STATUS_ABORTED, r->now_ns, 0);
+    c->responses++;
+    return 0;
+}
+
+static __always_inline void connection_closed(struct connection *c)
+{
+    struct abort_run r = {.connection = c, .now_ns = bpf_ktime_get_ns()};
+    struct pmo_instance_counts *counts = instance_counts(c->instance, r.now_ns);
+    __u32 open;
+
+    if (c->closed)
+        return;
+    c->closed = 1;
+    if (counts)
+        __sync_fetch_and_add(&counts->closes, 1);
+    open = c->requests - c->ended;
+    if (open && (__s32)open > 0)
+        in_flight_add(c->instance, -open);
+    c->ended = c->requests;
+    bpf_loop(1 << 20, abort_one, &r, 0);
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(listener_state, struct sock *sk, int old, int new)
+{
+    struct pmo_instance *instance;
+    struct pmo_listener key;
+
+    if (new == TCP_CLOSE && old != TCP_LISTEN) {
+        struct connection *c = bpf_sk_storage_get(&connections, sk, NULL, 0);
+
+        if (c)
+            connection_closed(c);
+        return 0;
+    }
+    /* an accepted socket begins as a copy of its listener: it leaves LISTEN, too, but not to CLOSE */
+    if (new != TCP_LISTEN && (old != TCP_LISTEN || new != TCP_CLOSE))
+        return 0;
+    if (BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
+        return 0;
+    listener_of(&key, sk);
+    if (new == TCP_LISTEN) {
+        if (!key.port)
+            return 0; /* not bound yet: found by the agent's scan */
+        instance = instance_make(&key, bpf_get_current_pid_tgid() >> 32,
+                                 bpf_get_current_cgroup_id());
+        if (instance)
+            __sync_fetch_and_add(&instance->listeners, 1);
+        return 0;
+    }
+    instance = bpf_map_lookup_elem(&instances, &key);
+    if (!instance)
+        return 0;
+    if (instance->listeners > 1) {
+        __sync_fetch_and_add(&instance->listeners, -1);
+        return 0;
+    }
+    ready_clear(instance->id);
+    tell(PMO_EVENT_CLOSED, &key, instance->id, instance->pid, instance->cgroup);
+    bpf_map_delete_elem(&instances, &key);
+    return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(process_exit, struct task_struct *task)
+{
+    __u32 pid = task->tgid, *instance;
+
+    if (task->signal->live.counter)
+        return 0; /* other threads live on */
+    instance = bpf_map_lookup_elem(&processes, &pid);
+    if (!instance)
+        return 0;
+    ready_clear(*instance);
+    tell(PMO_EVENT_EXITED, NULL, *instance, pid, 0);
+    bpf_map_delete_elem(&processes, &pid);
+    return 0;
+}

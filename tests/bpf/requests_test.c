@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Requests on real sockets, counted by the real programs: what is counted is what was sent. */
+#include "tests/unit/suite.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <bpf/bpf.h>
+#include "agent/base/log.h"
+#include "tests/bpf/world.h"
+#include <pmo/hints.h>
+
+#define OK "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+static struct world w;
+
+static const struct pmo_hint_instance *hint(uint32_t instance)
+{
+    return (const struct pmo_hint_instance *)pmo_kernel_hints(w.kernel) +
+           PMO_HINTS_FIRST_INSTANCE + instance;
+}
+
+static void requests_are_counted_by_method_route_and_status(void)
+{
+    struct wire wire;
+
+    CU_ASSERT_FATAL(world_open(&w));
+    CU_ASSERT_FATAL(wire_open(&w, &wire, AF_INET));
+    CU_ASSERT(wire.instance > 0);
+    for (int i = 0; i < 5; i++) {
+        wire_request(&wire, "GET /users/42?x=1 HTTP/1.1\r\nHost: a\r\n\r\n");
+        wire_response(&wire, OK);
+    }
+    wire_request(&wire, "POST /cart HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc");
+    CU_ASSERT_EQUAL(hint(wire.instance)->in_flight, 1);
+    wire_response(&wire, "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n");
+    CU_ASSERT_EQUAL(hint(wire.instance)->in_flight, 0);
+    wire_request(&wire, "GET /users/977 HTTP/1.1\r\nHost: a\r\n\r\n");
+    wire_response(&wire, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+    wire_close(&wire);
+    world_settle(&w);
+    CU_ASSERT_EQUAL(world_requests(&w, (int)wire.instance, PMO_METHOD_GET, 2, "/users/{id}"), 5);
+    CU_ASSERT_EQUAL(world_requests(&w, (int)wire.instance, PMO_METHOD_GET, 4, "/users/{id}"), 1);
+    CU_ASSERT_EQUAL(world_requests(&w, (int)wire.instance, PMO_METHOD_POST, 5, "/cart"), 1);
+    CU_ASSERT_EQUAL(world_requests(&w, (int)wire.instance, -1, -1, NULL), 7);
+    CU_ASSERT_EQUAL(w.instances[wire.instance].arrivals, 7);
+    CU_ASSERT_EQUAL(w.instances[wire.instance].connections, 1);
+    CU_ASSERT_EQUAL(w.instances[wire.instance].closes, 1);
+    world_close(&w, false);
+}
+
+static void ipv6_is_counted_like_ipv4(void)
+{
+    struct wire wire;
+
+    CU_ASSERT_FATAL(world_open(&w));
+    CU_ASSERT_FATAL(wire_open(&w, &wire, AF_INET6));
+    wire_request(&wire, "GET /six HTTP/1.1\r\nHost: a\r\n\r\n");
+    wire_response(&wire, OK);
+    wire_close(&wire);
+    world_settle(&w);
+    CU_ASSERT_EQUAL(world_requests(&w, (int)wire.instance, PMO_METHOD_GET, 2, "/six"), 1);
+    world_close(&w, false);
+}
+
+static void heads_and_bodies_may_be_split_anywhere(void)
+{
+    static const char request[] = "POST /split/77 HTTP/1.1\r\nContent-Length: 19\r\n\r\n"
+                                  "GET /no HTTP/1.1\r\n\r\n";
+    static const char response[] = "HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n"
+                                   "5\r\nhello\r\n0\r\n\r\n";
+    struct wire wire;
+    int n = (int)sizeof(request) - 1, m = (int)sizeof(response) - 1;
+
+    CU_ASSERT_FATAL(world_open(&w));
+    CU_ASSERT_FATAL(wire_open(&w, &wire, AF_INET));
+    for (int split = 1; split < n; split++) {
+        int at = split % (m - 1) + 1;
+
+        wire_send(wire.client, wire.server, request, (size_t)split);
+        wire_send(wire.client, wire.server, request + split, (size_t)(n - split));
+        wire_send(wire.server, wire.client, response, (size_t)at);
+        CU_ASSERT_EQUAL(hint(wire.instance)->in_flight, 1);
+        wire_send(wire.server, wire.client, response + at, (size_t)(m - at));
+        CU_ASSERT_EQUAL(hint(wire.instance)->in_flight, 0);
+    }
+    for (int i = 0; i < n; i++)
+        wire_send(wire.client, wire.server, request + i, 1);
+    for (int i = 0; i < m; i++)
+        wire_send(wire.server, wire.client, response + i, 1);
+    wire_close(&wire);
+    world_settle(&w);
+    CU_ASSERT_EQUAL(world_requests(&w, (int)wire.instance, PMO_METHOD_POST, 2, "/split/{id}"), n);
+    CU_ASSERT_EQUAL(world_requests(&w, (int)wire.instance, -1, -1, NULL), n);
+    world_close(&w, false);
+}
+
+static void pipelined_requests_are_matched_with_their_responses(void)
+{
+    static char requests[60000], responses[60000];
+    struct wire wire;
+    size_t n = 0, m = 0;
+
+    CU_ASSERT_FATAL(world_open(&w));
+    CU_ASSERT_FATAL(wire_open(&w, &wire, AF_INET));
+    for (int i = 0; i < 600; i++) {
+        n += (size_t)snprintf(requests + n, sizeof(requests) - n,
+                              i % 3 == 2 ? "HEAD /b HTTP/1.1\r\nHost: a\r\n\r\n"
+                                         : "GET /%c HTTP/1.1\r\nHost: a\r\n\r\n",
+                              i % 3 == 0 ? 'a' : 'c');
+        m += (size_t)snprintf(responses + m, sizeof(responses) - m, "%s",
+                              i % 3 == 0   ? OK
+                              : i % 3 == 1 ? "HTTP/1.1 404 No\r\nContent-Length: 2\r\n\r\nno"
+                                           : "HTTP/1.1 302 Go\r\nContent-Length: 2\r\n\r\n");
+    }
+    wire_send(wire.client, wire.server, requests, n);
+    CU_ASSERT_EQUAL(hint(wire.instance)->in_flight, 600);
+    wire_send(wire.server, wire.client, responses, m);
+    CU_ASSERT_EQUAL(hint(wire.instance)->in_flight, 0);
+    wire_close(&wire);
+    world_settle(&w);
+    CU_ASSERT_EQUAL(world_requests(&w, (int)wire.instance, PMO_METHOD_GET, 2, "/a"), 200);
+    CU_ASSERT_EQUAL(world_requests(&w, (int)wire.instance, PMO_METHOD_GET, 4, "/c"), 200);
+    CU_ASSERT_EQUAL(world_requests(&w, (int)wire.instance, PMO_METHOD_HEAD, 3, "/b"), 200);
+    CU_ASSERT_EQUAL(world_requests(&w, (int)wire.instance, -1, -1, NULL), 600);
+    world_close(&w, false);
+}
+
+static void requests_without_an_answer_are_counted_as_aborted(void)
+{
+    struct wire wire;
+
+    CU_ASSERT_FATAL(world_open(&w));
+    CU_ASSERT_FATAL(wire_open(&w, &wire, AF_INET));
+    wire_request(&wire, "GET /slow HTTP/1.1\r\n\r\nGET /slow HTTP/1.1\r\n\r\nGET /half HTT");
+    CU_ASSERT_EQUAL(hint(wire.instance)->in_flight, 2);
+    wire_close(&wire);
+    world_settle(&w);
+    CU_ASSERT_EQUAL(hint(wire.instance)->in_flight, 0);
+    CU_ASSERT_EQUAL(world_requests(&w, (int)wire.instance, PMO_METHOD_GET, 0, "/slow"), 2);
+    CU_ASSERT_EQUAL(world_requests(&w, (int)wire.instance, -1, -1, NULL), 2);
+    world_close(&w, false);
+}
+
+static void a_path_of_64_kib_and_a_body_of_a_mebibyte_are_one_request_each(void)
+{
+    static char request[1 << 21];
+    struct wire wire;
+    size_t n;
+
+    CU_ASSERT_FATAL(world_open(&w));
+    CU_ASSERT_FATAL(wire_open(&w, &wire, AF_INET));
+    n = (size_t)snprintf(request, sizeof(request), "GET /");
+    memset(request + n, 'p', 65536);
+    n += 65536;
+    n += (size_t)snprintf(request + n, 64, " HTTP/1.1\r\n\r\n");
+    wire_send(wire.client, wire.server, request, n);
+    wire_response(&wire, OK);
+    n = (size_t)snprintf(request, sizeof(request),
+                         "PUT /big HTTP/1.1\r\nContent-Length: %d\r\n\r\n", 1 << 20);
+    for (int i = 0; i < 1 << 20; i += 32)
+        memcpy(request + n + i, "GET /fake HTTP/1.1\r\nHost: a\r\n\r\n\n", 32);
+    wire_send(wire.client, wire.server, request, n + (1 << 20));
+    wire_response(&wire, OK);
+    wire_close(&wire);
+    world_settle(&w);
+    CU_ASSERT_EQUAL(world_requests(&w, (int)wire.instance, PMO_METHOD_PUT, 2, "/big"), 1);
+    CU_ASSERT_EQUAL(world_requests(&w, (int)wire.instance, -1, 2, NULL), 2);
+    CU_ASSERT_EQUAL(world_requests(&w, (int)wire.instance, -1, -1, "/fake"), 0);
+    world_close(&w, false);
+}
+
+static void what_is_not_http_is_left_alone(void)
+{
+    struct wire wire;
+
+    CU_ASSERT_FATAL(world_open(&w));
+    CU_ASSERT_FATAL(wire_open(&w, &wire, AF_INET));
+    wire_response(&wire, "220 mail.example ESMTP\r\n");
+    wire_request(&wire, "EHLO me\r\n");
+    wire_response(&wire, "250 ok\r\n");
+    wire_request(&wire, "GET / HTTP/1.1\r\n\r\n");
+    wire_response(&wire, "500 what\r\n");
+    wire_close(&wire);
+    world_settle(&w);
+    CU_ASSERT_EQUAL(world_requests(&w, (int)wire.instance, -1, -1, NULL), 0);
+    CU_ASSERT_EQUAL(hint(wire.instance)->in_flight, 0);
+    CU_ASSERT_EQUAL(pmo_kernel_control(w.kernel)->not_http, 1);
+    world_close(&w, false);
+}
+
+static void latency_is_the_time_to_the_first_byte(void)
+{
+    struct wire wire;
+
+    CU_ASSERT_FATAL(world_open(&w));
+    CU_ASSERT_FATAL(wire_open(&w, &wire, AF_INET));
+    wire_request(&wire, "GET /wait HTTP/1.1\r\n\r\n");
+    (void)usleep(50000);
+    wire_response(&wire, "HTTP/1.1 200 OK\r\nContent-");
+    (void)usleep(50000);
+    wire_response(&wire, "Length: 2\r\n\r\nok");
+    wire_close(&wire);
+    world_settle(&w);
+    CU_ASSERT_EQUAL(w.types_count, 1);
+    CU_ASSERT(w.types[0].latency_us >= 50000 && w.types[0].latency_us < 100000);
+    CU_ASSERT_EQUAL(w.types[0].in_buckets, 1);
+    world_close(&w, false);
+}
+
+static void requests_are_counted_once_over_an_agent_restart(void)
+{
+    struct wire wire;
+
+    CU_ASSERT_FATAL(world_open(&w));
+    CU_ASSERT_FATAL(wire_open(&w, &wire, AF_INET));
+    wire_request(&wire, "GET /a HTTP/1.1\r\n\r\n");
+    wire_response(&wire, OK);
+    wire_request(&wire, "GET /a HTTP/1.1\r\nHo"); /* the agent goes in mid-head */
+    world_close(&w, true);
+    wire_request(&wire, "st: b\r\n\r\n");
+    wire_response(&wire, OK);
+    for (int i = 0; i < 3; i++) { /* over several windows without an agent */
+        wire_request(&wire, "GET /b HTTP/1.1\r\n\r\n");
+        wire_response(&wire, OK);
+        (void)usleep(1100000);
+    }
+    wire_request(&wire, "GET /c HTTP/1.1\r\n\r\n");
+    CU_ASSERT_FATAL(world_reopen(&w));
+    CU_ASSERT(pmo_kernel_adopted(w.kernel));
+    wire_response(&wire, OK);
+    wire_close(&wire);
+    world_settle(&w);
+    CU_ASSERT_EQUAL(world_requests(&w, (int)wire.instance, -1, 2, "/a"), 2);
+    CU_ASSERT_EQUAL(world_requests(&w, (int)wire.instance, -1, 2, "/b"), 3);
+    CU_ASSERT_EQUAL(world_requests(&w, (int)wire.instance, -1, 2, "/c"), 1);
+    CU_ASSERT_EQUAL(w.instances[wire.instance].arrivals, 6);
+    world_close(&w, false);
+}
+
+/* What was drained but not committed is handed out again: it was not on disk. */
+static void uncommitted_records_are_read_again_by_the_next_agent(void)
+{
+    struct wire wire;
+
+    CU_ASSERT_FATAL(world_open(&w));
+    CU_ASSERT_FATAL(wire_open(&w, &wire, AF_INET));
+    wire_request(&wire, "GET /a HTTP/1.1\r\n\r\n");
+    wire_response(&wire, OK);
+    (void)usleep(1200000);
+    (void)pmo_kernel_drain(w.kernel); /* and no commit */
+    CU_ASSERT_EQUAL(world_requests(&w, -1, -1, 2, "/a"), 1);
+    world_close(&w, true);
+    w.types_count = 0;
+    CU_ASSERT_FATAL(world_reopen(&w));
+    wire_close(&wire);
+    world_settle(&w);
+    CU_ASSERT_EQUAL(world_requests(&w, -1, -1, 2, "/a"), 1);
+    world_close(&w, false);
+}
+
+static void a_full_ring_delays_counts_and_loses_none(void)
+{
+    struct wire wire;
+    uint32_t usual = pmo_kernel_ring_bytes;
+    uint64_t sent = 0;
+
+    pmo_kernel_ring_bytes = 4096;
+    CU_ASSERT_FATAL(world_open(&w));
+    CU_ASSERT_FATAL(wire_open(&w, &wire, AF_INET));
+    for (int second = 0; second < 3; second++) { /* nobody drains */
+        for (int i = 0; i < 40; i++) {
+            char request[64];
+
+            (void)snprintf(request, sizeof(request), "GET /route-%c%c HTTP/1.1\r\n\r\n",
+                           'a' + i / 26, 'a' + i % 26);
+            wire_request(&wire, request);
+            wire_response(&wire, OK);
+            sent++;
+        }
+        (void)usleep(1000000);
+    }
+    CU_ASSERT(pmo_kernel_control(w.kernel)->ring_full > 0);
+    wire_close(&wire);
+    for (int i = 0; i < 12; i++) /* a few records fit at a time */
+        world_settle(&w);
+    CU_ASSERT_EQUAL(world_requests(&w, (int)wire.instance, -1, 2, NULL), sent);
+    CU_ASSERT_EQUAL(w.instances[wire.instance].arrivals, sent);
+    world_close(&w, false);
+    pmo_kernel_ring_bytes = usual;
+}
+
+static void connections_from_before_are_joined_at_their_next_request(void)
+{
+    struct wire wire;
+
+    CU_ASSERT_FATAL(world_open(&w));
+    CU_ASSERT_FATAL(wire_open(&w, &wire, AF_INET));
+    wire_request(&wire, "GET /a HTTP/1.1\r\n\r\n");
+    wire_response(&wire, OK);
+    world_close(&w, false); /* all is removed: the next one starts from nothing */
+    wire_request(&wire, "POST /lost HTTP/1.1\r\nContent-Length: 4\r\n\r\nab");
+    CU_ASSERT_FATAL(world_open(&w));
+    CU_ASSERT_FATAL(wire.instance > 0);
+    {
+        struct pmo_listener address = {.port = wire.port,
+                                       .addr = {[10] = 0xff, 0xff, 127, 0, 0, 1}};
+        socklen_t size = sizeof(address.netns);
+        uint32_t id;
+
+        (void)getsockopt(wire.client, SOL_SOCKET, SO_NETNS_COOKIE, &address.netns, &size);
+        CU_ASSERT_EQUAL_FATAL(pmo_kernel_instance(w.kernel, &address, 1, 0, 1, &id), 0);
+        CU_ASSERT_EQUAL_FATAL(pmo_kernel_start(w.kernel), 0);
+        wire_request(&wire, "cd"); /* the rest of the body is not a request */
+        wire_response(&wire, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        wire_request(&wire, "GET /b HTTP/1.1\r\n\r\n");
+        wire_response(&wire, OK);
+        wire_close(&wire);
+        world_settle(&w);
+        CU_ASSERT(pmo_kernel_control(w.kernel)->midstream >= 1);
+        CU_ASSERT_EQUAL(world_requests(&w, (int)id, PMO_METHOD_GET, 2, "/b"), 1);
+        CU_ASSERT_EQUAL(world_requests(&w, (int)id, -1, -1, "{other}"), 1); /* only its answer */
+        CU_ASSERT_EQUAL(world_requests(&w, (int)id, -1, -1, NULL), 2);
+    }
+    world_close(&w, false);
+}
+
+static void pins_of_another_version_are_refused_and_kept(void)
+{
+    struct pmo_control control;
+    char path[128];
+    uint32_t zero = 0, kept;
+    int fd;
+
+    CU_ASSERT_FATAL(world_open(&w));
+    world_close(&w, true);
+    (void)snprintf(path, sizeof(path), "%s/pmo/control", w.bpffs);
+    fd = bpf_obj_get(path);
+    CU_ASSERT_FATAL(fd >= 0);
+    CU_ASSERT_EQUAL(bpf_map_lookup_elem(fd, &zero, &control), 0);
+    kept = control.abi_version;
+    control.abi_version = kept + 1;
+    CU_ASSERT_EQUAL(bpf_map_update_elem(fd, &zero, &control, 0), 0);
+    CU_ASSERT_FALSE(world_reopen(&w));
+    CU_ASSERT_EQUAL(access(path, F_OK), 0);
+    control.abi_version = kept;
+    CU_ASSERT_EQUAL(bpf_map_update_elem(fd, &zero, &control, 0), 0);
+    (void)close(fd);
+    CU_ASSERT(world_reopen(&w));
+    world_close(&w, false);
+}
+
+SUITE(requests) = {TEST(requests_are_counted_by_method_route_and_status),
+                   TEST(ipv6_is_counted_like_ipv4),
+                   TEST(heads_and_bodies_may_be_split_anywhere),
+                   TEST(pipelined_requests_are_matched_with_their_responses),
+                   TEST(requests_without_an_answer_are_counted_as_aborted),
+                   TEST(a_path_of_64_kib_and_a_body_of_a_mebibyte_are_one_request_each),
+                   TEST(what_is_not_http_is_left_alone),
+                   TEST(latency_is_the_time_to_the_first_byte),
+                   TEST(requests_are_counted_once_over_an_agent_restart),
+                   TEST(uncommitted_records_are_read_again_by_the_next_agent),
+                   TEST(a_full_ring_delays_counts_and_loses_none),
+                   TEST(connections_from_before_are_joined_at_their_next_request),
+                   TEST(pins_of_another_version_are_refused_and_kept),
+                   {0}};

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What BPF tests share: a bpf file system of their own, the kernel side loaded into it, the counts
+ * it hands out, and TCP connections whose every segment the test chooses.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include "agent/observe/kernel.h"
+
+struct counted_type {
+    struct pmo_counter_key key;
+    char route[PMO_ROUTE_BYTES];
+    uint64_t requests, latency_us, in_buckets;
+};
+
+struct world {
+    char bpffs[64];
+    struct pmo_kernel *kernel;
+    struct counted_type types[256];
+    size_t types_count;
+    struct pmo_instance_counts instances[PMO_INSTANCES_MAX];
+    uint64_t windows, spans; /* window records, and those that cover more than one window */
+    uint64_t events[4];
+    uint32_t last_closed;
+};
+
+/* Mounts a bpf file system and opens the kernel side in it; false: failed (and said why). */
+bool world_open(struct world *w);
+/* Closes the kernel side; unmounts unless @leave. */
+void world_close(struct world *w, bool leave);
+/* Opens it again over pins that world_close(leave) left. Counts so far are kept. */
+bool world_reopen(struct world *w);
+/* Waits until all that was counted before the call has been handed out. */
+void world_settle(struct world *w);
+
+/* Sum over types, with any argument -1 or NULL standing for all. */
+uint64_t world_requests(const struct world *w, int instance, int method, int status_class,
+                        const char *route);
+
+/* A connection over loopback. */
+struct wire {
+    int listener, client, server;
+    uint16_t port;
+    uint32_t instance;
+};
+
+/* Listens on 127.0.0.1 (or ::1), connects and accepts; the instance's row is looked up. */
+bool wire_open(struct world *w, struct wire *wire, int family);
+/* One more connection to the same listener. */
+bool wire_again(struct wire *wire);
+void wire_close(struct wire *wire);
+/* One segment (TCP_NODELAY is on), read completely at the other end before it returns. */
+void wire_request(struct wire *wire, const char *bytes);
+void wire_response(struct wire *wire, const char *bytes);
+void wire_send(int from, int to, const char *bytes, size_t length);

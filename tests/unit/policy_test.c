@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "agent/decide/policy.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include "tests/unit/suite.h"
+
+#define SEED "scale up by 2 instances if predicted load exceeds 80 % of capacity"
+#define HEAD                                                                                       \
+    "apiVersion: pmo.dev/v1alpha1\n"                                                               \
+    "kind: OrchestrationPolicy\n"                                                                  \
+    "metadata: {name: front}\n"                                                                    \
+    "spec:\n"                                                                                      \
+    "  target: {service: front}\n"
+
+static char said[2048];
+static unsigned int times;
+
+static void note(void *context, const char *file, size_t line, size_t column, const char *message)
+{
+    size_t used = strlen(said);
+
+    (void)snprintf(said + used, sizeof(said) - used, "%zu:%zu: %s\n", line, column, message);
+    times++;
+}
+
+static int read_text(struct pmo_policies **policies, const char *text)
+{
+    struct pmo_file *file = NULL;
+    int r;
+
+    said[0] = '\0';
+    times = 0;
+    CU_ASSERT_EQUAL_FATAL(pmo_file_parse(&file, "f", text, strlen(text), note, NULL), 0);
+    r = pmo_policies_read(policies, file);
+    pmo_file_free(&file);
+    return r;
+}
+
+static void the_seed_sentence_is_understood_as_it_stands(void)
+{
+    struct pmo_rule rule;
+    char error[256] = "";
+
+    CU_ASSERT_EQUAL_FATAL(pmo_rule_parse(&rule, SEED, error, sizeof(error)), 0);
+    CU_ASSERT_EQUAL(rule.action, PMO_SCALE_UP_BY);
+    CU_ASSERT_EQUAL(rule.instances, 2);
+    CU_ASSERT_EQUAL(rule.quantity, PMO_PREDICTED_LOAD);
+    CU_ASSERT_TRUE(rule.above);
+    CU_ASSERT_EQUAL(rule.unit, PMO_UNIT_CAPACITY);
+    CU_ASSERT_DOUBLE_EQUAL(rule.threshold, 0.8, 1e-12);
+    CU_ASSERT_EQUAL(rule.horizon_s, 0);
+    CU_ASSERT_EQUAL(rule.for_s, 0);
+    CU_ASSERT_STRING_EQUAL(rule.text, SEED);
+}
+
+static void rules_may_be_said_in_many_ways(void)
+{
+    static const struct {
+        const char *text;
+        struct pmo_rule rule;
+    } cases[] = {
+        {"Scale  Up by 1 INSTANCE if Load > 80% of capacity ",
+         {PMO_SCALE_UP_BY, 1, PMO_LOAD, true, 0.8, PMO_UNIT_CAPACITY, 0, 0, 0, ""}},
+        {"scale to 6 instances if predicted load in 30s exceeds 300 rps for 5s",
+         {PMO_SCALE_TO, 6, PMO_PREDICTED_LOAD, true, 300, PMO_UNIT_RPS, 30, 5, 0, ""}},
+        {"scale down by 1 instance if load is below 20 % of capacity for 1 minute",
+         {PMO_SCALE_DOWN_BY, 1, PMO_LOAD, false, 0.2, PMO_UNIT_CAPACITY, 0, 60, 0, ""}},
+        {"scale down by 3 instances if predicted load in 1m falls below 3000/m",
+         {PMO_SCALE_DOWN_BY, 3, PMO_PREDICTED_LOAD, false, 50, PMO_UNIT_RPS, 60, 0, 0, ""}},
+        {"scale up by 1 instance if latency is above 0.2 s",
+         {PMO_SCALE_UP_BY, 1, PMO_LATENCY, true, 0.2, PMO_UNIT_SECONDS, 0, 0, 0, ""}},
+        {"scale up by 1 instance if error rate exceeds 2.5 %",
+         {PMO_SCALE_UP_BY, 1, PMO_ERROR_RATE, true, 0.025, PMO_UNIT_SHARE, 0, 0, 0, ""}},
+        {"scale up by 1 instance if requests in flight exceed 20 per instance for 5s",
+         {PMO_SCALE_UP_BY, 1, PMO_IN_FLIGHT, true, 20, PMO_UNIT_COUNT, 0, 5, 0, ""}},
+        {"scale up by 1 instance if predicted load exceeds 120 percent of capacity",
+         {PMO_SCALE_UP_BY, 1, PMO_PREDICTED_LOAD, true, 1.2, PMO_UNIT_CAPACITY, 0, 0, 0, ""}},
+        {"scale to 1 instance if requests in flight < 1",
+         {PMO_SCALE_TO, 1, PMO_IN_FLIGHT, false, 1, PMO_UNIT_COUNT, 0, 0, 0, ""}},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        const struct pmo_rule *wanted = &cases[i].rule;
+        char error[256] = "";
+        struct pmo_rule rule;
+
+        CU_ASSERT_EQUAL(pmo_rule_parse(&rule, cases[i].text, error, sizeof(error)), 0);
+        CU_ASSERT_STRING_EQUAL(error, "");
+        CU_ASSERT_EQUAL(rule.action, wanted->action);
+        CU_ASSERT_EQUAL(rule.instances, wanted->instances);
+        CU_ASSERT_EQUAL(rule.quantity, wanted->quantity);
+        CU_ASSERT_EQUAL(rule.above, wanted->above);
+        CU_ASSERT_DOUBLE_EQUAL(rule.threshold, wanted->threshold, 1e-9);
+        CU_ASSERT_EQUAL(rule.unit, wanted->unit);
+        CU_ASSERT_EQUAL(rule.horizon_s, wanted->horizon_s);
+        CU_ASSERT_EQUAL(rule.for_s, wanted->for_s);
+        CU_ASSERT_STRING_EQUAL(rule.text, cases[i].text);
+    }
+}
+
+static void what_a_rule_gets_wrong_is_told_with_the_way_out(void)
+{
+#define UP "scale up by 1 instance if "
+    static const struct {
+        const char *text, *error;
+    } cases[] = {
+        {"", "the rule ends too early; go on with scale"},
+        {"scael up by 1 instance if load > 1 rps",
+         "\"scael\" is not understood; did you mean \"scale\"?"},
+        {"scale sideways", "\"sideways\" is not understood; write up, down or to"},
+        {"scale up 2 instances", "\"2\" is not understood; write by"},
+        {"scale up by two instances", "how many instances?"},
+        {"scale up by 0 instances", "how many instances?"},
+        {"scale up by 1.5 instances", "how many instances?"},
+        {"scale up by 2000 instances", "whole number from 1 to 1000"},
+        {"scale up by 2 pods if load > 1 rps",
+         "\"pods\" is not understood; write instance or instances"},
+        {"scale up by 2 instances", "the rule ends too early; go on with if"},
+        {"scale up by 2 instances fi load > 1 rps", "did you mean \"if\"?"},
+        {UP "laod > 1 rps", "did you mean \"load\"?"},
+        {UP "predicted lod > 1 rps", "did you mean \"load\"?"},
+        {UP "weather is bad", "write predicted load, load, latency, error rate or requests in "
+                              "flight"},
+        {UP "predicted load in 90s exceeds 1 rps", "whole seconds from 1s to 60s, e.g. in 30s"},
+        {UP "predicted load in 30 exceeds 1 rps", "whole seconds from 1s to 60s"},
+        {UP "load excedes 1 rps", "did you mean \"exceeds\"?"},
+        {UP "load equals 1 rps", "write exceeds, is above, falls below or is below"},
+        {UP "load exceeds many", "load is compared with a number; write e.g. 80 % of capacity"},
+        {UP "load exceeds 300", "load cannot be compared with \"300\"; write e.g. 80 % of"},
+        {UP "load exceeds 300 ms", "load cannot be compared with \"300 ms\""},
+        {UP "load exceeds 80 %", "80 % of what? write 80 % of capacity"},
+        {UP "load exceeds 80 % of capasity", "did you mean \"capacity\"?"},
+        {UP "latency exceeds 200", "latency cannot be compared with \"200\"; write e.g. 200 ms"},
+        {UP "latency exceeds 200 rps", "latency cannot be compared with \"200 rps\""},
+        {UP "error rate exceeds 120 %", "error rate cannot be compared with \"120 %\""},
+        {UP "requests in flight exceed 5 s", "write e.g. 20, for each ready instance"},
+        {UP "load exceeds 1 rps for ever", "\"for\" is followed by whole seconds"},
+        {UP "load exceeds 1 rps for 0.5s", "\"for\" is followed by whole seconds"},
+        {UP "load exceeds 1 rps and latency > 1 s",
+         "\"and latency > 1 s\" is not understood; only \"for\" and a duration may end a rule"},
+    };
+#undef UP
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct pmo_rule rule = {.instances = 77};
+        char error[256] = "";
+
+        CU_ASSERT_EQUAL(pmo_rule_parse(&rule, cases[i].text, error, sizeof(error)), -EINVAL);
+        CU_ASSERT_PTR_NOT_NULL(strstr(error, cases[i].error));
+        if (!strstr(error, cases[i].error))
+            (void)printf("\n    said: %s\n    not: %s\n", error, cases[i].error);
+        CU_ASSERT_EQUAL(rule.instances, 77);
+    }
+}
+
+static void a_rule_that_is_too_long_is_refused(void)
+{
+    char text[400], error[64];
+    struct pmo_rule rule;
+
+    memset(text, 'x', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    CU_ASSERT_EQUAL(pmo_rule_parse(&rule, text, error, sizeof(error)), -EINVAL);
+    text[159] = '\0';
+    CU_ASSERT_EQUAL(pmo_rule_parse(&rule, text, error, sizeof(error)), -EINVAL);
+    CU_ASSERT_TRUE(strlen(error) < sizeof(error));
+}
+
+static void every_field_is_read(void)
+{
+    struct pmo_policies *policies = NULL;
+    const struct pmo_policy *p;
+
+    CU_ASSERT_EQUAL_FATAL(read_text(&policies, HEAD "  mode: act\n"
+                                                    "  objective: {latency: 300ms}\n"
+                                                    "  instances: {min: 2, max: 12, capacity: "
+                                                    "50rps, leadTime: 3s}\n"
+                                                    "  forecast: {quantile: 0.9, target: 80%}\n"
+                                                    "  scaleUp: {limit: 4 per 10s}\n"
+                                                    "  scaleDown: {after: 20s, limit: 1 per 5s}\n"
+                                                    "  rules:\n"
+                                                    "    - " SEED "\n"),
+                          0);
+    CU_ASSERT_EQUAL(pmo_policies_count(policies), 1);
+    p = pmo_policies_at(policies, 0);
+    CU_ASSERT_STRING_EQUAL(p->name, "front");
+    CU_ASSERT_STRING_EQUAL(p->service, "front");
+    CU_ASSERT_EQUAL(p->mode, PMO_MODE_ACT);
+    CU_ASSERT_TRUE(p->mode_set);
+    CU_ASSERT_DOUBLE_EQUAL(p->latency_objective_s, 0.3, 1e-12);
+    CU_ASSERT_EQUAL(p->min, 2);
+    CU_ASSERT_EQUAL(p->max, 12);
+    CU_ASSERT_EQUAL(p->capacity_rps, 50);
+    CU_ASSERT_EQUAL(p->lead_time_s, 3);
+    CU_ASSERT_DOUBLE_EQUAL(p->quantile, 0.9, 1e-12);
+    CU_ASSERT_DOUBLE_EQUAL(p->target, 0.8, 1e-12);
+    CU_ASSERT_TRUE(p->up_limit == 4 && p->up_period_s == 10);
+    CU_ASSERT_TRUE(p->down_limit == 1 && p->down_period_s == 5);
+    CU_ASSERT_EQUAL(p->down_delay_s, 20);
+    CU_ASSERT_EQUAL(p->rules_count, 1);
+    CU_ASSERT_EQUAL(p->rules[0].line, 13);
+    pmo_policies_free(&policies);
+    CU_ASSERT_PTR_NULL(policies);
+}
+
+static void what_is_left_out_has_a_default(void)
+{
+    struct pmo_policies *policies = NULL;
+    const struct pmo_policy *p;
+
+    CU_ASSERT_EQUAL_FATAL(read_text(&policies, HEAD), 0);
+    p = pmo_policies_at(policies, 0);
+    CU_ASSERT_EQUAL(p->mode, PMO_MODE_RECOMMEND);
+    CU_ASSERT_FALSE(p->mode_set);
+    CU_ASSERT_TRUE(p->min == 1 && p->max == 10);
+    CU_ASSERT_DOUBLE_EQUAL(p->quantile, 0.95, 1e-12);
+    CU_ASSERT_DOUBLE_EQUAL(p->target, 0.9, 1e-12);
+    CU_ASSERT_TRUE(p->capacity_rps == 0 && p->lead_time_s == 0);
+    CU_ASSERT_TRUE(p->up_limit == 0 && p->down_limit == 0 && p->down_delay_s == 60);
+    pmo_policies_free(&policies);
+}
+
+static void forecasting_can_be_turned_off(void)
+{
+    struct pmo_policies *policies = NULL;
+
+    CU_ASSERT_EQUAL_FATAL(read_text(&policies, HEAD "  forecast: off\n"), 0);
+    CU_ASSERT_EQUAL(pmo_policies_at(policies, 0)->quantile, 0);
+    pmo_policies_free(&policies);
+}
+
+static void each_mistake_is_one_complaint_at_its_place(void)
+{
+    static const struct {
+        const char *text, *said;
+    } cases[] = {
+        {HEAD "  mod: act\n", "6:3: unknown field \"mod\"; did you mean \"mode\"?"},
+        {HEAD "  mode: atc\n", "6:9: mode: \"atc\" is not known; did you mean \"act\"?"},
+        {HEAD "  mode: [act]\n", "6:9: mode must be one word: observe, recommend or act"},
+        {HEAD "  objective: {latncy: 1s}\n", "6:15: unknown field \"latncy\"; did you mean"},
+        {HEAD "  objective: {latency: 250}\n", "6:24: latency: \"250\" has no unit"},
+        {HEAD "  objective: {latency: 0s}\n", "6:24: latency must be more than 0"},
+        {HEAD "  objective: 250ms\n", "6:14: fields are expected here: latency"},
+        {HEAD "  instances: {min: 5, max: 3}\n",
+         "6:20: min 5 is more than max 3; write a max of 5"},
+        {HEAD "  instances: {min: 50}\n", "6:20: min 50 is more than max 10 (the default)"},
+        {HEAD "  instances: {min: 0}\n", "6:20: min must be a whole number from 1"},
+        {HEAD "  instances: {max: many}\n", "6:20: max must be a whole number from 1"},
+        {HEAD "  instances: {capacity: 50ms}\n", "6:25: capacity: \"50ms\" is not a rate"},
+        {HEAD "  instances: {capacity: 0rps}\n", "6:25: capacity must be more than 0"},
+        {HEAD "  instances: {leadTime: 2h}\n", "6:25: leadTime is more than an hour"},
+        {HEAD "  forecast: {quantile: 0.3}\n", "6:24: quantile must be from 0.5 to 0.999"},
+        {HEAD "  forecast: {quantile: 1}\n", "6:24: quantile must be from 0.5 to 0.999"},
+        {HEAD "  forecast: {quantile: 95}\n", "6:24: quantile: \"95\" is more than the whole"},
+        {HEAD "  forecast: {target: 5%}\n", "6:22: target must be from 10% to 100%"},
+        {HEAD "  forecast: of\n", "6:13: forecast: \"of\" is not known; write off, or {"},
+        {HEAD "  scaleUp: {limit: 4}\n", "6:20: limit: \"4\" is not understood; write e.g. 4 per"},
+        {HEAD "  scaleUp: {limit: 4 per 10}\n", "6:20: limit: \"4 per 10\" is not understood"},
+        {HEAD "  scaleUp: {limit: 4s per 10s}\n", "6:20: limit: \"4s per 10s\" is not understood"},
+        {HEAD "  scaleUp: {limit: 4 per 0.5s}\n", "6:20: limit: \"4 per 0.5s\" is out of range"},
+        {HEAD "  scaleUp: {limit: 0 per 5s}\n", "6:20: limit: \"0 per 5s\" is out of range"},
+        {HEAD "  scaleDown: {after: 1h}\n", "6:22: after is more than 10 minutes"},
+        {HEAD "  scaleDown: {afer: 1s}\n", "6:15: unknown field \"afer\"; did you mean \"after\"?"},
+        {HEAD "  rules: scale up\n", "6:10: rules must be a list"},
+        {HEAD "  rules:\n    - scale up by 2 instances if laod > 1 rps\n",
+         "7:7: \"laod\" is not understood; did you mean \"load\"?"},
+        {HEAD "  rules:\n    - {scale: up}\n", "7:7: a rule is one sentence"},
+        {"apiVersion: pmo.dev/v2\nkind: OrchestrationPolicy\nmetadata: {name: a}\n"
+         "spec: {target: {service: a}}\n",
+         "1:13: apiVersion: \"pmo.dev/v2\" is not known; "},
+        {"kind: OrchestrationPolicy\nmetadata: {name: a}\nspec: {target: {service: a}}\n",
+         "1:1: apiVersion is missing; write apiVersion: pmo.dev/v1alpha1"},
+        {"apiVersion: pmo.dev/v1alpha1\nkind: OrchestratonPolicy\n",
+         "2:7: kind: \"OrchestratonPolicy\" is not known; did you mean \"OrchestrationPolicy\"?"},
+        {"apiVersion: pmo.dev/v1alpha1\nkind: OrchestrationPolicy\n"
+         "spec: {target: {service: a}}\n",
+         "1:1: metadata.name is missing; write metadata: {name: NAME}"},
+        {"apiVersion: pmo.dev/v1alpha1\nkind: OrchestrationPolicy\nmetadata: {name: a}\n",
+         "1:1: spec is missing"},
+        {"apiVersion: pmo.dev/v1alpha1\nkind: OrchestrationPolicy\nmetadata: {name: a}\nspec: x\n",
+         "4:7: fields are expected here: target, mode"},
+        {"apiVersion: pmo.dev/v1alpha1\nkind: OrchestrationPolicy\nmetadata: {name: a}\n"
+         "spec: {mode: act}\n",
+         "4:7: target.service is missing; write target: {service: NAME}"},
+        {"apiVersion: pmo.dev/v1alpha1\nkind: OrchestrationPolicy\nmetadata: {name: a b}\n"
+         "spec: {target: {service: a}}\n",
+         "3:18: name: \"a b\" is not a name"},
+        {HEAD "---\napiVersion: pmo.dev/v1alpha1\nkind: OrchestrationPolicy\n"
+              "metadata: {name: b}\nspec: {target: {service: front}}\n",
+         "10:26: service \"front\" has the policy \"front\" already; keep one of the two"},
+        {HEAD "---\napiVersion: pmo.dev/v1alpha1\nkind: OrchestrationPolicy\n"
+              "metadata: {name: front}\nspec: {target: {service: b}}\n",
+         "9:18: another policy is named \"front\" already"},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct pmo_policies *policies = NULL;
+
+        CU_ASSERT_EQUAL(read_text(&policies, cases[i].text), -EINVAL);
+        CU_ASSERT_PTR_NULL(policies);
+        CU_ASSERT_EQUAL(times, 1);
+        CU_ASSERT_PTR_EQUAL(strstr(said, cases[i].said), said);
+        if (strstr(said, cases[i].said) != said)
+            (void)printf("\n    said: %s    not: %s\n", said, cases[i].said);
+    }
+}
+
+static void all_mistakes_of_a_file_are_told_at_once(void)
+{
+    struct pmo_policies *policies = NULL;
+
+    CU_ASSERT_EQUAL(read_text(&policies, HEAD "  mode: atc\n  objective: {latency: 250}\n"),
+                    -EINVAL);
+    CU_ASSERT_EQUAL(times, 2);
+}
+
+static void more_rules_than_fit_are_refused(void)
+{
+    struct pmo_policies *policies = NULL;
+    char text[4096] = HEAD "  rules:\n";
+
+    for (int i = 0; i < PMO_RULES_MAX + 1; i++)
+        (void)strcat(text, "    - " SEED "\n");
+    CU_ASSERT_EQUAL(read_text(&policies, text), -EINVAL);
+    CU_ASSERT_PTR_NOT_NULL(strstr(said, "23:7: a policy has at most 16 rules"));
+}
+
+static void other_kinds_are_left_to_others(void)
+{
+    struct pmo_policies *policies = NULL;
+
+    CU_ASSERT_EQUAL(read_text(&policies, "kind: LocalService\n---\n" HEAD "---\nhello\n"), 0);
+    CU_ASSERT_EQUAL(pmo_policies_count(policies), 1);
+    CU_ASSERT_EQUAL(times, 0);
+    pmo_policies_free(&policies);
+}
+
+static void a_service_has_its_own_policy_or_the_general_one(void)
+{
+    struct pmo_policies *policies = NULL;
+
+    CU_ASSERT_PTR_NULL(pmo_policies_for(NULL, "front"));
+    CU_ASSERT_EQUAL_FATAL(
+        read_text(&policies, "apiVersion: pmo.dev/v1alpha1\nkind: OrchestrationPolicy\n"
+                             "metadata: {name: all}\nspec: {target: {service: \"*\"}}\n---\n" HEAD),
+        0);
+    CU_ASSERT_STRING_EQUAL(pmo_policies_for(policies, "front")->name, "front");
+    CU_ASSERT_STRING_EQUAL(pmo_policies_for(policies, "catalog")->name, "all");
+    pmo_policies_free(&policies);
+}
+
+static void modes_have_names(void)
+{
+    CU_ASSERT_EQUAL(pmo_mode_parse("act"), PMO_MODE_ACT);
+    CU_ASSERT_EQUAL(pmo_mode_parse("acting"), -EINVAL);
+    CU_ASSERT_STRING_EQUAL(pmo_mode_name(PMO_MODE_OBSERVE), "observe");
+}
+
+static void the_example_policy_is_right(void)
+{
+    struct pmo_policies *policies = NULL;
+    struct pmo_file *file = NULL;
+
+    said[0] = '\0';
+    CU_ASSERT_EQUAL_FATAL(pmo_file_read(&file, "policies/example.yaml", note, NULL), 0);
+    CU_ASSERT_EQUAL(pmo_policies_read(&policies, file), 0);
+    CU_ASSERT_STRING_EQUAL(said, "");
+    CU_ASSERT_EQUAL(pmo_policies_at(policies, 0)->rules_count, 4);
+    pmo_policies_free(&policies);
+    pmo_file_free(&file);
+}
+
+SUITE(policy) = {
+    TEST(the_seed_sentence_is_understood_as_it_stands),
+    TEST(rules_may_be_said_in_many_ways),
+    TEST(what_a_rule_gets_wrong_is_told_with_the_way_out),
+    TEST(a_rule_that_is_too_long_is_refused),
+    TEST(every_field_is_read),
+    TEST(what_is_left_out_has_a_default),
+    TEST(forecasting_can_be_turned_off),
+    TEST(each_mistake_is_one_complaint_at_its_place),
+    TEST(all_mistakes_of_a_file_are_told_at_once),
+    TEST(more_rules_than_fit_are_refused),
+    TEST(other_kinds_are_left_to_others),
+    TEST(a_service_has_its_own_policy_or_the_general_one),
+    TEST(modes_have_names),
+    TEST(the_example_policy_is_right),
+    {0},
+};

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A small world made with the real stages, the API over it on a real socket in a loop and thread of
+ * its own, and a client. The world does not change while the server runs: no locks.
+ *
+ * Services catalog (no policy) and front, the same 100 seconds each: 50 requests for /products/{id}
+ * and one for WORLD_ODD_ROUTE; second WORLD_MISSING was not observed. Front has two instances, and
+ * decisions 1 (in the history only) and 2.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <pthread.h>
+#include <jansson.h>
+#include <uv.h>
+#include "agent/core.h"
+
+#define WORLD_NOW       1700000000LL
+#define WORLD_SECONDS   100
+#define WORLD_MISSING   (WORLD_NOW - 5)
+#define WORLD_ODD_ROUTE "/a\"b\\c\n\xff{id}" /* quote, backslash, newline, not UTF-8 */
+
+struct world {
+    char directory[64];
+    char socket[96];
+    struct pmo_core core; /* of which only the agent, the hints and the backend are there */
+    void *hints;          /* rows */
+    struct pmo_service front, catalog;
+    struct pmo_agent_instance instances[2];
+    struct pmo_policy policy;
+    uv_loop_t loop;
+    uv_async_t stop;
+    struct pmo_server *server;
+    pthread_t thread;
+};
+
+/* Fatal assertions of CUnit where something fails. */
+void world_start(struct world *world);
+void world_stop(struct world *world);
+
+struct answer {
+    long status;
+    char type[64];
+    char *text; /* the caller's to free */
+    size_t length;
+};
+
+/* @body: sent as @content_type unless NULL. */
+struct answer world_ask(const struct world *world, const char *method, const char *path,
+                        const char *content_type, const char *body);
+/* The JSON of a GET that is answered with 200. */
+json_t *world_get(const struct world *world, const char *path);
+/* A connected socket. */
+int world_connect(const struct world *world);

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pmoctl: what the agent sees, expects and decides, at the command line. Each command asks the
+ * agent's API (docs/openapi.yaml) over its socket; `policy` and `version` need no agent.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <locale.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/base/log.h"
+#include "agent/base/quantity.h"
+#include "tools/pmoctl/pmoctl.h"
+
+#define SOCKET_PATH "/run/pmo/pmo.sock"
+#define USAGE_ERROR 2
+
+/* Options by bit, so that a command can say which it takes. */
+enum {
+    SERVICE = 1,
+    SINCE = 2,
+    UNTIL = 4,
+    INTERVAL = 8,
+    ONCE = 16,
+    DURATION = 32,
+    LOAD = 64,
+    TARGET = 128,
+    SOCKET = 256,
+    JSON = 512,
+    HELP = 1024,
+};
+#define EVERYWHERE (SOCKET | JSON | HELP)
+
+static const struct option_text {
+    int bit;
+    const char *name, *value, *text;
+} option_texts[] = {
+    {SERVICE, "service", "S", "only this service"},
+    {SINCE, "since", "T", "from this second on: seconds since 1970, or -60s, -5m, -1h from now"},
+    {UNTIL, "until", "T", "up to this second, given like --since"},
+    {INTERVAL, "interval", "TIME", "between two views (1s)"},
+    {ONCE, "once", NULL, "one view, then end"},
+    {DURATION, "duration", "TIME", "end after this time, as in 90s or 3m"},
+    {LOAD, "load", "FILE", "JSON report of pmo-load"},
+    {TARGET, "target", "SHARE", "utilisation that the HPA algorithm aims at (70%)"},
+    {SOCKET, "socket", "PATH", "the agent's socket (" SOCKET_PATH ")"},
+    {JSON, "json", NULL, "print JSON"},
+    {HELP, "help", NULL, "print this"},
+};
+#define OPTIONS (sizeof(option_texts) / sizeof(option_texts[0]))
+
+static int print_version(struct pmoctl *ctl)
+{
+    if (ctl->json)
+        return pmoctl_print_json(json_pack("{s:s}", "version", PMO_VERSION));
+    puts("pmoctl " PMO_VERSION);
+    return 0;
+}
+
+static const struct command {
+    const char *name, *arguments, *summary, *description;
+    int options;
+    int least, most; /* arguments */
+    int (*run)(struct pmoctl *ctl);
+} commands[] = {
+    {"top", "", "watch services live",
+     "Shows every service once a second: rate by status class, latency, forecast, instances, use\n"
+     "of capacity, the last minute of arrivals and the forecast of the next 30 s, and the last\n"
+     "decisions. Full-screen on a terminal (q quits), else a block of lines each second.",
+     SERVICE | INTERVAL | ONCE | DURATION, 0, 0, pmoctl_top},
+    {"services", "", "list services",
+     "Lists every service with its load, latency, instances, use of capacity and forecast.", 0, 0,
+     0, pmoctl_services},
+    {"series", "", "requests per second by type",
+     "Prints one row for each second and type of request, exact, from up to the last hour. With\n"
+     "--json: a list of {t, type: {protocol, method, route, status_class, zone}, count}.",
+     SERVICE | SINCE | UNTIL, 0, 0, pmoctl_series},
+    {"forecast", "", "what load is coming",
+     "Prints the forecast of arrivals for the next 60 s as quantiles, and how each model did.",
+     SERVICE, 0, 0, pmoctl_forecast},
+    {"decisions", "", "the last decisions", "Lists decisions, newest first, with their reasons.",
+     SERVICE | SINCE, 0, 0, pmoctl_decisions},
+    {"explain", "DECISION", "why a decision was made",
+     "Prints everything that led to the decision with this number (see pmoctl decisions).", 0, 1, 1,
+     pmoctl_explain},
+    {"policy", "check FILE...", "check policy files",
+     "Checks policy files and prints what is wrong with file, line and column. Exit status 1 "
+     "where\n"
+     "anything is. Needs no agent.",
+     0, 2, 1000, pmoctl_policy},
+    {"report", "", "what a load run came to",
+     "Compares requests sent (by pmo-load) and counted (by the kernel), and instances and late\n"
+     "requests with what the Kubernetes HPA algorithm would have reached on the same load.",
+     LOAD | TARGET | SERVICE, 0, 0, pmoctl_report},
+    {"status", "", "the agent itself", "Prints version, mode, cost and totals of the agent.", 0, 0,
+     0, pmoctl_status},
+    {"version", "", "version of pmoctl", "Prints the version. Needs no agent.", 0, 0, 0,
+     print_version},
+};
+#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static void print_options(int bits)
+{
+    for (size_t i = 0; i < OPTIONS; i++) {
+        const struct option_text *option = &option_texts[i];
+        char name[32];
+
+        if (!(bits & option->bit))
+            continue;
+        (void)snprintf(name, sizeof(name), "--%s%s%s", option->name, option->value ? " " : "",
+                       option->value ? option->value : "");
+        printf("  %-16s %s\n", name, option->text);
+    }
+}
+
+static int print_help(const struct command *command)
+{
+    if (command) {
+        printf("usage: pmoctl %s%s%s [OPTION]...\n\n%s\n\n", command->name,
+               *command->arguments ? " " : "", command->arguments, command->description);
+        print_options(command->options | EVERYWHERE);
+        return 0;
+    }
+    puts("usage: pmoctl COMMAND [OPTION]...\n\nWhat the PMO agent sees, expects and decides.\n");
+    for (size_t i = 0; i < COMMANDS; i++) {
+        char name[32];
+
+        (void)snprintf(name, sizeof(name), "%s %s", commands[i].name, commands[i].arguments);
+        printf("  %-22s %s\n", name, commands[i].summary);
+    }
+    puts("\nOptions of every command (more: pmoctl COMMAND --help):");
+    print_options(EVERYWHERE);
+    return 0;
+}
+
+static int read_duration(const char *name, const char *text, double *seconds)
+{
+    enum pmo_dimension dimension;
+    const char *at = text;
+
+    if (pmo_quantity_scan(&at, seconds, &dimension) < 0 || *at ||
+        (dimension != PMO_DURATION && dimension != PMO_NUMBER) || !(*seconds > 0))
+        return pmo_fail(EINVAL, "--%s %s: not a time; write e.g. 500ms, 90s or 3m", name, text);
+    return 0;
+}
+
+static int read_share(const char *name, const char *text, double *share)
+{
+    enum pmo_dimension dimension;
+    const char *at = text;
+
+    if (pmo_quantity_scan(&at, share, &dimension) < 0 || *at ||
+        (dimension != PMO_SHARE && dimension != PMO_NUMBER) || !(*share > 0 && *share <= 1))
+        return pmo_fail(EINVAL, "--%s %s: not a share; write e.g. 70%% or 0.7", name, text);
+    return 0;
+}
+
+/* The API takes whole seconds, from now where they are not positive; people may write -5m. */
+static int read_time(const char *name, const char *text, const char **out)
+{
+    static char texts[2][32]; /* --since and --until */
+    static int used;
+    enum pmo_dimension dimension;
+    bool relative = *text == '-';
+    const char *at = text + relative;
+    double seconds;
+
+    if (pmo_quantity_scan(&at, &seconds, &dimension) < 0 || *at || seconds > 1e11 ||
+        (dimension != PMO_NUMBER && !(relative && dimension == PMO_DURATION)))
+        return pmo_fail(EINVAL, "--%s %s: not a time; write seconds since 1970, or e.g. -60s", name,
+                        text);
+    used = (used + 1) % 2;
+    (void)snprintf(texts[used], sizeof(texts[used]), "%s%.0f", relative ? "-" : "", floor(seconds));
+    *out = texts[used];
+    return 0;
+}
+
+static int read_option(struct pmoctl *ctl, int bit, const char *value)
+{
+    switch (bit) {
+    case SERVICE:
+        ctl->service = value;
+        return 0;
+    case SINCE:
+        return read_time("since", value, &ctl->since);
+    case UNTIL:
+        return read_time("until", value, &ctl->until);
+    case INTERVAL:
+        return read_duration("interval", value, &ctl->interval_s);
+    case DURATION:
+        return read_duration("duration", value, &ctl->duration_s);
+    case TARGET:
+        return read_share("target", value, &ctl->target);
+    case LOAD:
+        ctl->load = value;
+        return 0;
+    case ONCE:
+        ctl->once = true;
+        return 0;
+    case SOCKET:
+        ctl->socket = value;
+        return 0;
+    default:
+        ctl->json = true;
+        return 0;
+    }
+}
+
+static const struct command *find_command(const char *name)
+{
+    for (size_t i = 0; i < COMMANDS; i++)
+        if (!strcmp(commands[i].name, name))
+            return &commands[i];
+    return NULL;
+}
+
+/* Reads all options; which of them were given goes to @given. */
+static int read_options(struct pmoctl *ctl, int argc, char **argv, int *given)
+{
+    struct option options[OPTIONS + 1] = {0};
+    int index, c;
+
+    for (size_t i = 0; i < OPTIONS; i++)
+        options[i] = (struct option){
+            option_texts[i].name, option_texts[i].value ? required_argument : no_argument, NULL, 0};
+    while ((c = getopt_long(argc, argv, "", options, &index)) != -1) {
+        if (c != 0)
+            return -EINVAL; /* getopt has said what is wrong */
+        *given |= option_texts[index].bit;
+        if (option_texts[index].bit != HELP &&
+            read_option(ctl, option_texts[index].bit, optarg) < 0)
+            return -EINVAL;
+    }
+    return 0;
+}
+
+static int check_command(const struct pmoctl *ctl, const struct command *command, int given)
+{
+    for (size_t i = 0; i < OPTIONS; i++)
+        if (given & option_texts[i].bit & ~(command->options | EVERYWHERE))
+            return pmo_fail(EINVAL, "%s takes no --%s; see pmoctl %s --help", command->name,
+                            option_texts[i].name, command->name);
+    if (ctl->arguments_count < command->least || ctl->arguments_count > command->most)
+        return pmo_fail(EINVAL, "write: pmoctl %s%s%s; see pmoctl %s --help", command->name,
+                        *command->arguments ? " " : "", command->arguments, command->name);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct pmoctl ctl = {.socket = SOCKET_PATH, .interval_s = 1, .target = 0.7};
+    const struct command *command;
+    int given = 0, status;
+
+    (void)setlocale(LC_CTYPE, "");
+    if (read_options(&ctl, argc, argv, &given) < 0)
+        return USAGE_ERROR;
+    command = optind < argc ? find_command(argv[optind]) : NULL;
+    if (optind < argc && !command) {
+        (void)pmo_fail(EINVAL, "there is no command \"%s\"; see pmoctl --help", argv[optind]);
+        return USAGE_ERROR;
+    }
+    if (given & HELP)
+        return print_help(command);
+    if (!command) {
+        (void)pmo_fail(EINVAL, "no command; see pmoctl --help");
+        return USAGE_ERROR;
+    }
+    ctl.arguments = argv + optind + 1;
+    ctl.arguments_count = argc - optind - 1;
+    if (check_command(&ctl, command, given) < 0)
+        return USAGE_ERROR;
+    status = command->run(&ctl);
+    pmoctl_close(&ctl);
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        (void)pmo_err_r(errno, "cannot write to standard output");
+        return EXIT_FAILURE;
+    }
+    return status;
+}

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "tools/pmoctl/pmoctl.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/base/cleanup.h"
+#include "agent/base/log.h"
+
+#define TIMEOUT_MS 10000L
+#define ANSWER_MAX (1UL << 30)
+
+struct body {
+    char *bytes;
+    size_t length, space;
+};
+
+static size_t keep(char *bytes, size_t size, size_t count, void *context)
+{
+    struct body *body = context;
+
+    if (body->length + count > ANSWER_MAX)
+        return 0;
+    if (body->length + count > body->space) {
+        size_t space = 2 * (body->length + count);
+        char *grown = realloc(body->bytes, space);
+
+        if (!grown)
+            return 0;
+        body->bytes = grown;
+        body->space = space;
+    }
+    memcpy(body->bytes + body->length, bytes, count);
+    body->length += count;
+    return count;
+}
+
+__attribute__((format(printf, 2, 3))) static json_t *fails(struct pmoctl *ctl, const char *format,
+                                                           ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    (void)vsnprintf(ctl->error, sizeof(ctl->error), format, args);
+    va_end(args);
+    return NULL;
+}
+
+static json_t *no_answer(struct pmoctl *ctl, CURLcode code)
+{
+    long os_errno = 0;
+
+    curl_easy_getinfo(ctl->curl, CURLINFO_OS_ERRNO, &os_errno);
+    if (code == CURLE_COULDNT_CONNECT && (os_errno == EACCES || os_errno == EPERM))
+        return fails(ctl, "no permission for %s; run pmoctl as root (sudo)", ctl->socket);
+    if (code == CURLE_COULDNT_CONNECT)
+        return fails(ctl,
+                     "the agent is not running: nobody answers on %s; start it with `sudo "
+                     "pmo-agent`, or name its socket with --socket PATH",
+                     ctl->socket);
+    return fails(ctl, "no answer from the agent on %s: %s; try again", ctl->socket,
+                 curl_easy_strerror(code));
+}
+
+/* Control characters in texts become '?': routes and process names may hold any. */
+static void make_safe(json_t *json)
+{
+    const char *name;
+    json_t *value;
+    size_t i;
+
+    json_object_foreach (json, name, value)
+        make_safe(value);
+    json_array_foreach (json, i, value)
+        make_safe(value);
+    if (json_is_string(json)) {
+        char *text = strdup(json_string_value(json));
+
+        for (unsigned char *c = (unsigned char *)text; c && *c; c++)
+            if (*c < 0x20 || *c == 0x7f)
+                *c = '?';
+            else if (c[0] == 0xc2 && c[1] < 0xa0) /* U+0080 to U+009F */
+                c[0] = c[1] = '?';
+        (void)json_string_set(json, text);
+        free(text);
+    }
+}
+
+static char *make_url(struct pmoctl *ctl, const char *path, va_list parameters)
+{
+    char *url = NULL, separator = '?';
+    const char *name, *value;
+    size_t length = 0;
+    FILE *out = open_memstream(&url, &length);
+
+    if (!out)
+        return NULL;
+    (void)fprintf(out, "http://localhost%s", path);
+    while ((name = va_arg(parameters, const char *))) {
+        char *escaped;
+
+        value = va_arg(parameters, const char *);
+        if (!value)
+            continue;
+        escaped = curl_easy_escape(ctl->curl, value, 0);
+        (void)fprintf(out, "%c%s=%s", separator, name, escaped ? escaped : "");
+        curl_free(escaped);
+        separator = '&';
+    }
+    if (fclose(out) == 0)
+        return url;
+    free(url);
+    return NULL;
+}
+
+static json_t *read_answer(struct pmoctl *ctl, const struct body *body)
+{
+    json_error_t error;
+    json_t *answer;
+    long status = 0;
+
+    curl_easy_getinfo(ctl->curl, CURLINFO_RESPONSE_CODE, &status);
+    answer = json_loadb(body->bytes ? body->bytes : "", body->length, 0, &error);
+    if (!answer)
+        return fails(ctl,
+                     "what answers on %s is no agent (%s); name the agent's socket with "
+                     "--socket PATH",
+                     ctl->socket, error.text);
+    if (!ctl->json)
+        make_safe(answer);
+    if (status == 200)
+        return answer;
+    (void)fails(ctl, "%s", pmoctl_text(answer, "error"));
+    json_decref(answer);
+    return NULL;
+}
+
+json_t *pmoctl_get(struct pmoctl *ctl, const char *path, ...)
+{
+    _cleanup_free_ char *url = NULL;
+    struct body body = {0};
+    va_list parameters;
+    json_t *answer;
+    CURLcode code;
+
+    if (!ctl->curl)
+        ctl->curl = curl_easy_init();
+    if (!ctl->curl)
+        return fails(ctl, "no memory");
+    va_start(parameters, path);
+    url = make_url(ctl, path, parameters);
+    va_end(parameters);
+    if (!url)
+        return fails(ctl, "no memory");
+    curl_easy_setopt(ctl->curl, CURLOPT_UNIX_SOCKET_PATH, ctl->socket);
+    curl_easy_setopt(ctl->curl, CURLOPT_URL, url);
+    curl_easy_setopt(ctl->curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(ctl->curl, CURLOPT_PROXY, "");
+    curl_easy_setopt(ctl->curl, CURLOPT_TIMEOUT_MS, TIMEOUT_MS);
+    curl_easy_setopt(ctl->curl, CURLOPT_WRITEFUNCTION, keep);
+    curl_easy_setopt(ctl->curl, CURLOPT_WRITEDATA, &body);
+    code = curl_easy_perform(ctl->curl);
+    answer = code == CURLE_OK ? read_answer(ctl, &body) : no_answer(ctl, code);
+    free(body.bytes);
+    return answer;
+}
+
+json_t *pmoctl_logged(struct pmoctl *ctl, json_t *answer)
+{
+    if (!answer)
+        (void)pmo_fail(EIO, "%s", ctl->error);
+    return answer;
+}
+
+void pmoctl_close(struct pmoctl *ctl)
+{
+    curl_easy_cleanup(ctl->curl);
+    ctl->curl = NULL;
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* pmoctl policy check: the agent's own readers on a file, without an agent. */
+#include "tools/pmoctl/pmoctl.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/base/document.h"
+#include "agent/base/log.h"
+#include "agent/decide/policy.h"
+#include "agent/serve/json_text.h"
+
+/* What is found in one file. */
+struct findings {
+    const char *file;
+    json_t *complaints, *policies, *local_services;
+};
+
+static void complain(void *context, const char *file, size_t line, size_t column,
+                     const char *message)
+{
+    struct findings *findings = context;
+
+    (void)json_array_append_new(findings->complaints,
+                                json_pack("{s:o, s:I, s:I, s:o}", "file", pmo_json_text(file),
+                                          "line", (json_int_t)line, "column", (json_int_t)column,
+                                          "message", pmo_json_text(message)));
+}
+
+/* Documents of other kinds: services that a backend runs, or mistakes. */
+static void check_kinds(struct findings *findings, const struct pmo_file *file)
+{
+    for (size_t i = 0; i < pmo_file_documents(file); i++) {
+        const struct pmo_value *root = pmo_file_document(file, i);
+        const char *kind = pmo_value_text(pmo_value_get(root, "kind"));
+        const char *name = pmo_value_text(pmo_value_get(pmo_value_get(root, "metadata"), "name"));
+
+        if (!kind)
+            (void)pmo_value_complain(root, "kind is missing; write kind: OrchestrationPolicy");
+        else if (!strcmp(kind, "LocalService"))
+            (void)json_array_append_new(findings->local_services, json_string(name ? name : "?"));
+        else if (strcmp(kind, "OrchestrationPolicy") != 0)
+            (void)pmo_value_complain(pmo_value_get(root, "kind"),
+                                     "kind \"%.40s\" is not known; write OrchestrationPolicy or "
+                                     "LocalService",
+                                     kind);
+    }
+}
+
+static void check_file(struct findings *findings)
+{
+    struct pmo_policies *policies = NULL;
+    struct pmo_file *file = NULL;
+
+    if (pmo_file_read(&file, findings->file, complain, findings) < 0)
+        return;
+    if (pmo_policies_read(&policies, file) == 0)
+        check_kinds(findings, file);
+    for (size_t i = 0; policies && i < pmo_policies_count(policies); i++) {
+        const struct pmo_policy *policy = pmo_policies_at(policies, i);
+
+        (void)json_array_append_new(
+            findings->policies, json_pack("{s:s, s:s, s:s}", "name", policy->name, "service",
+                                          policy->service, "mode", pmo_mode_name(policy->mode)));
+    }
+    pmo_policies_free(&policies);
+    pmo_file_free(&file);
+}
+
+static void print_findings(const struct findings *findings)
+{
+    size_t policies = json_array_size(findings->policies), i;
+    size_t services = json_array_size(findings->local_services);
+    json_t *item;
+
+    json_array_foreach (findings->complaints, i, item) {
+        (void)fprintf(stderr, "%s:", pmoctl_text(item, "file"));
+        if (pmoctl_integer(item, "line")) /* 0: the file as a whole */
+            (void)fprintf(stderr, "%lld:%lld:", (long long)pmoctl_integer(item, "line"),
+                          (long long)pmoctl_integer(item, "column"));
+        (void)fprintf(stderr, " %s\n", pmoctl_text(item, "message"));
+    }
+    if (i > 0)
+        return;
+    printf("%s: ok: %zu polic%s", findings->file, policies, policies == 1 ? "y" : "ies");
+    if (services)
+        printf(", %zu LocalService%s", services, services == 1 ? "" : "s");
+    json_array_foreach (findings->local_services, i, item)
+        printf("%s%s", i ? ", " : " (", json_string_value(item));
+    puts(services ? ")" : "");
+}
+
+int pmoctl_policy(struct pmoctl *ctl)
+{
+    json_t *files = json_array();
+    bool ok = true;
+
+    if (strcmp(ctl->arguments[0], "check") != 0) {
+        json_decref(files);
+        return -pmo_fail(2, "policy has no \"%s\"; write: pmoctl policy check FILE...",
+                         ctl->arguments[0]);
+    }
+    for (int i = 1; i < ctl->arguments_count; i++) {
+        struct findings findings = {ctl->arguments[i], json_array(), json_array(), json_array()};
+        bool good;
+
+        check_file(&findings);
+        good = json_array_size(findings.complaints) == 0;
+        ok &= good;
+        if (!ctl->json)
+            print_findings(&findings);
+        (void)json_array_append_new(
+            files, json_pack("{s:o, s:b, s:o, s:o, s:o}", "file", pmo_json_text(findings.file),
+                             "ok", good, "policies", findings.policies, "localServices",
+                             findings.local_services, "complaints", findings.complaints));
+    }
+    if (ctl->json)
+        (void)pmoctl_print_json(files);
+    else
+        json_decref(files);
+    return ok ? EXIT_SUCCESS : EXIT_FAILURE;
+}

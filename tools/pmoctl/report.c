@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pmoctl report: what a run of pmo-load came to. Requests sent and counted; and each service's
+ * instances, as they were, beside what the HorizontalPodAutoscaler's algorithm would have asked for
+ * on the same arrivals. Both counts also go through one and the same queue model
+ * (agent/decide/baseline.h), so that two of the columns differ in nothing but the decisions.
+ */
+#include "tools/pmoctl/pmoctl.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "agent/base/cleanup.h"
+#include "agent/base/log.h"
+#include "agent/decide/baseline.h"
+#include "tools/pmoctl/table.h"
+
+#define SETTLE_TRIES   8 /* half a second each, until the last second's counts are read */
+#define CLOCKS_APART_S 2 /* the kernel's windows and pmo-load's clock, at most */
+#define DEFAULT_LATE_S 0.25
+
+/* Recorded seconds of one service. */
+struct record {
+    size_t seconds;
+    double *demand; /* NAN where not recorded */
+    uint32_t *instances, *hpa;
+};
+
+static void record_free(struct record *record)
+{
+    free(record->demand);
+    free(record->instances);
+    free(record->hpa);
+}
+
+/* Fills in the seconds of /v1/series; instances stay as they were where a second is missing. */
+static int record_read(struct record *record, const json_t *series)
+{
+    json_int_t since = pmoctl_integer(series, "since");
+    json_t *arrivals = json_object_get(series, "arrivals"), *row;
+    size_t i;
+
+    record->seconds = (size_t)fmax(0, (double)(pmoctl_integer(series, "until") - since + 1));
+    record->demand = calloc(record->seconds + 1, sizeof(*record->demand));
+    record->instances = calloc(record->seconds + 1, sizeof(*record->instances));
+    record->hpa = calloc(record->seconds + 1, sizeof(*record->hpa));
+    if (!record->demand || !record->instances || !record->hpa)
+        return -ENOMEM;
+    for (i = 0; i < record->seconds; i++)
+        record->demand[i] = NAN;
+    json_array_foreach (arrivals, i, row) {
+        json_int_t at = pmoctl_integer(row, "t") - since;
+
+        if (at < 0 || at >= (json_int_t)record->seconds)
+            continue;
+        record->demand[at] = pmoctl_number(row, "count");
+        record->instances[at] =
+            (uint32_t)(pmoctl_integer(row, "ready") + pmoctl_integer(row, "starting"));
+    }
+    for (i = 1; i < record->seconds; i++)
+        if (isnan(record->demand[i]))
+            record->instances[i] = record->instances[i - 1];
+    return 0;
+}
+
+static json_t *result_json(const struct pmo_queue_result *result)
+{
+    return json_pack("{s:f, s:f}", "latePercent",
+                     result->requests > 0 ? 100 * result->late / result->requests : 0,
+                     "instanceSeconds", result->instance_seconds);
+}
+
+/* Runs both instance counts through the model; null where the service's numbers are not known. */
+static json_t *compare(const struct pmoctl *ctl, const json_t *service, struct record *record)
+{
+    const json_t *policy = json_object_get(service, "policy");
+    double lead_time_s = pmoctl_number(service, "leadTimeS");
+    double objective_ms = pmoctl_number(policy, "latencyObjectiveMs");
+    struct pmo_queue_model model = {
+        .capacity_rps = pmoctl_number(service, "capacityRps"),
+        .startup_s = isfinite(lead_time_s) ? (uint32_t)ceil(lead_time_s) : 0,
+        .objective_s = isfinite(objective_ms) ? objective_ms / 1e3 : DEFAULT_LATE_S,
+    };
+    struct pmo_queue_result own, hpa;
+
+    if (!json_is_object(policy) || !isfinite(model.capacity_rps) || !record->seconds)
+        return NULL;
+    pmo_hpa_run(record->demand, record->seconds, model.capacity_rps, ctl->target,
+                (uint32_t)pmoctl_integer(policy, "min"), (uint32_t)pmoctl_integer(policy, "max"),
+                record->hpa);
+    pmo_queue_run(&model, record->demand, record->instances, record->seconds, &own);
+    pmo_queue_run(&model, record->demand, record->hpa, record->seconds, &hpa);
+    return json_pack("{s:o, s:o}", "pmoInModel", result_json(&own), "hpaInModel",
+                     result_json(&hpa));
+}
+
+/* One service's part of the report. */
+static json_t *report_service(struct pmoctl *ctl, const json_t *load, const json_t *service)
+{
+    const char *name = pmoctl_text(service, "name");
+    bool loaded = !strcmp(name, ctl->service);
+    double begin = pmoctl_number(load, "started"), elapsed_s = pmoctl_number(load, "elapsed_s");
+    double scheduled = pmoctl_number(load, "scheduled"), instance_seconds = 0;
+    struct record record = {0};
+    json_t *series, *part, *model;
+    char since[32], until[32];
+
+    (void)snprintf(since, sizeof(since), "%.0f", floor(begin));
+    (void)snprintf(until, sizeof(until), "%.0f", ceil(begin + elapsed_s));
+    series = pmoctl_logged(
+        ctl, pmoctl_get(ctl, "/v1/series", "service", name, "since", since, "until", until, NULL));
+    if (!series)
+        return NULL;
+    if (record_read(&record, series) < 0) {
+        json_decref(series);
+        record_free(&record);
+        (void)pmo_err_r(ENOMEM, "cannot compare %s", name);
+        return NULL;
+    }
+    for (size_t i = 0; i < record.seconds; i++)
+        instance_seconds += record.instances[i];
+    part =
+        json_pack("{s:s, s:I, s:f, s:o}", "service", name, "seconds", (json_int_t)record.seconds,
+                  "instanceSecondsSinceStart", fmax(0, pmoctl_number(service, "instanceSeconds")),
+                  "pmoMeasured", json_pack("{s:f}", "instanceSeconds", instance_seconds));
+    if (loaded && scheduled > 0)
+        (void)json_object_set_new(json_object_get(part, "pmoMeasured"), "latePercent",
+                                  json_real(100 * pmoctl_number(load, "late") / scheduled));
+    model = compare(ctl, service, &record);
+    (void)json_object_update(part, model);
+    json_decref(model);
+    json_decref(series);
+    record_free(&record);
+    return part;
+}
+
+/* Requests to the loaded service in the series since the load began, or -1, logged. Not the
+ * service's total, which begins anew with the agent; and waits while the last second is still on
+ * its way. */
+static json_int_t counted_requests(struct pmoctl *ctl, const json_t *load)
+{
+    double begin = floor(pmoctl_number(load, "started")) - CLOCKS_APART_S;
+    json_int_t sent = pmoctl_integer(load, "sent"), counted, first;
+    json_t *series, *row;
+    char since[32];
+    size_t k;
+
+    (void)snprintf(since, sizeof(since), "%.0f", begin);
+    for (int i = 0;; i++) {
+        series = pmoctl_logged(
+            ctl, pmoctl_get(ctl, "/v1/series", "service", ctl->service, "since", since, NULL));
+        if (!series)
+            return -1;
+        counted = 0;
+        json_array_foreach (json_object_get(series, "rows"), k, row)
+            counted += pmoctl_integer(row, "count");
+        first = pmoctl_integer(series, "since");
+        json_decref(series);
+        if ((double)first > begin)
+            return pmo_fail(1,
+                            "%s: this load began more than an hour ago, and the agent keeps one "
+                            "hour; run pmo-load again",
+                            ctl->load);
+        if (counted >= sent || i == SETTLE_TRIES)
+            return counted;
+        (void)usleep(500000);
+    }
+}
+
+static json_t *make_report(struct pmoctl *ctl, const json_t *load)
+{
+    json_int_t sent = pmoctl_integer(load, "sent"), counted = counted_requests(ctl, load);
+    double scheduled = pmoctl_number(load, "scheduled");
+    json_t *services, *service, *parts, *part;
+    size_t i;
+
+    services = counted < 0 ? NULL : pmoctl_logged(ctl, pmoctl_get(ctl, "/v1/services", NULL));
+    if (!services)
+        return NULL;
+    parts = json_array();
+    json_array_foreach (json_object_get(services, "services"), i, service) {
+        if (!json_is_true(json_object_get(service, "managed")) &&
+            strcmp(pmoctl_text(service, "name"), ctl->service) != 0)
+            continue;
+        part = report_service(ctl, load, service);
+        if (!part) {
+            json_decref(parts);
+            json_decref(services);
+            return NULL;
+        }
+        (void)json_array_append_new(parts, part);
+    }
+    json_decref(services);
+    return json_pack("{s:s, s:I, s:I, s:b, s:I, s:f, s:f, s:o}", "service", ctl->service, "sent",
+                     sent, "counted", counted, "equal", sent == counted, "late",
+                     pmoctl_integer(load, "late"), "latePercent",
+                     scheduled > 0 ? 100 * pmoctl_number(load, "late") / scheduled : 0, "hpaTarget",
+                     ctl->target, "services", parts);
+}
+
+/* ---- for people -------------------------------------------------------------------------------
+ */
+
+static const char *format_late(char text[32], const json_t *result)
+{
+    double late = pmoctl_number(result, "latePercent");
+
+    if (!isfinite(late))
+        return "-";
+    (void)snprintf(text, 32, "%.2f %%", late);
+    return text;
+}
+
+static const char *format_seconds(char text[32], const json_t *result)
+{
+    return pmoctl_format(text, pmoctl_number(result, "instanceSeconds"));
+}
+
+static int print_table(const json_t *report)
+{
+    static const char *const columns[] = {"SERVICE",     ">SECONDS",          ">LATE",
+                                          ">INSTANCE-S", ">LATE (MODEL)",     ">INSTANCE-S (MODEL)",
+                                          ">LATE (HPA)", ">INSTANCE-S (HPA)", NULL};
+    struct libscols_table *table = pmoctl_table_new(columns);
+    json_t *part;
+    size_t i;
+
+    json_array_foreach (json_object_get(report, "services"), i, part) {
+        const json_t *measured = json_object_get(part, "pmoMeasured");
+        const json_t *own = json_object_get(part, "pmoInModel");
+        const json_t *hpa = json_object_get(part, "hpaInModel");
+        char cell[7][32];
+
+        (void)snprintf(cell[0], sizeof(cell[0]), "%lld",
+                       (long long)pmoctl_integer(part, "seconds"));
+        pmoctl_table_row(table,
+                         (const char *[]){pmoctl_text(part, "service"), cell[0],
+                                          format_late(cell[1], measured),
+                                          format_seconds(cell[2], measured),
+                                          format_late(cell[3], own), format_seconds(cell[4], own),
+                                          format_late(cell[5], hpa), format_seconds(cell[6], hpa)});
+    }
+    return pmoctl_table_print(table);
+}
+
+static int print_report(const json_t *report)
+{
+    bool colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
+    json_int_t sent = pmoctl_integer(report, "sent");
+    json_int_t counted = pmoctl_integer(report, "counted");
+
+    printf("requests sent     %10lld\n", (long long)sent);
+    printf("requests counted  %10lld   ", (long long)counted);
+    if (sent == counted)
+        puts("equal");
+    else
+        printf("%sdifference %+lld%s\n", colour ? "\033[31m" : "", (long long)(counted - sent),
+               colour ? "\033[0m" : "");
+    printf("requests late     %10lld   %.2f %%\n\n", (long long)pmoctl_integer(report, "late"),
+           pmoctl_number(report, "latePercent"));
+    printf("During the load: PMO as measured; PMO's instances in the queue model; and in the same\n"
+           "model the Kubernetes HPA algorithm, aiming at %.0f %% of capacity:\n",
+           pmoctl_number(report, "hpaTarget") * 100);
+    return print_table(report);
+}
+
+static json_t *read_load(const char *path)
+{
+    json_error_t error;
+    json_t *load = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
+
+    if (!load) {
+        (void)pmo_fail(EINVAL, "%s: %s; give the JSON report of pmo-load --json", path, error.text);
+        return NULL;
+    }
+    if (json_is_integer(json_object_get(load, "sent")) &&
+        json_is_integer(json_object_get(load, "late")) &&
+        isfinite(pmoctl_number(load, "started")) && isfinite(pmoctl_number(load, "elapsed_s")))
+        return load;
+    (void)pmo_fail(EINVAL,
+                   "%s: lacks sent, late, started or elapsed_s; give the JSON report of "
+                   "pmo-load --json",
+                   path);
+    json_decref(load);
+    return NULL;
+}
+
+int pmoctl_report(struct pmoctl *ctl)
+{
+    json_t *load, *report;
+    int status;
+
+    if (!ctl->load)
+        return -pmo_fail(1, "which load? write: pmoctl report --load FILE.json");
+    if (!ctl->service)
+        ctl->service = "front";
+    load = read_load(ctl->load);
+    if (!load)
+        return EXIT_FAILURE;
+    report = make_report(ctl, load);
+    json_decref(load);
+    if (!report)
+        return EXIT_FAILURE;
+    if (ctl->json)
+        return pmoctl_print_json(report);
+    status = print_report(report);
+    json_decref(report);
+    return status;
+}

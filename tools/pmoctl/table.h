@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Aligned tables through libsmartcols, which also makes text from elsewhere safe for a terminal. */
+#pragma once
+
+struct libscols_table;
+
+/* @columns: headings, ended by NULL; ">RPS" is aligned to the right. NULL: no memory. */
+struct libscols_table *pmoctl_table_new(const char *const *columns);
+/* Adds a row: one text for each column. */
+void pmoctl_table_row(struct libscols_table *table, const char *const *cells);
+/* Prints to standard output, frees, and returns the exit status. */
+int pmoctl_table_print(struct libscols_table *table);

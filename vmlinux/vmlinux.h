@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The kernel's types, cut to the members that the programs read. CO-RE (preserve_access_index)
+ * finds each member's place in the running kernel's own BTF when the programs are loaded, so the
+ * order and offsets here mean nothing, nothing here depends on the architecture, and one file
+ * serves all of them. `vmlinux/check` compares it with the BTF of the running kernel.
+ *
+ * What user space may see (struct __sk_buff, struct bpf_sock_ops, ...) comes from <linux/bpf.h>.
+ */
+#pragma once
+
+#include <linux/types.h>
+#include <stdbool.h>
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+typedef struct {
+    int counter;
+} atomic_t;
+
+struct in6_addr_kernel {
+    __u8 bytes[16];
+};
+
+struct net {
+    __u64 net_cookie;
+};
+
+typedef struct {
+    struct net *net;
+} possible_net_t;
+
+struct sock_common {
+    __u32 skc_rcv_saddr; /* network byte order */
+    __u16 skc_num;       /* local port, host byte order */
+    __u16 skc_family;
+    volatile unsigned char skc_state;
+    possible_net_t skc_net;
+    struct in6_addr_kernel skc_v6_rcv_saddr;
+};
+
+struct sock {
+    struct sock_common __sk_common;
+    __u16 sk_protocol;
+};
+
+struct signal_struct {
+    atomic_t live;
+};
+
+struct task_struct {
+    int pid;
+    int tgid;
+    struct signal_struct *signal;
+};
+
+struct bpf_iter_meta;
+
+struct bpf_iter__tcp {
+    struct bpf_iter_meta *meta;
+    struct sock_common *sk_common;
+};
+
+struct tcp_sock {
+    __u32 rcv_nxt;
+};
+
+#pragma clang attribute pop
