@@ -82,6 +82,24 @@ __noinline __u32 route_row(struct fold *f)
     return row;
 }
 
+/* Where a pair's slot may be found without hashing: a guess, checked against the slot's key. */
+#define SLOT_CACHE 1024U
+
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, SLOT_CACHE);
+    __type(key, __u32);
+    __type(value, __u32);
+} slot_cache SEC(".maps");
+
+static __always_inline bool key_equal(const struct pmo_counter_key *a,
+                                      const struct pmo_counter_key *b)
+{
+    const __u32 *x = (const __u32 *)a, *y = (const __u32 *)b;
+
+    return x[0] == y[0] && x[1] == y[1] && x[2] == y[2];
+}
+
 /* Slot of a pair, made on first sight; its status class's overflow slot when all are used. */
 __noinline __u32 counter_slot(struct pmo_counter_key *key)
 {
@@ -111,6 +129,24 @@ __noinline __u32 counter_slot(struct pmo_counter_key *key)
         return known ? *known : 0;
     }
     raise(&c->slots_used, slot + 1);
+    return slot;
+}
+
+static __always_inline __u32 counter_slot_cached(struct pmo_counter_key *key)
+{
+    const __u32 *w = (const __u32 *)key;
+    __u32 at = (w[0] * 0x9e3779b1U ^ w[1] * 0x85ebca77U ^ w[2] * 0xc2b2ae3dU) >> 22, slot;
+    struct pmo_counter_key *known;
+    __u32 *guess = bpf_map_lookup_elem(&slot_cache, &at);
+
+    if (!guess)
+        return 0;
+    slot = *guess;
+    known = bpf_map_lookup_elem(&counter_keys, &slot);
+    if (known && key_equal(key, known))
+        return slot;
+    slot = counter_slot(key);
+    *guess = slot;
     return slot;
 }
 

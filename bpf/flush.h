@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The flusher: a kernel timer that, shortly after each second, turns what was counted in the window
- * that ended into records for user space. It needs no agent: while the agent is away records wait in
- * the ring, and when the ring is full, in the counters themselves (see abi.h).
+ * that ended into records for user space. It needs no agent: while the agent is away records wait
+ * in the ring, and when the ring is full, in the counters themselves (see abi.h).
  */
 #pragma once
 
@@ -14,7 +14,7 @@
 /* After the second's end: programs that began in the old window have finished by then. */
 #define GRACE_NS 10000000ULL
 
-struct flushed { /* sums that user space has, by parity */
+struct flushed {    /* sums that user space has, by parity */
     __u64 since[2]; /* first window that is still owed; 0: none */
     struct pmo_counts counts[2];
 };

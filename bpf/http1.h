@@ -8,9 +8,9 @@
  * event) or the chunk is used up. It holds no pointers, so that the verifier can check it once, by
  * itself, as a global function.
  *
- * Speed: a step handles as much as a few 8-byte words can tell (a whole method, eight bytes of a
- * target, a header line's beginning) when that many bytes are there, and one byte otherwise: where
- * packets split a head, the same states are walked slowly.
+ * Speed: http1_fast() handles as much as a few 8-byte words can tell (a whole method, a target in
+ * sight, a header line); where packets split a head, or a head is unusual, http1_step() walks the
+ * same states byte by byte.
  */
 #pragma once
 
@@ -19,6 +19,8 @@
 #include "bpf/portable.h"
 
 #define HTTP1_CHUNK 512U /* bytes that are looked at in one go; a power of two */
+
+#define HTTP1_FAST_STEPS 24
 
 enum http1_phase {
     HTTP1_START = 0, /* before a head; empty lines are skipped (RFC 9112 2.2) */
@@ -222,36 +224,6 @@ static __always_inline bool http1_answer(struct http1 *h, __u8 method)
     return false;
 }
 
-/* Passes over bytes up to and including c, at most 64 of them. Returns whether c was found. */
-static __always_inline bool http1_skip_past(struct http1_run *r, __u8 c)
-{
-    PMO_UNROLL
-    for (int i = 0; i < 8; i++) {
-        __u32 pos = r->chunk->pos, valid = r->chunk->len - pos;
-        __u64 marks = bytes_equal(http1_load(r->chunk, pos), c);
-
-        if (valid < 8)
-            marks &= (1ULL << (valid * 8)) - 1;
-        if (marks) {
-            r->chunk->pos = pos + first_byte(marks) + 1;
-            return true;
-        }
-        if (valid <= 8) {
-            r->chunk->pos = r->chunk->len;
-            return false;
-        }
-        r->chunk->pos = pos + 8;
-    }
-    return false;
-}
-
-static __always_inline void http1_skip_line(struct http1_run *r)
-{
-    r->h->phase = HTTP1_SKIP;
-    if (http1_skip_past(r, '\n'))
-        r->h->phase = HTTP1_LINE;
-}
-
 static __always_inline void http1_empty_line(struct http1_run *r, bool response)
 {
     if (r->h->flags & HTTP1_TRAILER)
@@ -260,86 +232,8 @@ static __always_inline void http1_empty_line(struct http1_run *r, bool response)
         http1_head_end(r, response);
 }
 
-/* The value of a Content-Length in one go where that is " 123\r\n" with up to five digits. */
-static __always_inline bool http1_length_fast(struct http1_run *r)
-{
-    __u64 w = http1_load(r->chunk, r->chunk->pos), left = 0;
-
-    if ((w & 0xff) != ' ' || r->chunk->pos + 8 > r->chunk->len)
-        return false;
-    PMO_UNROLL
-    for (int i = 1; i < 7; i++) {
-        __u8 c = w >> (8 * i);
-
-        if (c == '\r' && i > 1 && (__u8)(w >> (8 * i + 8)) == '\n') {
-            r->h->left = left;
-            r->chunk->pos += i + 2;
-            return true;
-        }
-        if (c < '0' || c > '9')
-            return false;
-        left = left * 10 + (c - '0');
-    }
-    return false;
-}
-
-/* Header and trailer lines whose beginnings are in sight. Content-Length and Transfer-Encoding are
- * the two that frame a body. */
-static __always_inline void http1_lines(struct http1_run *r, bool response)
-{
-    struct http1 *h = r->h;
-
-    for (int i = 0; i < 4; i++) {
-        __u32 pos = r->chunk->pos;
-        __u64 w = http1_load(r->chunk, pos), lower = w | 0x2020202020202020ULL;
-
-        if (pos + 8 > r->chunk->len) {
-            if ((w & 0xffff) != 0x0a0d || pos + 2 > r->chunk->len)
-                return;
-            r->chunk->pos = pos + 2;
-            http1_empty_line(r, response);
-            return;
-        }
-        if ((w & 0xffff) == 0x0a0d || (w & 0xff) == '\n') {
-            r->chunk->pos = pos + ((w & 0xff) == '\n' ? 1 : 2);
-            http1_empty_line(r, response);
-            return;
-        }
-        if (!(h->flags & HTTP1_TRAILER)) {
-            if (lower == W('t', 'r', 'a', 'n', 's', 'f', 'e', 'r')) {
-                h->name = HTTP1_TRANSFER_ENCODING;
-                h->matched = 8;
-                h->phase = HTTP1_NAME;
-                r->chunk->pos = pos + 8;
-                return;
-            }
-            if (lower == W('c', 'o', 'n', 't', 'e', 'n', 't', '-')) {
-                h->name = HTTP1_CONTENT_LENGTH;
-                h->matched = 8;
-                h->phase = HTTP1_NAME;
-                r->chunk->pos = pos + 8;
-                lower = http1_load(r->chunk, pos + 8) | 0x2020202020202020ULL;
-                if (pos + 16 > r->chunk->len)
-                    return;
-                if ((lower & 0xffffffffffffffULL) == W('l', 'e', 'n', 'g', 't', 'h', ':', 0)) {
-                    h->phase = HTTP1_VALUE;
-                    h->left = 0;
-                    h->flags |= HTTP1_LENGTH;
-                    r->chunk->pos = pos + 15;
-                    if (!http1_length_fast(r))
-                        return;
-                    h->phase = HTTP1_LINE;
-                    continue;
-                }
-            }
-        }
-        http1_skip_line(r);
-        if (h->phase != HTTP1_LINE)
-            return;
-    }
-}
-
-/* The same, a byte at a time. */
+/* First byte of a header or trailer line. Content-Length and Transfer-Encoding are the two that
+ * frame a body. */
 static __always_inline void http1_line(struct http1_run *r, __u8 c, bool response)
 {
     struct http1 *h = r->h;
@@ -365,7 +259,8 @@ static __always_inline __u8 http1_name_byte(__u8 name, __u8 i)
     __u64 w;
 
     if (name == HTTP1_CONTENT_LENGTH) {
-        w = i < 8 ? W('c', 'o', 'n', 't', 'e', 'n', 't', '-') : W('l', 'e', 'n', 'g', 't', 'h', ':', 0);
+        w = i < 8 ? W('c', 'o', 'n', 't', 'e', 'n', 't', '-')
+                  : W('l', 'e', 'n', 'g', 't', 'h', ':', 0);
         if (i > 14)
             return 0;
     } else {
@@ -387,7 +282,7 @@ static __always_inline void http1_name(struct http1_run *r, __u8 c)
     if (c != ':' && c != '-')
         c |= 0x20;
     if (c != expected) {
-        http1_skip_line(r);
+        h->phase = HTTP1_SKIP;
         return;
     }
     h->matched++;
@@ -425,108 +320,31 @@ static __always_inline void http1_value(struct http1_run *r, __u8 c)
         h->phase = HTTP1_LINE;
 }
 
-/* The raw target in one go where its end is in sight and its route is known. */
-static __always_inline bool http1_target_fast(struct http1_run *r)
-{
-    __u64 hash = 0x51ed270b76a1ce43ULL;
-    __u32 pos = r->chunk->pos;
-
-    for (int i = 0; i < 12; i++) {
-        __u64 w, marks;
-
-        if (pos + 8 > r->chunk->len)
-            return false;
-        w = http1_load(r->chunk, pos);
-        marks = bytes_equal(w, ' ') | bytes_equal(w, '?');
-        if (marks) {
-            __u32 k = first_byte(marks);
-
-            w &= (1ULL << (k * 8)) - 1;
-            hash = hash_mix(hash_mix(hash, w), pos + k - r->chunk->pos);
-            r->h->target_hash = hash | 1;
-            if (!http1_route_known(r->h->target_hash, &r->h->route))
-                return false;
-            r->chunk->pos = pos + k;
-            return true;
-        }
-        hash = hash_mix(hash, w);
-        pos += 8;
-    }
-    return false;
-}
-
-/* A request line, or a status line, in one go or its first part. */
-static __always_inline void http1_start(struct http1_run *r, __u8 c, bool response)
+static __always_inline void http1_start(struct http1_run *r, bool response)
 {
     struct http1 *h = r->h;
 
-    if (c == '\r' || c == '\n') {
-        r->chunk->pos++;
-        return;
-    }
     h->word = 0;
     h->matched = 0;
     h->status = 0;
-    if (response) {
-        if (r->chunk->pos + 16 <= r->chunk->len) {
-            __u64 w = http1_load(r->chunk, r->chunk->pos + 8);
-
-            /* "HTTP/1.x SSS" */
-            if ((http1_load(r->chunk, r->chunk->pos) & 0x00ffffffffffffffULL) ==
-                    W('H', 'T', 'T', 'P', '/', '1', '.', 0) &&
-                (w & 0xff) == ' ') {
-                h->status = ((w >> 8) & 15) * 100 + ((w >> 16) & 15) * 10 + ((w >> 24) & 15);
-                r->chunk->pos += 12;
-                http1_begin_lines(h);
-                http1_skip_line(r);
-                return;
-            }
-        }
-        h->phase = HTTP1_STATUS;
-        return;
-    }
-    fold_begin(r->fold);
     h->target_hash = 0;
-    if (r->chunk->pos + 8 <= r->chunk->len) {
-        __u32 n = http1_method_fast(http1_load(r->chunk, r->chunk->pos), &h->method);
-
-        if (n) {
-            r->chunk->pos += n;
-            h->phase = HTTP1_TARGET;
-            if (http1_target_fast(r))
-                h->phase = HTTP1_QUERY;
-            return;
-        }
-    }
-    h->phase = HTTP1_METHOD;
+    fold_begin(r->fold);
+    h->phase = response ? HTTP1_STATUS : HTTP1_METHOD;
 }
 
 static __always_inline void http1_version(struct http1_run *r, __u8 c)
 {
     struct http1 *h = r->h;
 
-    if (h->matched == 0 && r->chunk->pos + 8 <= r->chunk->len) {
-        __u64 w = http1_load(r->chunk, r->chunk->pos) & 0x00ffffffffffffffULL;
-
-        if (w == W('H', 'T', 'T', 'P', '/', '1', '.', 0)) {
-            r->chunk->pos += 8;
-            http1_begin_lines(h);
-            http1_skip_line(r);
-            return;
-        }
-    }
     r->chunk->pos++;
     if (h->matched < 7) {
         h->word = h->word << 8 | c;
         h->matched++;
-        if (h->matched == 7 && h->word != 0x485454502f312eULL) /* HTTP/1. */
+        if (c == '\n' || (h->matched == 7 && h->word != 0x485454502f312eULL)) /* HTTP/1. */
             h->phase = HTTP1_OPAQUE;
-        else if (c == '\n') /* HTTP/0.9 */
-            h->phase = HTTP1_OPAQUE;
-        return;
-    }
-    if (c == '\n')
+    } else if (c == '\n') {
         http1_begin_lines(h);
+    }
 }
 
 static __always_inline void http1_status(struct http1_run *r, __u8 c)
@@ -579,7 +397,8 @@ end:
     }
 }
 
-/* One step: consumes at least one byte, or changes the phase. Returns 1 to stop the run. */
+/* One byte, slowly: any state, any split. Returns 1 to stop: an event, body bytes, nothing left, or
+ * a state that http1_fast() can take up again. */
 static __always_inline long http1_step(struct http1_run *r, bool response)
 {
     struct http1 *h = r->h;
@@ -587,14 +406,13 @@ static __always_inline long http1_step(struct http1_run *r, bool response)
 
     if (r->chunk->pos >= r->chunk->len || h->phase >= HTTP1_BODY)
         return 1;
-    if (h->phase == HTTP1_LINE && r->chunk->pos + 8 <= r->chunk->len) {
-        http1_lines(r, response);
-        return r->event != HTTP1_MORE;
-    }
     c = http1_load(r->chunk, r->chunk->pos);
     switch (h->phase) {
     case HTTP1_START:
-        http1_start(r, c, response);
+        if (c == '\r' || c == '\n')
+            r->chunk->pos++;
+        else
+            http1_start(r, response);
         break;
     case HTTP1_METHOD:
         r->chunk->pos++;
@@ -624,7 +442,8 @@ static __always_inline long http1_step(struct http1_run *r, bool response)
         }
         break;
     case HTTP1_QUERY:
-        if (http1_skip_past(r, ' ')) {
+        r->chunk->pos++;
+        if (c == ' ') {
             h->phase = HTTP1_VERSION;
             h->word = 0;
             h->matched = 0;
@@ -646,7 +465,9 @@ static __always_inline long http1_step(struct http1_run *r, bool response)
         http1_value(r, c);
         break;
     case HTTP1_SKIP:
-        http1_skip_line(r);
+        r->chunk->pos++;
+        if (c == '\n')
+            h->phase = HTTP1_LINE;
         break;
     case HTTP1_CHUNK_SIZE:
         http1_chunk_size(r, c);
@@ -667,7 +488,193 @@ static __always_inline long http1_step(struct http1_run *r, bool response)
         }
         break;
     }
-    return r->event != HTTP1_MORE;
+    return r->event != HTTP1_MORE || (r->chunk->pos + 16 <= r->chunk->len &&
+                                      (h->phase == HTTP1_LINE || h->phase == HTTP1_SKIP));
+}
+
+/* Passes over bytes up to and including c. Returns whether c was found. */
+static __always_inline bool http1_skip_past(struct http1_chunk *chunk, __u8 c)
+{
+    for (int i = 0; i < 8; i++) {
+        __u32 pos = chunk->pos, valid = chunk->len - pos;
+        __u64 marks = bytes_equal(http1_load(chunk, pos), c);
+
+        if (valid < 8)
+            marks &= (1ULL << (valid * 8)) - 1;
+        if (marks) {
+            chunk->pos = pos + first_byte(marks) + 1;
+            return true;
+        }
+        if (valid <= 8) {
+            chunk->pos = chunk->len;
+            return false;
+        }
+        chunk->pos = pos + 8;
+    }
+    return false;
+}
+
+/* The value of a Content-Length where that is " 123\r\n" with up to five digits. */
+static __always_inline bool http1_length_fast(struct http1_run *r)
+{
+    __u64 w = http1_load(r->chunk, r->chunk->pos), left = 0;
+
+    if ((w & 0xff) != ' ' || r->chunk->pos + 8 > r->chunk->len)
+        return false;
+    PMO_UNROLL
+    for (int i = 1; i < 7; i++) {
+        __u8 c = w >> (8 * i);
+
+        if (c == '\r' && i > 1 && (__u8)(w >> (8 * i + 8)) == '\n') {
+            r->h->left = left;
+            r->chunk->pos += i + 2;
+            return true;
+        }
+        if (c < '0' || c > '9')
+            return false;
+        left = left * 10 + (c - '0');
+    }
+    return false;
+}
+
+/* The raw target where its end is in sight and its route is known. */
+static __always_inline bool http1_target_fast(struct http1_run *r)
+{
+    __u64 hash = 0x51ed270b76a1ce43ULL;
+    __u32 pos = r->chunk->pos;
+
+    for (int i = 0; i < 12; i++) {
+        __u64 w, marks;
+
+        if (pos + 8 > r->chunk->len)
+            return false;
+        w = http1_load(r->chunk, pos);
+        marks = bytes_equal(w, ' ') | bytes_equal(w, '?');
+        if (marks) {
+            __u32 k = first_byte(marks);
+
+            w &= (1ULL << (k * 8)) - 1;
+            hash = hash_mix(hash_mix(hash, w), pos + k - r->chunk->pos);
+            r->h->target_hash = hash | 1;
+            if (!http1_route_known(r->h->target_hash, &r->h->route))
+                return false;
+            r->chunk->pos = pos + k;
+            return true;
+        }
+        hash = hash_mix(hash, w);
+        pos += 8;
+    }
+    return false;
+}
+
+/* The beginning of a message where enough of it is in sight. */
+static __always_inline bool http1_start_fast(struct http1_run *r, bool response)
+{
+    struct http1 *h = r->h;
+    __u32 pos = r->chunk->pos;
+    __u64 w = http1_load(r->chunk, pos);
+
+    if (response) {
+        __u64 status = http1_load(r->chunk, pos + 8);
+
+        /* "HTTP/1.x SSS" */
+        if ((w & 0x00ffffffffffffffULL) != W('H', 'T', 'T', 'P', '/', '1', '.', 0) ||
+            (status & 0xf0f0f0ff) != 0x30303020 || pos + 16 > r->chunk->len)
+            return false;
+        h->status = ((status >> 8) & 15) * 100 + ((status >> 16) & 15) * 10 + ((status >> 24) & 15);
+        r->chunk->pos = pos + 12;
+        http1_begin_lines(h);
+        h->phase = HTTP1_SKIP;
+        return true;
+    }
+
+    __u32 n = http1_method_fast(w, &h->method);
+
+    if (!n)
+        return false;
+    http1_start(r, false);
+    h->phase = HTTP1_TARGET;
+    r->chunk->pos = pos + n;
+    if (!http1_target_fast(r))
+        return false;
+    h->phase = HTTP1_QUERY;
+    return true;
+}
+
+/* A header or trailer line whose beginning is in sight. */
+static __always_inline bool http1_line_fast(struct http1_run *r, bool response)
+{
+    struct http1 *h = r->h;
+    __u32 pos = r->chunk->pos;
+    __u64 w = http1_load(r->chunk, pos), lower = w | 0x2020202020202020ULL;
+
+    if ((w & 0xff) == '\n')
+        return false;
+    if (!(h->flags & HTTP1_TRAILER)) {
+        if (lower == W('t', 'r', 'a', 'n', 's', 'f', 'e', 'r'))
+            return false;
+        if (lower == W('c', 'o', 'n', 't', 'e', 'n', 't', '-')) {
+            if (pos + 16 > r->chunk->len)
+                return false;
+            lower = http1_load(r->chunk, pos + 8) | 0x2020202020202020ULL;
+            if ((lower & 0xffffffffffffffULL) == W('l', 'e', 'n', 'g', 't', 'h', ':', 0)) {
+                r->chunk->pos = pos + 15;
+                if (http1_length_fast(r)) {
+                    h->flags |= HTTP1_LENGTH;
+                    return true;
+                }
+                r->chunk->pos = pos;
+                return false;
+            }
+        }
+    }
+    h->phase = HTTP1_SKIP;
+    return true;
+}
+
+/* As much as a few words can tell. Returns false where it takes a look at every byte. Small on
+ * purpose: between two requests this code leaves the caches, and fetching it again is most of what
+ * it costs. */
+static __always_inline bool http1_fast(struct http1_run *r, bool response)
+{
+    struct http1 *h = r->h;
+
+    if (h->phase == HTTP1_SKIP) {
+        if (!http1_skip_past(r->chunk, '\n'))
+            return false;
+        h->phase = HTTP1_LINE;
+    }
+    if (h->phase == HTTP1_LINE) {
+        /* the empty line is often among the last bytes */
+        if (r->chunk->pos + 2 <= r->chunk->len &&
+            (http1_load(r->chunk, r->chunk->pos) & 0xffff) == 0x0a0d) {
+            r->chunk->pos += 2;
+            http1_empty_line(r, response);
+            return true;
+        }
+        return r->chunk->pos + 8 <= r->chunk->len && http1_line_fast(r, response);
+    }
+    if (r->chunk->pos + 8 > r->chunk->len)
+        return false;
+    if (h->phase == HTTP1_START)
+        return http1_start_fast(r, response);
+    if (response)
+        return false;
+    if (h->phase == HTTP1_QUERY) {
+        if (!http1_skip_past(r->chunk, ' '))
+            return false;
+        h->phase = HTTP1_VERSION;
+        h->word = 0;
+        h->matched = 0;
+    }
+    if (h->phase != HTTP1_VERSION || h->matched || r->chunk->pos + 8 > r->chunk->len ||
+        (http1_load(r->chunk, r->chunk->pos) & 0x00ffffffffffffffULL) !=
+            W('H', 'T', 'T', 'P', '/', '1', '.', 0))
+        return false;
+    r->chunk->pos += 8;
+    http1_begin_lines(h);
+    h->phase = HTTP1_SKIP;
+    return true;
 }
 
 static long http1_step_request(__u32 i, void *run)
@@ -680,7 +687,8 @@ static long http1_step_response(__u32 i, void *run)
     return http1_step(run, true);
 }
 
-/* Parses a chunk from its `pos` on until an event. Returns enum http1_event. */
+/* Parse a chunk from its `pos` on until an event, body bytes, or for a while; to be called again
+ * while there are bytes. Return enum http1_event. */
 __attribute__((noinline)) int http1_parse_request(struct http1 *h, struct fold *fold,
                                                   struct http1_chunk *chunk)
 {
@@ -688,6 +696,12 @@ __attribute__((noinline)) int http1_parse_request(struct http1 *h, struct fold *
 
     if (!h || !fold || !chunk)
         return 0;
+    for (int i = 0; i < HTTP1_FAST_STEPS; i++) {
+        if (!http1_fast(&r, false))
+            break;
+        if (r.event != HTTP1_MORE)
+            return r.event;
+    }
     bpf_loop(2 * HTTP1_CHUNK, http1_step_request, &r, 0);
     return r.event;
 }
@@ -699,6 +713,12 @@ __attribute__((noinline)) int http1_parse_response(struct http1 *h, struct fold 
 
     if (!h || !fold || !chunk)
         return 0;
+    for (int i = 0; i < HTTP1_FAST_STEPS; i++) {
+        if (!http1_fast(&r, true))
+            break;
+        if (r.event != HTTP1_MORE)
+            return r.event;
+    }
     bpf_loop(2 * HTTP1_CHUNK, http1_step_response, &r, 0);
     return r.event;
 }

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Instances come and go: who begins to listen is an instance, who stops listening or exits loses its
- * ready bit here and now, with no help from user space.
+ * Instances come and go: who begins to listen is an instance, who stops listening or exits loses
+ * its ready bit here and now, with no help from user space.
  */
 #pragma once
 
 #include "bpf/maps.h"
 #include "bpf/request.h"
 
-#define AF_INET      2
-#define AF_INET6     10
-#define IPPROTO_TCP  6
+#define AF_INET         2
+#define AF_INET6        10
+#define IPPROTO_TCP     6
 #define TCP_ESTABLISHED 1
-#define TCP_CLOSE    7
-#define TCP_LISTEN   10
+#define TCP_CLOSE       7
+#define TCP_LISTEN      10
 
 static __always_inline void tell(__u32 kind, const struct pmo_listener *listener, __u32 instance,
                                  __u32 pid, __u64 cgroup)
@@ -96,10 +96,10 @@ static long abort_one(__u32 i, void *context)
     struct abort_run *r = context;
     struct connection *c = r->connection;
 
-    if (c->responses == c->requests)
+    if (c->out.messages == c->in.messages)
         return 1;
-    count_answer(c, c->responses + 1, PMO_STATUS_ABORTED, r->now_ns, 0);
-    c->responses++;
+    count_answer(c, c->out.messages + 1, PMO_STATUS_ABORTED, r->now_ns, 0);
+    c->out.messages++;
     return 0;
 }
 
@@ -114,10 +114,10 @@ static __always_inline void connection_closed(struct connection *c)
     c->closed = 1;
     if (counts)
         __sync_fetch_and_add(&counts->closes, 1);
-    open = c->requests - c->ended;
-    if (open && (__s32)open > 0)
+    open = c->in.messages - c->out.ended;
+    if (open)
         in_flight_add(c->instance, -open);
-    c->ended = c->requests;
+    c->out.ended = c->in.messages;
     bpf_loop(1 << 20, abort_one, &r, 0);
 }
 
@@ -134,7 +134,8 @@ int BPF_PROG(listener_state, struct sock *sk, int old, int new)
             connection_closed(c);
         return 0;
     }
-    /* an accepted socket begins as a copy of its listener: it leaves LISTEN, too, but not to CLOSE */
+    /* an accepted socket begins as a copy of its listener: it leaves LISTEN, too, but not to CLOSE
+     */
     if (new != TCP_LISTEN && (old != TCP_LISTEN || new != TCP_CLOSE))
         return 0;
     if (BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
@@ -143,8 +144,8 @@ int BPF_PROG(listener_state, struct sock *sk, int old, int new)
     if (new == TCP_LISTEN) {
         if (!key.port)
             return 0; /* not bound yet: found by the agent's scan */
-        instance = instance_make(&key, bpf_get_current_pid_tgid() >> 32,
-                                 bpf_get_current_cgroup_id());
+        instance =
+            instance_make(&key, bpf_get_current_pid_tgid() >> 32, bpf_get_current_cgroup_id());
         if (instance)
             __sync_fetch_and_add(&instance->listeners, 1);
         return 0;

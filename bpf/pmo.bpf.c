@@ -13,7 +13,8 @@
  */
 #include <vmlinux.h>
 
-/* CLOCK_MONOTONIC + this = the wall clock that windows follow; the same for the life of the pins. */
+/* CLOCK_MONOTONIC + this = the wall clock that windows follow; the same for the life of the pins.
+ */
 const volatile __u64 wall_offset_ns;
 
 #include "bpf/maps.h"

@@ -3,11 +3,11 @@
  * Requests and responses of every server-side TCP connection of this host, in cgroup_skb at the
  * root cgroup: requests come by in ingress, responses in egress.
  *
- * Each direction is followed by its sequence numbers, so that a byte is parsed once however often it
- * is sent. A request is counted as arrived when its head is complete, and by type (with its status
- * and the latency to the first byte of its response) when the head of its response is. The n-th
- * final response answers the n-th request (RFC 9112 9.3.2), so the queue between the directions
- * needs no more than two counters and the requests' facts.
+ * Each direction is followed by its sequence numbers, so that a byte is parsed once however often
+ * it is sent. A request is counted as arrived when its head is complete, and by type (with its
+ * status and the latency to the first byte of its response) when the head of its response is. The
+ * n-th final response answers the n-th request (RFC 9112 9.3.2), so the queue between the
+ * directions needs no more than two counters and the requests' facts.
  *
  * What cannot be parsed is marked, never guessed: a connection that is joined in mid-stream, or
  * that lost bytes, counts again from the next request head that begins a segment; a response
@@ -19,35 +19,38 @@
 #include "bpf/http1.h"
 #include "bpf/maps.h"
 
-#define QUEUE_INLINE 4U
+#define QUEUE_INLINE   4U
 #define SCRATCH_LEVELS 4U /* process, softirq, hardirq, NMI */
 
 struct queued_request {
     __u64 arrived_ns;
-    __u32 index; /* of the request on its connection, from 1 on: tells a reused entry */
-    __u32 route;
+    __u32 index; /* of the request on its connection, from 1 on; 0: this entry is free */
+    __u16 route;
     __u8 method;
-    __u8 pad[7];
+    __u8 pad;
 };
+
+_Static_assert(PMO_ROUTES_MAX <= 65536, "a route fits into 16 bits");
 
 struct direction {
     struct http1 parser;
     __u32 next_seq; /* first byte that was not parsed yet */
     __u32 joined;   /* 0: nothing known about the stream yet; next segment with a head begins it */
+    __u32 messages; /* heads of requests, or of final responses */
+    __u32 ended;    /* final responses whose body is complete */
 };
 
+/* Ingress and egress often run on different CPUs: what each of them writes has its own cache lines,
+ * and the queue between them is one line that changes hands twice a request. */
 struct connection {
-    struct direction in, out;
-    struct fold fold;
+    struct direction in;
+    struct direction out;
+    struct queued_request queue[QUEUE_INLINE];
     __u64 first_byte_ns; /* of the response that is being read */
     __u64 cookie;
-    __u32 requests, responses, ended; /* heads in, final heads out, final bodies out */
     __u32 instance;
-    __u32 last_slot; /* counter slot of last_key */
     __u32 closed;
-    struct pmo_counter_key last_key;
-    __u32 pad;
-    struct queued_request queue[QUEUE_INLINE];
+    struct fold fold;
 };
 
 struct {
@@ -116,33 +119,33 @@ static __always_inline void in_flight_add(__u32 instance, __u32 n)
 }
 
 /* A request head is complete. */
-__noinline int request_arrived(struct connection *c, __u64 now_ns)
+static __always_inline int request_arrived(struct connection *c, __u64 now_ns)
 {
     struct pmo_instance_counts *counts;
+    struct queued_request *q;
     __u32 index;
 
     if (!c)
         return 0;
-    index = ++c->requests;
+    index = ++c->in.messages;
     counts = instance_counts(c->instance, now_ns);
     if (counts)
         __sync_fetch_and_add(&counts->arrivals, 1);
     in_flight_add(c->instance, 1);
-    if (index - c->responses <= QUEUE_INLINE) {
-        struct queued_request *q = &c->queue[index & (QUEUE_INLINE - 1)];
-
+    q = &c->queue[index & (QUEUE_INLINE - 1)];
+    if (!q->index) {
         q->arrived_ns = now_ns;
         q->route = c->in.parser.route;
         q->method = c->in.parser.method;
         q->index = index;
     } else {
         struct queue_key key = {.cookie = c->cookie, .index = index};
-        struct queued_request q = {.arrived_ns = now_ns,
-                                   .route = c->in.parser.route,
-                                   .method = c->in.parser.method,
-                                   .index = index};
+        struct queued_request deep = {.arrived_ns = now_ns,
+                                      .route = c->in.parser.route,
+                                      .method = c->in.parser.method,
+                                      .index = index};
 
-        bpf_map_update_elem(&deep_queue, &key, &q, BPF_ANY);
+        bpf_map_update_elem(&deep_queue, &key, &deep, BPF_ANY);
     }
     return 0;
 }
@@ -155,7 +158,7 @@ static __always_inline struct queued_request *queue_find(struct connection *c, _
 
     if (q->index == index)
         return q;
-    if ((__s32)(c->requests - index) < 0)
+    if ((__s32)(c->in.messages - index) < 0)
         return NULL;
     __builtin_memset(&key, 0, sizeof(key));
     key.cookie = c->cookie;
@@ -163,17 +166,9 @@ static __always_inline struct queued_request *queue_find(struct connection *c, _
     return bpf_map_lookup_elem(&deep_queue, &key);
 }
 
-static __always_inline bool key_equal(const struct pmo_counter_key *a,
-                                      const struct pmo_counter_key *b)
-{
-    const __u32 *x = (const __u32 *)a, *y = (const __u32 *)b;
-
-    return x[0] == y[0] && x[1] == y[1] && x[2] == y[2];
-}
-
 /* Counts request number @index under @status_class and takes it out of the queue. */
-__noinline int count_answer(struct connection *c, __u32 index, __u32 status_class, __u64 now_ns,
-                            __u64 first_byte_ns)
+static __always_inline int count_answer(struct connection *c, __u32 index, __u32 status_class,
+                                        __u64 now_ns, __u64 first_byte_ns)
 {
     struct queued_request *q;
     struct pmo_counter_key key;
@@ -191,7 +186,9 @@ __noinline int count_answer(struct connection *c, __u32 index, __u32 status_clas
         key.method = q->method;
         if (first_byte_ns > q->arrived_ns)
             latency_ns = first_byte_ns - q->arrived_ns;
-        if (q != &c->queue[index & (QUEUE_INLINE - 1)]) {
+        if (q == &c->queue[index & (QUEUE_INLINE - 1)]) {
+            q->index = 0;
+        } else {
             struct queue_key deep = {.cookie = c->cookie, .index = index};
 
             bpf_map_delete_elem(&deep_queue, &deep);
@@ -202,43 +199,42 @@ __noinline int count_answer(struct connection *c, __u32 index, __u32 status_clas
         if (counts)
             __sync_fetch_and_add(&counts->arrivals, 1);
     }
-    if (!key_equal(&key, &c->last_key)) {
-        c->last_slot = counter_slot(&key);
-        c->last_key = key;
-    }
-    count_request(c->last_slot, now_ns, latency_ns, status_class != PMO_STATUS_ABORTED);
+    count_request(counter_slot_cached(&key), now_ns, latency_ns,
+                  status_class != PMO_STATUS_ABORTED);
     return 0;
 }
 
 /* The body of a final response is complete. */
 static __always_inline void response_ended(struct connection *c)
 {
-    if (c->ended == c->requests)
-        return; /* it had no request that we know of */
-    c->ended++;
+    c->out.ended++;
     in_flight_add(c->instance, -1);
 }
 
 /* A response head is complete. */
-__noinline int response_arrived(struct connection *c, __u64 now_ns)
+static __always_inline int response_arrived(struct connection *c, __u64 now_ns)
 {
     struct queued_request *q;
+    __u32 index;
     __u16 status;
     bool ended;
 
     if (!c)
         return 0;
-    q = queue_find(c, c->responses + 1);
+    index = c->out.messages + 1;
+    q = queue_find(c, index);
     status = c->out.parser.status;
     ended = http1_answer(&c->out.parser, q ? q->method : PMO_METHOD_OTHER);
     if (status / 100 == 1 && status != 101)
         return 0; /* interim, RFC 9110 15.2 */
-    count_answer(c, c->responses + 1, status >= 100 && status < 600 ? status / 100 : 5, now_ns,
+    if (!q) {     /* its request was not seen: it arrives with its answer */
+        in_flight_add(c->instance, 1);
+        c->in.messages = index;
+    }
+    count_answer(c, index, status >= 100 && status < 600 ? status / 100 : 5, now_ns,
                  c->first_byte_ns);
-    c->responses++;
-    if ((__s32)(c->requests - c->responses) < 0)
-        c->requests = c->ended = c->responses;
-    else if (ended)
+    c->out.messages = index;
+    if (ended)
         response_ended(c);
     if (c->out.parser.phase == HTTP1_OPAQUE)
         c->in.parser.phase = HTTP1_OPAQUE; /* upgraded, or a tunnel */
@@ -289,11 +285,21 @@ static __always_inline long segment_turn(struct segment_run *r, bool response)
         event = http1_parse_request(h, &c->fold, chunk);
     }
     r->offset += chunk->pos - before;
-    if (event == HTTP1_REQUEST)
-        request_arrived(c, r->now_ns);
-    else if (event == HTTP1_RESPONSE)
+    if (!response) {
+        if (event == HTTP1_REQUEST)
+            request_arrived(c, r->now_ns);
+        return 0;
+    }
+    if (event == HTTP1_RESPONSE) {
         response_arrived(c, r->now_ns);
-    else if (event == HTTP1_END && response && h->status / 100 != 1)
+        if (h->phase == HTTP1_BODY) { /* a small body comes along with its head */
+            event = HTTP1_MORE;
+            n = http1_skip_body(h, r->end - r->offset, &event);
+            chunk->pos += n;
+            r->offset += n;
+        }
+    }
+    if (event == HTTP1_END && h->status / 100 != 1)
         response_ended(c);
     return 0;
 }
@@ -308,13 +314,23 @@ static long turn_response(__u32 i, void *run)
     return segment_turn(run, true);
 }
 
+/* Now, on CLOCK_MONOTONIC. TCP has read the clock for a segment that it sends (the earliest
+ * departure time in its time stamp): reading it again is the dearest part of an egress program. */
+static __always_inline __u64 segment_time(struct __sk_buff *skb, bool response)
+{
+    __u64 sent_ns = response ? skb->tstamp : 0;
+
+    return sent_ns ? sent_ns : bpf_ktime_get_ns();
+}
+
 /* Does this segment begin with a request head? Asked when nothing is known of the stream. */
 static __always_inline bool begins_request(const __u8 *b)
 {
     __u64 w = load_word(b);
     __u8 method;
 
-    return http1_method_fast(w, &method) || (w & 0xffffffffffULL) == W('H', 'E', 'A', 'D', ' ', 0, 0, 0) ||
+    return http1_method_fast(w, &method) ||
+           (w & 0xffffffffffULL) == W('H', 'E', 'A', 'D', ' ', 0, 0, 0) ||
            (w & 0xffffffffffffffULL) == W('D', 'E', 'L', 'E', 'T', 'E', ' ', 0) ||
            (w & 0xffffffffffffULL) == W('P', 'A', 'T', 'C', 'H', ' ', 0, 0) ||
            w == W('O', 'P', 'T', 'I', 'O', 'N', 'S', ' ');
@@ -418,9 +434,11 @@ static __always_inline void segment(struct __sk_buff *skb, struct connection *c,
     r.skb = skb;
     r.connection = c;
     r.chunk = chunk;
-    r.now_ns = bpf_ktime_get_ns();
-    bpf_loop(1 << 17, response ? turn_response : turn_request, &r, 0);
-    if (d->parser.phase == HTTP1_OPAQUE && !c->requests) {
+    r.now_ns = segment_time(skb, response);
+    segment_turn(&r, response); /* nearly always all there is to do */
+    if (r.offset < r.end)
+        bpf_loop(1 << 17, response ? turn_response : turn_request, &r, 0);
+    if (d->parser.phase == HTTP1_OPAQUE && !c->in.messages) {
         struct pmo_control *control = control_row();
 
         c->in.parser.phase = HTTP1_OPAQUE;

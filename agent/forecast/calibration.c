@@ -3,13 +3,10 @@
 
 #include <math.h>
 
-#ifndef ERRORS_SECONDS
-#define ERRORS_SECONDS 600
-#define CONFORMAL_RATE 0.002F
+#define MEMORY_SECONDS 900
+/* A cold start is worth this many errors, normally distributed with this deviation. */
 #define COLD_WEIGHT 8.0F
-#define COLD_WIDTH 3.0F
-#define EDGE 0.3F
-#endif
+#define COLD_WIDTH  3.0F
 /* Bins are even in asinh(2 * error), fine around 0 and wide at the ends, and cover -100..100. */
 #define BIN_REACH 6.0F
 
@@ -17,9 +14,11 @@
 #define BELL_ABOVE   10.0F /* in between, a mixture */
 #define COUNT_MAX    1000
 
-static float bin_edge(size_t bin) /* the lower one */
+static float bin_edge(size_t bin) /* the lower one: sinh(x) / 2 */
 {
-    return sinhf(((float)bin / (PMO_ERROR_BINS / 2) - 1) * BIN_REACH) / 2;
+    float e = expf(((float)bin / (PMO_ERROR_BINS / 2) - 1) * BIN_REACH);
+
+    return (e - 1 / e) / 4;
 }
 
 static size_t bin_of(float error)
@@ -34,16 +33,14 @@ static float normal_below(float z)
     return 0.5F * erfcf(-z * (float)M_SQRT1_2);
 }
 
-/* The relative error below which the share @level of all were, in a straight line inside a bin. */
+/* The relative errors below which these shares of all were, in a straight line inside a bin. */
 static void read_quantiles(struct pmo_calibration *calibration)
 {
-    float total = 0, below = 0;
+    float below = 0;
     size_t bin = 0;
 
-    for (size_t i = 0; i < PMO_ERROR_BINS; i++)
-        total += calibration->bins[i];
     for (size_t i = 0; i < PMO_QUANTILES; i++) {
-        float wanted = (float)pmo_quantiles[i] * total, lower;
+        float wanted = (float)pmo_quantiles[i] * calibration->total, lower;
 
         while (bin < PMO_ERROR_BINS - 1 && below + calibration->bins[bin] < wanted)
             below += calibration->bins[bin++];
@@ -60,38 +57,29 @@ void pmo_calibration_init(struct pmo_calibration *calibration)
     for (size_t i = 0; i < PMO_ERROR_BINS; i++)
         calibration->bins[i] = COLD_WEIGHT * (normal_below(bin_edge(i + 1) / COLD_WIDTH) -
                                               normal_below(bin_edge(i) / COLD_WIDTH));
+    calibration->total = COLD_WEIGHT;
     read_quantiles(calibration);
-}
-
-float pmo_calibration_scale(const float mean[PMO_HORIZONS], size_t i, float spread)
-{
-    float before = mean[i > 0 ? i - 1 : 0];
-    float after = mean[i + 1 < PMO_HORIZONS ? i + 1 : PMO_HORIZONS - 1];
-    float edge = EDGE * (after - before);
-
-    return sqrtf(mean[i] + 1 + edge * edge + spread);
 }
 
 void pmo_calibration_learn(struct pmo_calibration *calibration,
                            const struct pmo_calibrated *forecast, float y)
 {
-    const float keep = 1 - 1.0F / ERRORS_SECONDS;
+    const float keep = 1 - 1.0F / MEMORY_SECONDS;
     float error = y - forecast->mean;
 
     for (size_t i = 0; i < PMO_ERROR_BINS; i++)
         calibration->bins[i] *= keep;
     calibration->bins[bin_of(error / forecast->scale)] += 1;
+    calibration->total = keep * calibration->total + 1;
     calibration->squares = keep * calibration->squares + error * error;
     calibration->level = keep * calibration->level + forecast->mean;
-    calibration->scored++;
     read_quantiles(calibration);
 }
 
 float pmo_calibration_dispersion(const struct pmo_calibration *calibration)
 {
     /* a few pseudo-observations keep the first ones from deciding alone */
-    return (calibration->squares + COLD_WEIGHT * COLD_WIDTH) /
-           (calibration->level + COLD_WEIGHT);
+    return (calibration->squares + COLD_WEIGHT * COLD_WIDTH) / (calibration->level + COLD_WEIGHT);
 }
 
 /* Quantiles of the negative binomial distribution of this mean and this variance over mean, by its
@@ -120,8 +108,9 @@ void pmo_calibration_quantiles(float mean, float scale, const float at[PMO_QUANT
     if (bell < 1)
         count_quantiles(mean, dispersion, counts);
     for (size_t i = 0; i < PMO_QUANTILES; i++) {
-        value[i] = bell * fmaxf(mean + scale * at[i], 0) + (1 - bell) * counts[i];
-        if (i > 0)
-            value[i] = fmaxf(value[i], value[i - 1]);
+        float lowest = i > 0 ? value[i - 1] : 0, v = mean + scale * at[i];
+
+        v = bell * (v > 0 ? v : 0) + (1 - bell) * counts[i];
+        value[i] = v > lowest ? v : lowest;
     }
 }

@@ -2,13 +2,13 @@
 /*
  * From a mean to quantiles, by what the forecasts' own errors were, for one horizon.
  *
- * Errors are counted relative to the scale that was expected of them, sqrt(mean) as for counts, more
- * where the forecast is just going up or down steeply: a burst that comes a second late is an error
- * of the edge and must not widen the quiet seconds. The counts are a histogram that forgets; its
- * quantiles, times the scale expected of the forecast at hand, are the answer. It starts out with
- * some weight on wide errors, which is what a cold start shows. Because a histogram of the past lags
- * behind changes, the level at which it is read follows how often the quantile did hold (Gibbs and
- * Candes 2021, "Adaptive conformal inference under distribution shift").
+ * Errors are counted relative to the scale that was expected of them: sqrt(mean) as for counts,
+ * and more where the models disagree. So an unsure second (will the burst come?) does not widen the
+ * sure ones. The counts are a histogram that forgets; its quantiles, times the scale expected of
+ * the forecast at hand, are the answer, and the histogram starts out with some weight on wide
+ * errors, which is what a cold start shows. (Moving the level at which it is read by how often the
+ * quantile held, Gibbs and Candes 2021, was tried on real traffic: a minute ahead the feedback
+ * comes a minute late and made quantiles worse.)
  *
  * Below a few requests a second a count is 0, 1 or 2 and a bell around the mean says little: there
  * the quantiles are those of a negative binomial distribution with the mean that was forecast, as
@@ -20,12 +20,10 @@
 
 #define PMO_ERROR_BINS 128
 
-struct pmo_calibration { /* for one horizon of the grid */
-    double scored;       /* forecasts */
-    float squares, level;         /* forgetting sums of squared errors and of the means forecast */
-    float shift[PMO_QUANTILES];   /* of the level at which each quantile is read */
-    float at[PMO_QUANTILES];      /* the quantiles of the relative error */
-    float bins[PMO_ERROR_BINS];
+struct pmo_calibration {     /* for one horizon of the grid */
+    float squares, level;    /* forgetting sums of squared errors and of the means forecast */
+    float at[PMO_QUANTILES]; /* the quantiles of the relative error */
+    float bins[PMO_ERROR_BINS], total;
 };
 
 /* What was forecast for one second, and is to be scored when it is over. */
@@ -35,8 +33,6 @@ struct pmo_calibrated {
 };
 
 void pmo_calibration_init(struct pmo_calibration *calibration);
-/* The errors that are expected at horizon index @i of the forecast means @mean, up to a factor. */
-float pmo_calibration_scale(const float mean[PMO_HORIZONS], size_t i, float spread);
 void pmo_calibration_learn(struct pmo_calibration *calibration,
                            const struct pmo_calibrated *forecast, float y);
 

@@ -14,7 +14,7 @@
 struct day {
     int64_t minute; /* current one since 1970 */
     double sum;
-    uint32_t known; /* seconds in sum */
+    uint32_t known;         /* seconds in sum */
     float waiting[WAITING]; /* means of complete minutes by minute mod WAITING; NAN: none */
     float mean[MINUTES];    /* NAN: not seen yet */
 };
@@ -50,8 +50,8 @@ static void complete(struct day *day, float mean)
     *waiting = mean;
 }
 
-static void observe(const struct pmo_model_ops *model, void *state,
-                    const struct pmo_recent *recent, int64_t t, double y)
+static void observe(const struct pmo_model_ops *model, void *state, const struct pmo_recent *recent,
+                    int64_t t, double y)
 {
     struct day *day = state;
     int64_t minute = minute_of(t);

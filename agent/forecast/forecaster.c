@@ -35,10 +35,10 @@
 
 /* Trust looks at the 0.9 quantile up to this horizon, over about this many forecasts. */
 #define TRUST_QUANTILE 5
-#define TRUST_HORIZON  10
+#define TRUST_HORIZON  11
 #define TRUST_MEMORY   240
-#define TRUST_SETTLED  40   /* forecasts until it counts in full */
-#define TRUST_NONE     0.6F /* share held at which there is no trust, */
+#define TRUST_SETTLED  40    /* forecasts until it counts in full */
+#define TRUST_NONE     0.6F  /* share held at which there is no trust, */
 #define TRUST_FULL     0.88F /* and full trust */
 
 /* A forecast made for second `target`, at one horizon of the grid. */
@@ -56,9 +56,10 @@ struct pmo_forecaster {
     uint32_t generation[PMO_MODELS];
     float model_mean[PMO_MODELS][PMO_HORIZONS];
     float mean[PMO_HORIZONS];
-    float spread[PMO_HORIZONS];
-    float held;   /* forgetting share of 0.9 quantiles that held */
+    float scale[PMO_HORIZONS];
+    float held;    /* forgetting share of 0.9 quantiles that held */
     double judged; /* how many there were */
+
     _Alignas(max_align_t) unsigned char state[]; /* of the models, one after the other */
 };
 
@@ -139,15 +140,26 @@ static void score(struct pmo_forecaster *forecaster, int64_t t, float y)
     }
 }
 
-/* Judges a model that has become another by the forecasts it would have made of the last seconds. */
+/* The forecasts of one horizon are no longer made as before: errors so far, and what is still under
+ * way, say nothing about those to come. */
+static void start_over(struct pmo_forecaster *forecaster, size_t g)
+{
+    pmo_calibration_init(&forecaster->calibration[g]);
+    for (unsigned int i = 0; i < pmo_grid[g]; i++)
+        issued_for(forecaster, g, i)->target = INT64_MIN;
+}
+
+/* Judges a model that has become another by what it would have forecast of the last seconds. A
+ * horizon at which it could not have yet is judged like the one before. */
 static void hindcast(struct pmo_forecaster *forecaster, size_t i, const unsigned char *state)
 {
     struct pmo_recent *recent = &forecaster->recent;
     const int64_t now = recent->last;
     double squares[PMO_GRID] = {0};
     unsigned int count[PMO_GRID] = {0};
-    double square = NAN;
+    double mean_square = NAN;
 
+    /* cutting `recent` short hides what came after */
     for (recent->last = now - HINDCAST_SECONDS; recent->last < now; recent->last++) {
         float mean[PMO_HORIZONS];
 
@@ -167,11 +179,11 @@ static void hindcast(struct pmo_forecaster *forecaster, size_t i, const unsigned
     }
     for (size_t g = 0; g < PMO_GRID; g++) {
         if (count[g])
-            square = squares[g] / count[g];
-        if (isnan(square))
+            mean_square = squares[g] / count[g];
+        if (isnan(mean_square))
             continue;
-        if (pmo_combination_judge_anew(&forecaster->combination[g], i, square))
-            pmo_calibration_init(&forecaster->calibration[g]);
+        if (pmo_combination_judge_anew(&forecaster->combination[g], i, mean_square))
+            start_over(forecaster, g);
     }
 }
 
@@ -208,11 +220,11 @@ static void quantiles_at(const struct pmo_forecaster *forecaster, unsigned int h
     for (size_t i = 0; i < PMO_QUANTILES; i++)
         error[i] = pmo_grid_between(at, lower->at[i], upper->at[i]);
     calibrated->mean = forecaster->mean[h - 1];
-    calibrated->scale = pmo_calibration_scale(forecaster->mean, h - 1, forecaster->spread[h - 1]);
-    pmo_calibration_quantiles(calibrated->mean, calibrated->scale, error,
-                              pmo_grid_between(at, pmo_calibration_dispersion(lower),
-                                               pmo_calibration_dispersion(upper)),
-                              calibrated->value);
+    calibrated->scale = forecaster->scale[h - 1];
+    pmo_calibration_quantiles(
+        calibrated->mean, calibrated->scale, error,
+        pmo_grid_between(at, pmo_calibration_dispersion(lower), pmo_calibration_dispersion(upper)),
+        calibrated->value);
 }
 
 static void issue(struct pmo_forecaster *forecaster, int64_t t)
@@ -242,8 +254,8 @@ void pmo_forecaster_observe(struct pmo_forecaster *forecaster, int64_t t, double
     score(forecaster, t, y);
     pmo_recent_append(recent, t, y);
     models_observe(forecaster, t, y);
-    pmo_combination_mean(forecaster->combination, forecaster->model_mean,
-                         forecaster->mean, forecaster->spread);
+    pmo_combination_mean(forecaster->combination, forecaster->model_mean, forecaster->mean,
+                         forecaster->scale);
     issue(forecaster, t);
 }
 

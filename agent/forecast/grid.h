@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The horizons at which forecasts are scored. What is learned at these (weights, quantiles) is used
- * in between along straight lines.
+ * in between along straight lines. They are mostly primes, so that hardly a period divides them: as
+ * far ahead as a series' period, the last value is a good forecast, and a second further it is not.
  */
 #pragma once
 
@@ -9,10 +10,10 @@
 #include "agent/forecast/forecast.h"
 
 #define PMO_GRID 9
-static const unsigned int pmo_grid[PMO_GRID] = {1, 2, 5, 10, 15, 20, 30, 45, 60};
-#define PMO_GRID_SUM 188 /* of the horizons: forecasts under way at any time */
+static const unsigned int pmo_grid[PMO_GRID] = {1, 2, 5, 11, 17, 23, 31, 43, 59};
+#define PMO_GRID_SUM 192 /* of the horizons: forecasts under way at any time */
 
-/* Horizon h lies between grid points i and i + 1, @share of the way. */
+/* Horizon h lies between grid points i and i + 1, @share of the way; after the last: at it. */
 struct pmo_grid_point {
     size_t i;
     float share;
@@ -24,6 +25,8 @@ static inline struct pmo_grid_point pmo_grid_at(unsigned int h)
 
     while (i + 2 < PMO_GRID && pmo_grid[i + 1] <= h)
         i++;
+    if (h > pmo_grid[i + 1])
+        h = pmo_grid[i + 1];
     return (struct pmo_grid_point){
         .i = i,
         .share = (float)(h - pmo_grid[i]) / (float)(pmo_grid[i + 1] - pmo_grid[i]),

@@ -20,12 +20,13 @@ struct pmo_model_ops {
     void (*init)(const struct pmo_model_ops *model, void *state);
     /* Second @t had @y requests, finite and 0 or more; @recent already ends with it. Seconds
      * between the last call's @t and this one are missing. */
-    void (*observe)(const struct pmo_model_ops *model, void *state,
-                    const struct pmo_recent *recent, int64_t t, double y);
+    void (*observe)(const struct pmo_model_ops *model, void *state, const struct pmo_recent *recent,
+                    int64_t t, double y);
 
-    /* NULL, or a number that changes whenever the model has become another one, about which its past
-     * errors say nothing. It is then judged by what it would have forecast before: predict is called
-     * with @recent cut short, and must need nothing else that has changed since. */
+    /* NULL, or a number that changes whenever the model has become another one, about which its
+     * past errors say nothing. It is then judged by what it would have forecast before: predict is
+     * called with @recent cut short by some minutes, and must need nothing else that has changed
+     * since. */
     uint32_t (*generation)(const void *state);
 
     /* The mean of second recent->last + 1 + i into @mean[i]; may be negative. NAN: nothing to say

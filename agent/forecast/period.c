@@ -13,6 +13,7 @@
 #define DEEP           0.45F       /* a dip below this share of shorter lags' mean is a period */
 #define SETTLED        0.1F        /* and the first one not this much shallower than the deepest */
 #define KEPT           0.25F       /* a period in use stays unless this much shallower */
+#define AROUND         3           /* lags to each side that are the same dip */
 #define SEARCH_EVERY   5           /* seconds */
 #define PAIRS_MIN      30          /* compared seconds before a lag is believed */
 
@@ -52,6 +53,17 @@ static size_t normalise(const struct pmo_period *period, float normalised[PMO_PE
     return longest;
 }
 
+/* The deepest of the lags around this one: noise makes more than one dip of a period. */
+static uint32_t bottom(const float d[PMO_PERIOD_MAX + 1], size_t lag, size_t longest)
+{
+    size_t best = lag, last = lag + AROUND < longest ? lag + AROUND : longest;
+
+    for (size_t i = lag - AROUND; i <= last; i++)
+        if (d[i] < d[best])
+            best = i;
+    return (uint32_t)best;
+}
+
 static uint32_t search(const struct pmo_period *period)
 {
     float d[PMO_PERIOD_MAX + 1], deepest = DEEP;
@@ -62,12 +74,12 @@ static uint32_t search(const struct pmo_period *period)
     if (deepest >= DEEP)
         return 0;
     if (period->period && d[period->period] <= fminf(DEEP, deepest + KEPT))
-        return period->period;
+        return bottom(d, period->period, longest);
     for (size_t lag = PMO_PERIOD_MIN; lag < longest; lag++) {
         bool dip = d[lag] <= d[lag - 1] && d[lag] < d[lag + 1];
 
         if (dip && d[lag] <= fminf(DEEP, deepest + SETTLED))
-            return (uint32_t)lag;
+            return bottom(d, lag, longest);
     }
     return 0;
 }

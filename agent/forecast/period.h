@@ -17,8 +17,8 @@
 
 #include <stdint.h>
 
-#define PMO_PERIOD_MIN 10U  /* seconds */
-#define PMO_PERIOD_MAX 600U /* seconds */
+#define PMO_PERIOD_MIN  10U  /* seconds */
+#define PMO_PERIOD_MAX  600U /* seconds */
 #define PMO_PERIOD_RING 1024U
 
 struct pmo_period {

@@ -10,6 +10,8 @@ void pmo_recent_append(struct pmo_recent *recent, int64_t t, float y)
     for (int64_t i = 1; i <= missing; i++)
         recent->value[pmo_recent_slot(t - i)] = NAN;
     recent->value[pmo_recent_slot(t)] = y;
+    if (!recent->observed)
+        recent->first = t;
     recent->last = t;
     recent->observed++;
 }

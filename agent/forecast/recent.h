@@ -9,8 +9,9 @@
 #define PMO_RECENT_SECONDS 4096 /* an hour, and some to compare it with; a power of two */
 
 struct pmo_recent {
-    int64_t last;      /* newest second; its value is never NAN */
-    uint64_t observed; /* seconds that had a value, ever; 0: nothing here is valid */
+    int64_t first;                   /* oldest second that was ever observed */
+    int64_t last;                    /* newest one; its value is never NAN */
+    uint64_t observed;               /* seconds that had a value, ever; 0: nothing here is valid */
     float value[PMO_RECENT_SECONDS]; /* second t in slot t mod size; NAN: missing */
 };
 

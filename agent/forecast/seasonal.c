@@ -13,18 +13,22 @@
 #define LEVEL_SECONDS 24
 #define CYCLES_SPAN   1200 /* seconds from which cycles are averaged, */
 #define CYCLES_MAX    8    /* but not more than these */
-#define SMOOTH        2    /* one cycle is noisy: there, seconds on each side help out */
+#define TRIM_FROM     4    /* values, of which the highest and the lowest are left out */
+/* Of a long period there is only one cycle, which is noisy: seconds on each side help out. */
+#define LONG   1200 /* seconds */
+#define BESIDE 2    /* seconds */
 
 struct season {
     const struct pmo_recent *recent;
     int64_t period, cycles, beside;
 };
 
-/* Mean over the last cycles of the seconds at the phase of second @t; NAN where none is known. */
+/* Mean over the last cycles of the seconds at the phase of second @t, the highest and the lowest
+ * left out where there are several: one freak is no season. NAN where none is known. */
 static float season_at(const struct season *season, int64_t t)
 {
     const struct pmo_recent *recent = season->recent;
-    float sum = 0;
+    float sum = 0, lowest = INFINITY, highest = -INFINITY;
     int known = 0;
 
     t -= season->period;
@@ -37,10 +41,24 @@ static float season_at(const struct season *season, int64_t t)
             if (isnan(y))
                 continue;
             sum += y;
+            lowest = y < lowest ? y : lowest;
+            highest = y > highest ? y : highest;
             known++;
         }
     }
+    if (known >= TRIM_FROM)
+        return (sum - lowest - highest) / (float)(known - 2);
     return known ? sum / (float)known : NAN;
+}
+
+/* Cycles to average: as many as there are and the last seconds have had before, too. */
+static int64_t cycles_of(const struct pmo_recent *recent, int64_t period)
+{
+    int64_t had = (recent->last - recent->first - LEVEL_SECONDS + 1) / period;
+    int64_t wanted = CYCLES_SPAN / period < CYCLES_MAX ? CYCLES_SPAN / period : CYCLES_MAX;
+    int64_t cycles = had < wanted ? had : wanted;
+
+    return cycles > 1 ? cycles : 1;
 }
 
 /* Mean of the middle half; sorts in place. */
@@ -61,18 +79,23 @@ static float middle_mean(float *values, size_t count)
     return sum / (float)(count - 2 * (count / 4));
 }
 
+static void say_nothing(float mean[PMO_HORIZONS])
+{
+    for (size_t i = 0; i < PMO_HORIZONS; i++)
+        mean[i] = NAN;
+}
+
 static void predict_period(const struct pmo_recent *recent, unsigned int period,
                            float mean[PMO_HORIZONS])
 {
-    struct season season = {.recent = recent, .period = period, .cycles = 1};
+    struct season season = {.recent = recent, .period = period};
     float differences[LEVEL_SECONDS], shift;
     size_t known = 0;
 
-    if (period && CYCLES_SPAN / period > 1)
-        season.cycles = CYCLES_SPAN / period < CYCLES_MAX ? CYCLES_SPAN / period : CYCLES_MAX;
-    else
-        season.beside = SMOOTH;
-    for (int64_t i = 0; period && i < LEVEL_SECONDS; i++) {
+    season.cycles = cycles_of(recent, period);
+    if (period >= LONG)
+        season.beside = BESIDE;
+    for (int64_t i = 0; i < LEVEL_SECONDS; i++) {
         float y = pmo_recent_at(recent, recent->last - i);
         float difference = y - season_at(&season, recent->last - i);
 
@@ -80,8 +103,7 @@ static void predict_period(const struct pmo_recent *recent, unsigned int period,
             differences[known++] = difference;
     }
     if (known < LEVEL_SECONDS / 2) {
-        for (size_t i = 0; i < PMO_HORIZONS; i++)
-            mean[i] = NAN;
+        say_nothing(mean);
         return;
     }
     shift = middle_mean(differences, known);
@@ -113,7 +135,10 @@ static void predict_learned(const struct pmo_model_ops *model, const void *state
 {
     const struct pmo_period *period = state;
 
-    predict_period(recent, period->period, mean);
+    if (!period->period)
+        say_nothing(mean);
+    else
+        predict_period(recent, period->period, mean);
 }
 
 const struct pmo_model_ops pmo_model_seasonal_60s = {

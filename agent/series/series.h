@@ -36,11 +36,11 @@ struct pmo_series;
 
 /* What is known of one second of a service, beyond its counts. */
 struct pmo_service_second {
-    double arrivals;      /* requests that arrived; NAN: not observed */
+    double arrivals;       /* requests that arrived; NAN: not observed */
     double latency_p50_us; /* first byte; NAN where nothing was answered */
     double latency_p99_us;
-    double in_flight;     /* at the end of the second */
-    double cpu_seconds;   /* of all its instances */
+    double in_flight;   /* at the end of the second */
+    double cpu_seconds; /* of all its instances */
     double memory_bytes;
     double rx_bytes, tx_bytes;
     double syns, connections;
@@ -55,8 +55,7 @@ void pmo_store_free(struct pmo_store **store);
 
 /* Finds a service, or makes it where @create. NULL: not found, or no memory. Pointers stay valid
  * until the store is freed. */
-struct pmo_service_store *pmo_store_service(struct pmo_store *store, const char *name,
-                                            bool create);
+struct pmo_service_store *pmo_store_service(struct pmo_store *store, const char *name, bool create);
 size_t pmo_store_services(const struct pmo_store *store);
 struct pmo_service_store *pmo_store_service_at(const struct pmo_store *store, size_t i);
 const char *pmo_service_store_name(const struct pmo_service_store *service);

@@ -75,6 +75,8 @@ bool world_reopen(struct world *w)
 
 bool world_open(struct world *w)
 {
+    if (w->kernel)
+        world_close(w, false); /* a test that failed left it */
     memset(w, 0, sizeof(*w));
     (void)snprintf(w->bpffs, sizeof(w->bpffs), "/tmp/pmo-test-XXXXXX");
     if (!mkdtemp(w->bpffs) || mount("bpf", w->bpffs, "bpf", 0, NULL)) {

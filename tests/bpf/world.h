@@ -27,7 +27,8 @@ struct world {
     uint32_t last_closed;
 };
 
-/* Mounts a bpf file system and opens the kernel side in it; false: failed (and said why). */
+/* Mounts a bpf file system and opens the kernel side in it; false: failed (and said why). @w is
+ * zero at first. */
 bool world_open(struct world *w);
 /* Closes the kernel side; unmounts unless @leave. */
 void world_close(struct world *w, bool leave);

@@ -24,7 +24,8 @@ static struct world made(void)
 {
     struct world w = {.rows = aligned_alloc(64, (size_t)PMO_HINTS_ROWS * PMO_HINTS_ROW)};
 
-    CU_ASSERT_PTR_NOT_NULL_FATAL(w.rows);
+    if (!w.rows)
+        abort();
     memset(w.rows, 0, (size_t)PMO_HINTS_ROWS * PMO_HINTS_ROW);
     CU_ASSERT_EQUAL_FATAL(pmo_hints_new(&w.hints, w.rows), 0);
     CU_ASSERT_EQUAL_FATAL(pmo_open_memory(&w.pmo, w.rows), 0);
@@ -419,7 +420,7 @@ static void the_only_ready_one_of_many_is_found(void)
 /* ---- threads ----------------------------------------------------------------------------------
  */
 
-enum { INSTANCES = 16, CHANGES = 100000 };
+enum { INSTANCES = 16, CHANGES = 400000 };
 
 struct race {
     struct world w;

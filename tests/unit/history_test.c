@@ -108,8 +108,9 @@ static int moved_aside(void)
     int n = 0;
     DIR *dir = opendir(state_dir);
 
-    CU_ASSERT_PTR_NOT_NULL_FATAL(dir);
-    while (dir && (entry = readdir(dir)))
+    if (!dir)
+        return -1;
+    while ((entry = readdir(dir)))
         n += !strncmp(entry->d_name, "history.db.bad-", 15) && !strchr(entry->d_name + 15, '-');
     (void)closedir(dir);
     return n;

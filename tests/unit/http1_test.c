@@ -59,6 +59,7 @@ static void feed(struct seen *s, const char *bytes, size_t length)
     size_t offset = 0;
 
     while (offset < length) {
+        __u8 phase = s->parser.phase;
         __u32 event = HTTP1_MORE, before, n = (__u32)(length - offset);
 
         if (s->parser.phase >= HTTP1_BODY) {
@@ -94,7 +95,7 @@ static void feed(struct seen *s, const char *bytes, size_t length)
                 see(s, ".");
         } else if (event == HTTP1_END) {
             see(s, ".");
-        } else if (chunk.pos == before && s->parser.phase < HTTP1_BODY) {
+        } else if (chunk.pos == before && s->parser.phase == phase) {
             CU_FAIL("the parser made no progress");
             return;
         }
@@ -155,8 +156,9 @@ static void bodies_are_never_taken_for_requests(void)
     expect_requests("POST /p HTTP/1.1\r\nContent-Length: 33\r\n\r\n"
                     "GET /fake HTTP/1.1\r\nHost: b\r\n\r\nxxGET /q HTTP/1.1\r\n\r\n",
                     "3 /p;1 /q;");
-    expect_requests("PUT /p HTTP/1.1\r\ncontent-LENGTH:  5 \r\nX: y\r\n\r\nGET /GET /q HTTP/1.1\r\n\r\n",
-                    "4 /p;1 /q;");
+    expect_requests(
+        "PUT /p HTTP/1.1\r\ncontent-LENGTH:  5 \r\nX: y\r\n\r\nGET /GET /q HTTP/1.1\r\n\r\n",
+        "4 /p;1 /q;");
     expect_requests("POST /c HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n"
                     "1a;ext=\"x\"\r\nGET /fake HTTP/1.1\r\n\r\nabcd\r\n0\r\nTrailer: v\r\n\r\n"
                     "GET /q HTTP/1.1\r\n\r\n",
@@ -164,9 +166,10 @@ static void bodies_are_never_taken_for_requests(void)
     expect_requests("POST /c HTTP/1.1\r\nTRANSFER-ENCODING:chunked\r\nContent-Length: 3\r\n\r\n"
                     "5\r\nGET /\r\n0\r\n\r\nGET /q HTTP/1.1\r\n\r\n",
                     "3 /c;1 /q;");
-    expect_requests("POST /n HTTP/1.1\r\nContent-Lengthy: 9\r\nContent-Type: a\r\n"
-                    "Transfer: chunked\r\nTransfer-Encodings: chunked\r\n\r\nGET /q HTTP/1.1\r\n\r\n",
-                    "3 /n;1 /q;");
+    expect_requests(
+        "POST /n HTTP/1.1\r\nContent-Lengthy: 9\r\nContent-Type: a\r\n"
+        "Transfer: chunked\r\nTransfer-Encodings: chunked\r\n\r\nGET /q HTTP/1.1\r\n\r\n",
+        "3 /n;1 /q;");
 }
 
 static void responses_are_framed_by_rfc_9112(void)
@@ -179,10 +182,11 @@ static void responses_are_framed_by_rfc_9112(void)
     expect_responses(PMO_METHOD_HEAD,
                      "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
                      "200;.200;.");
-    expect_responses(PMO_METHOD_GET,
-                     "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n"
-                     "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\nHTTP/1.0 200\r\n\r\nrest",
-                     "100;.204;.304;.200;");
+    expect_responses(
+        PMO_METHOD_GET,
+        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n"
+        "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\nHTTP/1.0 200\r\n\r\nrest",
+        "100;.204;.304;.200;");
     expect_responses(PMO_METHOD_GET,
                      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
                      "F\r\nHTTP/1.1 500 no\r\n0\r\n\r\nHTTP/1.1 201 Created\r\n"

@@ -336,7 +336,7 @@ static void two_thousand_types_and_two_hundred_services_fit(void)
     size_t before = mallinfo2().uordblks + mallinfo2().hblkhd, used;
     struct pmo_service_store *service;
     struct pmo_store *store;
-    char name[16];
+    char name[32];
 
     (void)fresh(&store);
     for (int64_t t = T0; t < T0 + 4000; t++) {
