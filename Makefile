@@ -103,12 +103,20 @@ $(BUILD)/bpf-tests: $(bpf_test_src:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/tests/unit
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(call pkg_libs,$(AGENT_LIBS) $(TOOL_LIBS)) -lcunit -lm
 
+# every tests/e2e/NAME.c is a program that an end-to-end test runs
+e2e_programs := $(patsubst tests/e2e/%.c,$(BUILD)/e2e/%,$(wildcard tests/e2e/*.c))
+$(e2e_programs): $(BUILD)/e2e/%: $(BUILD)/obj/tests/e2e/%.o $(libpmo_obj)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@
+
 asan: # everything once more under AddressSanitizer and UndefinedBehaviorSanitizer
 	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/asan SANITIZE=1 CFLAGS="-O1 -g" \
 		$(BUILD)/asan/unit-tests $(BUILD)/asan/bpf-tests $(BUILD)/asan/pmo-agent $(BUILD)/asan/pmoctl
 
 test: deps ## install what is missing, build, and run all tests (root)
-	$(Q)$(MAKE) --no-print-directory all $(BUILD)/unit-tests $(BUILD)/bpf-tests asan
+	$(Q)$(MAKE) --no-print-directory all $(BUILD)/unit-tests $(BUILD)/bpf-tests \
+		$(e2e_programs) asan
 	$(Q)BUILD=$(BUILD) tests/run
 
 run: deps ## the main job on this host: two services, load, forecasts, scaling (root; DURATION=180)

@@ -8,7 +8,8 @@
 #define COLD_WEIGHT 8.0F
 #define COLD_WIDTH  3.0F
 /* Bins are even in asinh(2 * error), fine around 0 and wide at the ends, and cover -100..100. */
-#define BIN_REACH 6.0F
+#define BIN_REACH  6.0F
+#define MIDDLE_BIN (0.5F * PMO_ERROR_BINS)
 
 #define COUNTS_BELOW 5.0F  /* mean */
 #define BELL_ABOVE   10.0F /* in between, a mixture */
@@ -16,14 +17,14 @@
 
 static float bin_edge(size_t bin) /* the lower one: sinh(x) / 2 */
 {
-    float e = expf(((float)bin / (PMO_ERROR_BINS / 2) - 1) * BIN_REACH);
+    float e = expf(((float)bin / MIDDLE_BIN - 1) * BIN_REACH);
 
     return (e - 1 / e) / 4;
 }
 
 static size_t bin_of(float error)
 {
-    float at = (asinhf(2 * error) / BIN_REACH + 1) * (PMO_ERROR_BINS / 2);
+    float at = (asinhf(2 * error) / BIN_REACH + 1) * MIDDLE_BIN;
 
     return (size_t)fminf(fmaxf(at, 0), PMO_ERROR_BINS - 1);
 }

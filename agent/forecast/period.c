@@ -66,7 +66,7 @@ static uint32_t bottom(const float d[PMO_PERIOD_MAX + 1], size_t lag, size_t lon
 
 static uint32_t search(const struct pmo_period *period)
 {
-    float d[PMO_PERIOD_MAX + 1], deepest = DEEP;
+    float d[PMO_PERIOD_MAX + 1] = {0}, deepest = DEEP;
     size_t longest = normalise(period, d);
 
     for (size_t lag = PMO_PERIOD_MIN; lag <= longest; lag++)

@@ -64,6 +64,7 @@ static int64_t cycles_of(const struct pmo_recent *recent, int64_t period)
 /* Mean of the middle half; sorts in place. */
 static float middle_mean(float *values, size_t count)
 {
+    size_t cut = count / 4;
     float sum = 0;
 
     for (size_t i = 1; i < count; i++) {
@@ -74,9 +75,9 @@ static float middle_mean(float *values, size_t count)
             values[j] = values[j - 1];
         values[j] = v;
     }
-    for (size_t i = count / 4; i < count - count / 4; i++)
+    for (size_t i = cut; i < count - cut; i++)
         sum += values[i];
-    return sum / (float)(count - 2 * (count / 4));
+    return sum / (float)(count - 2 * cut);
 }
 
 static void say_nothing(float mean[PMO_HORIZONS])

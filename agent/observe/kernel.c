@@ -261,7 +261,6 @@ static int attach(struct pmo_kernel *k, struct bpf_program *program)
     if (link) {
         r = type == BPF_PROG_TYPE_TRACING ? -ENOTSUP : bpf_link__update_program(link, program);
         if (!r) {
-            bpf_link__disconnect(link);
             (void)bpf_link__destroy(link);
             return 0;
         }
@@ -277,10 +276,7 @@ static int attach(struct pmo_kernel *k, struct bpf_program *program)
     }
     if (!r && bpf_link__pin(fresh, path))
         r = -errno;
-    if (fresh) {
-        bpf_link__disconnect(fresh);
-        (void)bpf_link__destroy(fresh);
-    }
+    (void)bpf_link__destroy(fresh); /* closes our descriptor: the pin keeps the link */
     return r ? pmo_err_r(r, "cannot attach the BPF program %s", name) : 0;
 }
 
