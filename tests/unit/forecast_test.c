@@ -54,9 +54,11 @@ static struct pmo_forecast predict(struct pmo_forecaster *forecaster)
 
 static bool same(const struct pmo_forecast *a, const struct pmo_forecast *b)
 {
-    return a->origin == b->origin && a->observed == b->observed &&
-           !memcmp(&a->trust, &b->trust, sizeof(a->trust)) &&
-           !memcmp(a->value, b->value, sizeof(a->value));
+    for (size_t h = 0; h < PMO_HORIZONS; h++)
+        for (size_t i = 0; i < PMO_QUANTILES; i++)
+            if (a->value[h][i] != b->value[h][i])
+                return false;
+    return a->origin == b->origin && a->observed == b->observed && a->trust == b->trust;
 }
 
 static bool in_order(const struct pmo_forecast *forecast)
