@@ -328,8 +328,9 @@ static __always_inline void http1_start(struct http1_run *r, bool response)
     h->matched = 0;
     h->status = 0;
     h->target_hash = 0;
-    fold_begin(r->fold);
     h->phase = response ? HTTP1_STATUS : HTTP1_METHOD;
+    if (!response)
+        fold_begin(r->fold);
 }
 
 static __always_inline void http1_version(struct http1_run *r, __u8 c)
@@ -592,13 +593,15 @@ static __always_inline bool http1_start_fast(struct http1_run *r, bool response)
 
     if (!n)
         return false;
-    http1_start(r, false);
-    h->phase = HTTP1_TARGET;
     r->chunk->pos = pos + n;
-    if (!http1_target_fast(r))
-        return false;
-    h->phase = HTTP1_QUERY;
-    return true;
+    h->target_hash = 0;
+    if (http1_target_fast(r)) {
+        h->phase = HTTP1_QUERY;
+        return true;
+    }
+    fold_begin(r->fold);
+    h->phase = HTTP1_TARGET;
+    return false;
 }
 
 /* A header or trailer line whose beginning is in sight. */
@@ -689,7 +692,7 @@ static long http1_step_response(__u32 i, void *run)
 
 /* Parse a chunk from its `pos` on until an event, body bytes, or for a while; to be called again
  * while there are bytes. Return enum http1_event. */
-__attribute__((noinline)) int http1_parse_request(struct http1 *h, struct fold *fold,
+static __always_inline int http1_parse_request(struct http1 *h, struct fold *fold,
                                                   struct http1_chunk *chunk)
 {
     struct http1_run r = {.h = h, .fold = fold, .chunk = chunk};
@@ -706,7 +709,7 @@ __attribute__((noinline)) int http1_parse_request(struct http1 *h, struct fold *
     return r.event;
 }
 
-__attribute__((noinline)) int http1_parse_response(struct http1 *h, struct fold *fold,
+static __always_inline int http1_parse_response(struct http1 *h, struct fold *fold,
                                                    struct http1_chunk *chunk)
 {
     struct http1_run r = {.h = h, .fold = fold, .chunk = chunk};

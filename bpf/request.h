@@ -40,18 +40,21 @@ struct direction {
     __u32 ended;    /* final responses whose body is complete */
 };
 
-/* Ingress and egress often run on different CPUs: what each of them writes has its own cache lines,
- * and the queue between them is one line that changes hands twice a request. */
+/* Ingress and egress often run on different CPUs: what each of them writes has its own cache line,
+ * and the queue between them is one that changes hands twice a request. (The kernel puts a storage
+ * eight bytes behind the beginning of a line.) */
 struct connection {
     struct direction in;
     struct direction out;
-    struct queued_request queue[QUEUE_INLINE];
     __u64 first_byte_ns; /* of the response that is being read */
+    struct queued_request queue[QUEUE_INLINE];
     __u64 cookie;
     __u32 instance;
     __u32 closed;
     struct fold fold;
 };
+
+_Static_assert(sizeof(struct direction) == 56, "a line less eight bytes");
 
 struct {
     __uint(type, BPF_MAP_TYPE_SK_STORAGE);

@@ -55,14 +55,13 @@ the_agent_after_a_killed_one_leaves_nothing() {
     local before after ids
     mesh_expected
     quickstart_start
-    before=$(pgrep -x pmo-demo)
+    before=$(instance_pids)
     ids=$(programs)
     agent_end KILL
-    equal "instances without their agent" "$(pgrep -x pmo-demo)" "$before"
+    equal "instances without their agent" "$(instance_pids)" "$before"
     quickstart_start
-    after=$(pgrep -x pmo-demo)
-    [ "$(comm -12 <(sort <<<"$before") <(sort <<<"$after"))" = "$(sort <<<"$before")" ] ||
-        complain "the next agent did not adopt the instances:" $before "became" $after
+    equal "instances that the next agent adopted" \
+        "$(comm -12 <(instance_pids) <(printf '%s\n' "$before"))" "$before"
     ids="$ids $(programs)"
     agent_end TERM
     # shellcheck disable=SC2086

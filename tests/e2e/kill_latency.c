@@ -7,6 +7,7 @@
  */
 #include <arpa/inet.h>
 #include <pmo/pmo.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -101,8 +102,10 @@ static int kill_one(const struct pmo *pmo, struct kill *one)
     }
     killed = now = now_ns();
     (void)kill(pid, SIGKILL);
-    while (is_ready(pmo, instance, &hint) && now < killed + WAIT_NS)
+    while (is_ready(pmo, instance, &hint) && now < killed + WAIT_NS) {
+        (void)sched_yield(); /* it takes a CPU to die, and this may be the only idle one */
         now = now_ns();
+    }
     now = now_ns();
     (void)waitpid(pid, NULL, 0);
     if (hint.flags & PMO_HINT_READY) {

@@ -176,12 +176,18 @@ cgroups_of() {
     done
 }
 
+# instance_pids: of the quickstart's instances. A zombie has ended: those of an agent that was killed
+# are left to init, which takes its time.
+instance_pids() {
+    ps -C pmo-demo -o stat=,pid= | awk '$1 !~ /^Z/ { print $2 }' | sort
+}
+
 # mesh_left: prints whatever there is of a mesh, nothing if it is gone
 mesh_left() {
     ls -d /run/netns/pmo-* 2>/dev/null
     ip -o link show | grep -o 'pmo-host'
     cgroups_of pmo
-    pgrep -x pmo-demo | sed 's/^/process /'
+    instance_pids | sed 's/^/process /'
 }
 
 # mesh_expected: from here on, a mesh is this test's
