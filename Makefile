@@ -44,7 +44,7 @@ programs := $(BUILD)/pmo-agent $(tools)
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .SECONDARY:
-.PHONY: all help deps run observe test bench asan clean format check-format tidy
+.PHONY: all help deps run observe test bench asan clean format check-format
 
 all: $(programs) $(BUILD)/libpmo.so ## build the agent, the tools and libpmo
 

@@ -73,6 +73,8 @@ static __always_inline void listener_of(struct pmo_listener *key, const struct s
     __builtin_memset(key, 0, sizeof(*key));
     key->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, net_cookie);
     key->port = BPF_CORE_READ(sk, __sk_common.skc_num);
+    if (!key->port) /* an ephemeral port is given back before the state changes to CLOSE */
+        key->port = bpf_ntohs(BPF_CORE_READ((const struct inet_sock *)sk, inet_sport));
     if (family == AF_INET) {
         __u32 addr = BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr);
 

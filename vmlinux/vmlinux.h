@@ -3,7 +3,7 @@
  * The kernel's types, cut to the members that the programs read. CO-RE (preserve_access_index)
  * finds each member's place in the running kernel's own BTF when the programs are loaded, so the
  * order and offsets here mean nothing, nothing here depends on the architecture, and one file
- * serves all of them. `vmlinux/check` compares it with the BTF of the running kernel.
+ * serves all of them.
  *
  * What user space may see (struct __sk_buff, struct bpf_sock_ops, ...) comes from <linux/bpf.h>.
  */
@@ -42,6 +42,10 @@ struct sock_common {
 struct sock {
     struct sock_common __sk_common;
     __u16 sk_protocol;
+};
+
+struct inet_sock {
+    __u16 inet_sport; /* network byte order */
 };
 
 struct signal_struct {

@@ -114,7 +114,7 @@ static double mean(struct demand *demand, size_t from, size_t to)
 }
 
 void pmo_hpa_run(const double *demand, size_t seconds, double capacity_rps, double target,
-                 uint32_t min, uint32_t max, uint32_t *wanted)
+                 uint32_t initial, uint32_t min, uint32_t max, uint32_t *wanted)
 {
     struct demand filled = {.values = demand, .seconds = seconds};
     uint32_t advice[DOWN_WINDOW_S / SYNC_S + 1] = {0}; /* of the last syncs, a ring */
@@ -124,7 +124,8 @@ void pmo_hpa_run(const double *demand, size_t seconds, double capacity_rps, doub
 
     if (!seconds)
         return;
-    count = bounded(fmax(1, ceil(demand_at(&filled, 0) / per_instance)), min, max);
+    count =
+        bounded(initial ? initial : fmax(1, ceil(demand_at(&filled, 0) / per_instance)), min, max);
     wanted[0] = count;
     for (size_t t = 1; t < seconds; t++) {
         wanted[t] = count;

@@ -31,7 +31,8 @@ void pmo_queue_run(const struct pmo_queue_model *model, const double *demand,
 /**
  * pmo_hpa_run - what the HorizontalPodAutoscaler would have asked for at each second
  * @target: utilisation it aims at, e.g. 0.7; the metric is the mean of the last 30 s
+ * @initial: instances at second 0; 0: as many as that second needs
  * @min, @max: bounds; @wanted: receives @seconds counts
  */
 void pmo_hpa_run(const double *demand, size_t seconds, double capacity_rps, double target,
-                 uint32_t min, uint32_t max, uint32_t *wanted);
+                 uint32_t initial, uint32_t min, uint32_t max, uint32_t *wanted);

@@ -14,7 +14,7 @@
 #include "tests/bench/measure.h"
 
 #define SERIES  200
-#define WARM_UP 7200 /* seconds before the measurement: all models have what they need */
+#define WARM_UP 3600 /* seconds before the measurement: all models have what they need */
 #define SECONDS 300  /* measured */
 
 struct world {

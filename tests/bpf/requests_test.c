@@ -17,8 +17,8 @@ static struct world w;
 
 static const struct pmo_hint_instance *hint(uint32_t instance)
 {
-    return (const struct pmo_hint_instance *)pmo_kernel_hints(w.kernel) +
-           PMO_HINTS_FIRST_INSTANCE + instance;
+    return (const struct pmo_hint_instance *)pmo_kernel_hints(w.kernel) + PMO_HINTS_FIRST_INSTANCE +
+           instance;
 }
 
 static void requests_are_counted_by_method_route_and_status(void)

@@ -64,9 +64,11 @@ static void on_event(void *context, const struct pmo_event *event)
 
 bool world_reopen(struct world *w)
 {
-    const struct pmo_kernel_events events = {
-        .context = w, .type = on_type, .instance = on_instance, .window = on_window,
-        .event = on_event};
+    const struct pmo_kernel_events events = {.context = w,
+                                             .type = on_type,
+                                             .instance = on_instance,
+                                             .window = on_window,
+                                             .event = on_event};
 
     if (pmo_kernel_open(&w->kernel, w->bpffs, &events))
         return false;

@@ -106,7 +106,7 @@ static void constant(size_t from, size_t to, double rps)
 static void hpa_holds_what_the_load_needs_at_its_target(void)
 {
     constant(0, 100, 70);
-    pmo_hpa_run(demand, 100, 10, 0.7, 1, 100, wanted);
+    pmo_hpa_run(demand, 100, 10, 0.7, 0, 1, 100, wanted);
     for (size_t t = 0; t < 100; t++)
         CU_ASSERT_EQUAL(wanted[t], 10);
 }
@@ -115,7 +115,7 @@ static void hpa_goes_up_when_the_mean_has_followed_and_by_doubling_at_most(void)
 {
     constant(0, 30, 7);
     constant(30, 200, 140);
-    pmo_hpa_run(demand, 200, 10, 0.7, 1, 100, wanted);
+    pmo_hpa_run(demand, 200, 10, 0.7, 0, 1, 100, wanted);
     CU_ASSERT_EQUAL(wanted[30], 1);
     CU_ASSERT_EQUAL(wanted[44], 1);
     CU_ASSERT_EQUAL(wanted[45], 5);  /* the mean is 73.5: 11 would be right, 4 more is allowed */
@@ -123,11 +123,19 @@ static void hpa_goes_up_when_the_mean_has_followed_and_by_doubling_at_most(void)
     CU_ASSERT_EQUAL(wanted[75], 20);
 }
 
+static void hpa_begins_with_the_instances_there_are(void)
+{
+    constant(0, 100, 10);
+    pmo_hpa_run(demand, 100, 10, 0.7, 5, 1, 100, wanted);
+    CU_ASSERT_EQUAL(wanted[0], 5);
+    CU_ASSERT_EQUAL(wanted[14], 5);
+}
+
 static void hpa_ignores_a_tenth(void)
 {
     constant(0, 30, 70);
     constant(30, 200, 76);
-    pmo_hpa_run(demand, 200, 10, 0.7, 1, 100, wanted);
+    pmo_hpa_run(demand, 200, 10, 0.7, 0, 1, 100, wanted);
     CU_ASSERT_EQUAL(wanted[199], 10);
 }
 
@@ -135,7 +143,7 @@ static void hpa_goes_down_to_the_highest_advice_of_five_minutes(void)
 {
     constant(0, 100, 70);
     constant(100, 1000, 7);
-    pmo_hpa_run(demand, 1000, 10, 0.7, 2, 100, wanted);
+    pmo_hpa_run(demand, 1000, 10, 0.7, 0, 2, 100, wanted);
     /* the last advice for 10 instances comes at second 90 (at 105 the mean is 59.5: 9) */
     CU_ASSERT_EQUAL(wanted[390], 10);
     CU_ASSERT_EQUAL(wanted[404], 10);
@@ -147,7 +155,7 @@ static void hpa_goes_down_to_the_highest_advice_of_five_minutes(void)
 static void hpa_stays_within_its_bounds(void)
 {
     constant(0, 300, 700);
-    pmo_hpa_run(demand, 300, 10, 0.7, 1, 20, wanted);
+    pmo_hpa_run(demand, 300, 10, 0.7, 0, 1, 20, wanted);
     for (size_t t = 0; t < 300; t++)
         CU_ASSERT_EQUAL(wanted[t], 20);
 }
@@ -162,6 +170,7 @@ SUITE(baseline) = {
     TEST(seconds_that_were_not_recorded_are_filled_in_a_straight_line),
     TEST(hpa_holds_what_the_load_needs_at_its_target),
     TEST(hpa_goes_up_when_the_mean_has_followed_and_by_doubling_at_most),
+    TEST(hpa_begins_with_the_instances_there_are),
     TEST(hpa_ignores_a_tenth),
     TEST(hpa_goes_down_to_the_highest_advice_of_five_minutes),
     TEST(hpa_stays_within_its_bounds),

@@ -90,8 +90,8 @@ static json_t *compare(const struct pmoctl *ctl, const json_t *service, struct r
     if (!json_is_object(policy) || !isfinite(model.capacity_rps) || !record->seconds)
         return NULL;
     pmo_hpa_run(record->demand, record->seconds, model.capacity_rps, ctl->target,
-                (uint32_t)pmoctl_integer(policy, "min"), (uint32_t)pmoctl_integer(policy, "max"),
-                record->hpa);
+                record->instances[0], (uint32_t)pmoctl_integer(policy, "min"),
+                (uint32_t)pmoctl_integer(policy, "max"), record->hpa);
     pmo_queue_run(&model, record->demand, record->instances, record->seconds, &own);
     pmo_queue_run(&model, record->demand, record->hpa, record->seconds, &hpa);
     return json_pack("{s:o, s:o}", "pmoInModel", result_json(&own), "hpaInModel",
