@@ -31,11 +31,12 @@ struct pmo_agent_instance {
     uint64_t memory_bytes; /* resident, all its processes */
     double rx_bytes_per_s, tx_bytes_per_s;
     uint64_t cpu_usec, rx_bytes, tx_bytes; /* last readings, for differences */
-    double load_rps;            /* arrivals in the last second */
-    int64_t load_second;        /* that second */
-    double predicted_latency_s; /* in the next second; NAN where not known */
-    int64_t gone;               /* second it went, 0: it is there */
-    struct pmo_usage_instance *usage; /* NULL: cannot be read */
+    double load_rps;                       /* arrivals in the last second */
+    int64_t load_second;                   /* that second */
+    double predicted_latency_s;            /* in the next second; NAN where not known */
+    int64_t gone;                          /* second it went, 0: it is there */
+    unsigned int missed;                   /* scans in a row that did not find its listener */
+    struct pmo_usage_instance *usage;      /* NULL: cannot be read */
     struct pmo_agent_instance *next;
 };
 
@@ -58,8 +59,8 @@ struct pmo_service {
 
 /* Counters of the agent itself, for /metrics and `pmoctl services`. */
 struct pmo_agent_totals {
-    uint64_t windows;        /* window records read */
-    uint64_t late_windows;   /* seconds that had to be spread */
+    uint64_t windows;      /* window records read */
+    uint64_t late_windows; /* seconds that had to be spread */
     uint64_t ring_full, routes_full, counters_full, instances_full; /* from struct pmo_control */
     uint64_t midstream, holes, not_http;
 };
@@ -74,9 +75,10 @@ struct pmo_agent {
     struct pmo_history *history;
     struct pmo_policies *policies;
     struct pmo_planner *planner;
-    struct pmo_service *services;            /* list, sorted by name */
-    struct pmo_agent_instance *instances;    /* list, sorted by service and name */
-    struct pmo_decision decisions[PMO_DECISIONS_KEPT]; /* ring: newest at (decisions_made - 1) % KEPT */
+    struct pmo_service *services;         /* list, sorted by name */
+    struct pmo_agent_instance *instances; /* list, sorted by service and name */
+    struct pmo_decision
+        decisions[PMO_DECISIONS_KEPT]; /* ring: newest at (decisions_made - 1) % KEPT */
     uint64_t decisions_made;
     struct pmo_agent_totals totals;
     double cpu_share;        /* the agent's own, of one core, last second */
@@ -87,7 +89,7 @@ struct pmo_service *pmo_agent_service(struct pmo_agent *agent, const char *name)
 
 /* POST /v1/orchestrate: what a router or client knows of a request to come. */
 struct pmo_orchestrate_request {
-    const char *service; /* required */
+    const char *service;              /* required */
     const char *method, *path, *zone; /* NULL where not given */
     const char *const *flags;         /* feature flags that are on */
     size_t flags_count;

@@ -14,10 +14,11 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 #include "agent/base/cleanup.h"
 #include "agent/base/log.h"
 
-#define SCAN_EVERY_MS 5000
+#define SCAN_EVERY_MS  5000
 #define AFTER_FLUSH_MS 12 /* the kernel's flusher runs 10 ms after the second's end */
 #define RETRY_MS       5
 
@@ -100,8 +101,10 @@ static int config_read(struct pmo_core *core, const char *path)
         if (ops)
             core->backend_ops = ops;
         else if (kind && strcmp(kind, "OrchestrationPolicy"))
-            r = pmo_value_complain(value, "no document of kind \"%s\" is known; write "
-                                          "OrchestrationPolicy or LocalService", kind);
+            r = pmo_value_complain(value,
+                                   "no document of kind \"%s\" is known; write "
+                                   "OrchestrationPolicy or LocalService",
+                                   kind);
     }
     return r;
 }
@@ -222,6 +225,8 @@ int pmo_core_start(struct pmo_core *core, uv_loop_t *loop, const struct pmo_opti
     events.context = core;
     if (options->config && (r = config_read(core, options->config)))
         return r;
+    if (geteuid())
+        return pmo_fail(EPERM, "not allowed to load BPF programs: run as root (`sudo pmo-agent`)");
     r = make_directories(options->state_dir);
     if (r)
         return r;
@@ -247,8 +252,7 @@ int pmo_core_start(struct pmo_core *core, uv_loop_t *loop, const struct pmo_opti
         return r;
     r = pmo_hints_new(&core->hints, pmo_kernel_hints(core->kernel));
     if (r)
-        return pmo_fail(r, "the hints map is of another version: run the agent that made it, or "
-                           "discard it with `pmo-agent --discard`");
+        return r;
     r = pmo_history_load(core->agent.history, core->agent.store, now.tv_sec);
     if (r)
         return r;
@@ -275,7 +279,8 @@ void pmo_core_stop(struct pmo_core *core, bool leave)
         pmo_interfaces_stop(&core->interfaces);
     if (core->backend)
         core->backend_ops->close(&core->backend, leave);
-    if (core->agent.history && core->kernel) {
+    /* one that did not get so far cannot tell whose records they are: they are the next one's */
+    if (core->second.loop) {
         (void)pmo_kernel_drain(core->kernel);
         if (!pmo_history_flush(core->agent.history, core->agent.now))
             pmo_kernel_commit(core->kernel);

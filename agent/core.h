@@ -36,10 +36,10 @@ struct pmo_core {
     struct pmo_backend *backend;
     struct pmo_server *server;
     struct pmo_file *config;
-    uint64_t own_netns;     /* cookie */
-    int64_t committed;      /* last second that an earlier agent has on disk */
-    int64_t flushed;        /* last second that is on disk */
-    uint64_t own_cpu_usec;  /* last reading */
+    uint64_t own_netns;    /* cookie */
+    int64_t committed;     /* last second that an earlier agent has on disk */
+    int64_t flushed;       /* last second that is on disk */
+    uint64_t own_cpu_usec; /* last reading */
 };
 
 /* core.c */

@@ -52,6 +52,8 @@ static struct pmo_agent_instance *instance_add(struct pmo_core *core, const char
         free(made);
         return NULL;
     }
+    if (made->service->hints_number < 0)
+        made->service->hints_number = pmo_hints_service(core->hints, service, NULL, 0);
     (void)snprintf(made->name, sizeof(made->name), "%s", name);
     made->netns_fd = -1;
     made->predicted_latency_s = NAN;
@@ -162,8 +164,7 @@ static void match_row(void *context, const struct pmo_listener *listener,
 {
     struct row_search *s = context;
 
-    if (s->id ? instance->id != s->id
-              : listener->netns != s->netns || listener->port != s->port)
+    if (s->id ? instance->id != s->id : listener->netns != s->netns || listener->port != s->port)
         return;
     s->id = instance->id;
     s->listener = *listener;
@@ -185,6 +186,7 @@ static void discovered(struct pmo_core *core, uint32_t id, const struct pmo_list
     char described[64] = "", group[256] = "", service[64], name[80];
 
     if (i) {
+        i->missed = 0;
         if (!i->gone)
             return;
         i->id = 0; /* the row was given to another listener */
@@ -248,6 +250,18 @@ static void adopt_row(void *context, const struct pmo_listener *listener,
     discovered(core, instance->id, listener, instance->pid, "", "");
 }
 
+/* A listener that closed between a scan's look and its entry was never seen to close: what two
+ * scans do not find is gone. */
+static void missed_end(struct pmo_core *core)
+{
+    for (struct pmo_agent_instance *i = core->agent.instances; i; i = i->next) {
+        if (i->managed || i->gone || i->listener.netns != core->own_netns || i->missed++ < 2)
+            continue;
+        pmo_kernel_listener_forget(core->kernel, &i->listener);
+        instance_gone(core, i);
+    }
+}
+
 /* Sockets that share an address (SO_REUSEPORT) are one instance. */
 int pmo_instances_scan(struct pmo_core *core)
 {
@@ -267,6 +281,8 @@ int pmo_instances_scan(struct pmo_core *core)
             discovered(core, id, &l->address, (uint32_t)l->pid, l->command, l->cgroup);
     }
     free(scan.sockets);
+    if (!r)
+        missed_end(core);
     pmo_kernel_instances(core->kernel, adopt_row, core);
     return r;
 }
@@ -353,9 +369,25 @@ void pmo_instances_backend(struct pmo_core *core, const struct pmo_backend_insta
     }
 }
 
+/* A service of this host without instances keeps its series, and gives back the rest. */
+static void service_rest(struct pmo_core *core, struct pmo_service *service)
+{
+    for (struct pmo_agent_instance *i = core->agent.instances; i; i = i->next)
+        if (i->service == service)
+            return;
+    if (service->managed)
+        return;
+    pmo_forecaster_free(&service->forecaster);
+    memset(&service->forecast, 0, sizeof(service->forecast));
+    if (service->hints_number >= 0)
+        pmo_hints_service_delete(core->hints, service->hints_number);
+    service->hints_number = -1;
+}
+
 static void forget(struct pmo_core *core, struct pmo_agent_instance **at)
 {
     struct pmo_agent_instance *i = *at;
+    struct pmo_service *service = i->service;
 
     *at = i->next;
     if (i->id) {
@@ -363,6 +395,7 @@ static void forget(struct pmo_core *core, struct pmo_agent_instance **at)
         pmo_kernel_instance_free(core->kernel, i->id);
     }
     free(i);
+    service_rest(core, service);
 }
 
 static void read_usage(struct pmo_agent_instance *i)

@@ -17,7 +17,8 @@ static const char usage[] =
     "  -s, --socket PATH     API socket (default: /run/pmo/pmo.sock)\n"
     "  -d, --state-dir DIR   history and logs (default: /var/lib/pmo)\n"
     "  -b, --bpffs DIR       bpf file system for pins (default: /sys/fs/bpf, mounted if needed)\n"
-    "  -m, --mode MODE       observe, recommend or act: no policy does more (default: act, so that\n"
+    "  -m, --mode MODE       observe, recommend or act: no policy does more (default: act, so "
+    "that\n"
     "                        each policy's own mode decides; a policy without one recommends)\n"
     "      --discard         remove what an earlier agent left in the bpf file system, and exit\n"
     "  -v, --verbose         log more\n"
@@ -118,8 +119,10 @@ int main(int argc, char **argv)
         case 'm':
             mode = pmo_mode_parse(optarg);
             if (mode < 0) {
-                (void)pmo_fail(EINVAL, "no mode is called %s; write --mode observe, recommend or "
-                                       "act", optarg);
+                (void)pmo_fail(EINVAL,
+                               "no mode is called %s; write --mode observe, recommend or "
+                               "act",
+                               optarg);
                 return 2;
             }
             chosen.mode = mode;
@@ -136,8 +139,7 @@ int main(int argc, char **argv)
         case 'h':
             (void)fputs(usage, stdout);
             return 0;
-        default:
-            (void)fputs("Try `pmo-agent --help`.\n", stderr);
+        default: /* getopt has said what is wrong */
             return 2;
         }
     }

@@ -120,16 +120,16 @@ int pmo_second_decide(struct pmo_core *core, struct pmo_service *s, int64_t t,
 {
     struct pmo_agent *agent = &core->agent;
     struct pmo_service_second last;
-    struct pmo_service_state state = {
-        .name = s->name,
-        .load_rps = NAN,
-        .latency_p99_s = pmo_service_store_latency(s->store, t, 10, 0.99) / 1e6,
-        .error_rate = error_rate(s, t),
-        .ready = s->ready,
-        .starting = s->starting,
-        .draining = s->draining,
-        .lead_time_s = s->lead_time_s,
-        .forecast = s->forecaster ? &s->forecast : NULL};
+    struct pmo_service_state state = {.name = s->name,
+                                      .load_rps = NAN,
+                                      .latency_p99_s =
+                                          pmo_service_store_latency(s->store, t, 10, 0.99) / 1e6,
+                                      .error_rate = error_rate(s, t),
+                                      .ready = s->ready,
+                                      .starting = s->starting,
+                                      .draining = s->draining,
+                                      .lead_time_s = s->lead_time_s,
+                                      .forecast = s->forecaster ? &s->forecast : NULL};
     uint32_t wanted = s->wanted;
     char *text;
     int made;
@@ -153,8 +153,8 @@ int pmo_second_decide(struct pmo_core *core, struct pmo_service *s, int64_t t,
     agent->decisions[agent->decisions_made++ % PMO_DECISIONS_KEPT] = *decision;
     text = pmo_decision_text(decision);
     if (text)
-        (void)pmo_history_add_decision(agent->history, decision->id, decision->t,
-                                       decision->service, text);
+        (void)pmo_history_add_decision(agent->history, decision->id, decision->t, decision->service,
+                                       text);
     free(text);
     return 1;
 }

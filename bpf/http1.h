@@ -693,7 +693,7 @@ static long http1_step_response(__u32 i, void *run)
 /* Parse a chunk from its `pos` on until an event, body bytes, or for a while; to be called again
  * while there are bytes. Return enum http1_event. */
 static __always_inline int http1_parse_request(struct http1 *h, struct fold *fold,
-                                                  struct http1_chunk *chunk)
+                                               struct http1_chunk *chunk)
 {
     struct http1_run r = {.h = h, .fold = fold, .chunk = chunk};
 
@@ -710,7 +710,7 @@ static __always_inline int http1_parse_request(struct http1 *h, struct fold *fol
 }
 
 static __always_inline int http1_parse_response(struct http1 *h, struct fold *fold,
-                                                   struct http1_chunk *chunk)
+                                                struct http1_chunk *chunk)
 {
     struct http1_run r = {.h = h, .fold = fold, .chunk = chunk};
 

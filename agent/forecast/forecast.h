@@ -19,9 +19,9 @@ extern const double pmo_quantiles[PMO_QUANTILES];
 #define PMO_MEDIAN 3
 
 struct pmo_forecast {
-    int64_t origin;     /* last second that was known, seconds since 1970 (or of the trace) */
-    uint32_t observed;  /* seconds the forecaster has seen, capped at UINT32_MAX */
-    float trust;        /* 0..1: how far recent 0.9 quantiles held; 0 before there are any scores */
+    int64_t origin;    /* last second that was known, seconds since 1970 (or of the trace) */
+    uint32_t observed; /* seconds the forecaster has seen, capped at UINT32_MAX */
+    float trust;       /* 0..1: how far recent 0.9 quantiles held; 0 before there are any scores */
     float value[PMO_HORIZONS][PMO_QUANTILES]; /* never negative, never crossing */
 };
 

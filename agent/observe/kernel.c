@@ -37,6 +37,7 @@ struct pmo_kernel {
     int cgroup_fd;
     int windows_completed;
     bool adopted;
+    uint64_t adopted_wall_offset_ns;
 };
 
 static size_t hints_bytes(void)
@@ -84,13 +85,17 @@ static int directory_open(char *directory, size_t size, const char *bpffs, bool 
 
     if (!bpffs && !is_bpffs(root) && make) {
         if (mount("bpf", root, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700"))
-            return pmo_err_r(errno, "cannot mount the bpf file system on %s; mount it with "
-                                    "`mount -t bpf bpf %s`", root, root);
+            return pmo_err_r(errno,
+                             "cannot mount the bpf file system on %s; mount it with "
+                             "`mount -t bpf bpf %s`",
+                             root, root);
         pmo_info("mounted the bpf file system on %s", root);
     }
     if (!is_bpffs(root))
-        return pmo_fail(ENOTDIR, "%s is not a bpf file system: mount one with "
-                                 "`mount -t bpf bpf %s`, or name another with --bpffs", root, root);
+        return pmo_fail(ENOTDIR,
+                        "%s is not a bpf file system: mount one with "
+                        "`mount -t bpf bpf %s`, or name another with --bpffs",
+                        root, root);
     if (snprintf(directory, size, "%s/pmo", root) >= (int)size)
         return pmo_fail(ENAMETOOLONG, "the path of --bpffs is too long: %s", root);
     if (!make)
@@ -137,39 +142,61 @@ int pmo_kernel_remove(const char *bpffs)
     return r;
 }
 
-/* Looks at what an earlier agent left. Returns 1 where it can be adopted, 0 where there is nothing. */
-static int pins_check(const char *directory)
+/* First value of a pinned map. Returns 1, or 0 where there is no such pin. */
+static int pin_read(const char *directory, const char *name, void *value)
 {
     _cleanup_close_ int fd = -1;
-    struct pmo_control control = {};
     char path[256];
     uint32_t zero = 0;
 
-    (void)snprintf(path, sizeof(path), "%s/control", directory);
+    (void)snprintf(path, sizeof(path), "%s/%s", directory, name);
     fd = bpf_obj_get(path);
     if (fd < 0 && errno == ENOENT)
         return 0;
-    if (fd < 0)
-        return pmo_err_r(errno, "cannot open %s", path);
-    if (bpf_map_lookup_elem(fd, &zero, &control))
-        control.abi_version = UINT32_MAX; /* smaller or larger than ours: not our version */
-    if (!control.abi_version) {
+    if (fd < 0 || bpf_map_lookup_elem(fd, &zero, value))
+        return pmo_err_r(errno, "cannot read %s", path);
+    return 1;
+}
+
+/* Looks at what an earlier agent left. Returns 1 where it can be adopted, 0 where there is nothing.
+ */
+static int pins_check(const char *directory, struct pmo_control *control)
+{
+    struct pmo_hints_header hints = {};
+    char row[4096] = {}; /* a value of another version may be larger */
+    int r = pin_read(directory, "control", row);
+
+    if (r <= 0)
+        return r;
+    memcpy(control, row, sizeof(*control));
+    if (!control->abi_version) {
         remove_pins(directory); /* an agent died while it made them: nothing is counted yet */
         return 0;
     }
-    if (control.abi_version != PMO_ABI_VERSION)
-        return pmo_fail(EPROTO, "the maps in %s are of version %u, this agent speaks %u: run the "
-                                "agent that made them, or discard them and their counts with "
-                                "`pmo-agent --discard`", directory, control.abi_version,
-                        PMO_ABI_VERSION);
-    return 1;
+    if (control->abi_version != PMO_ABI_VERSION)
+        return pmo_fail(EPROTO,
+                        "the maps in %s are of version %u, this agent speaks %u: run the "
+                        "agent that made them, or discard them and their counts with "
+                        "`pmo-agent --discard`",
+                        directory, control->abi_version, PMO_ABI_VERSION);
+    r = pin_read(directory, "hints", row);
+    memcpy(&hints, row, sizeof(hints));
+    if (r > 0 && hints.magic &&
+        (hints.magic != PMO_HINTS_MAGIC || hints.version != PMO_HINTS_VERSION))
+        return pmo_fail(EPROTO,
+                        "the hints map in %s is of version %u, this agent writes %u: run the "
+                        "agent that made it, or discard it with `pmo-agent --discard` and "
+                        "restart routers",
+                        directory, hints.version, PMO_HINTS_VERSION);
+    return r < 0 ? r : 1;
 }
 
 static int maps_set_pins(struct pmo_kernel *k)
 {
     struct bpf_map *map;
 
-    bpf_object__for_each_map(map, k->skeleton->obj) {
+    bpf_object__for_each_map(map, k->skeleton->obj)
+    {
         char path[280];
 
         if (bpf_map__is_internal(map))
@@ -225,8 +252,8 @@ static int maps_map(struct pmo_kernel *k)
     size_t page = sysconf(_SC_PAGESIZE);
     int r;
 
-    k->control = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED,
-                      bpf_map__fd(s->maps.control), 0);
+    k->control =
+        mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(s->maps.control), 0);
     if (k->control == MAP_FAILED) {
         k->control = NULL;
         return pmo_err_r(errno, "cannot map %s/control", k->directory);
@@ -297,31 +324,19 @@ static int load(struct pmo_kernel *k)
         r = bpf_map__set_max_entries(k->skeleton->maps.windows, pmo_kernel_ring_bytes);
     if (r)
         return r;
-    if (k->adopted) {
-        struct pmo_control control;
-        char path[256];
-        uint32_t zero = 0;
-        int fd;
-
-        (void)snprintf(path, sizeof(path), "%s/control", k->directory);
-        fd = bpf_obj_get(path);
-        r = fd < 0 ? -errno : bpf_map_lookup_elem(fd, &zero, &control);
-        if (fd >= 0)
-            (void)close(fd);
-        if (r)
-            return pmo_err_r(r, "cannot read %s", path);
-        k->skeleton->rodata->wall_offset_ns = control.wall_offset_ns;
-    } else {
-        k->skeleton->rodata->wall_offset_ns = clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC);
-    }
+    k->skeleton->rodata->wall_offset_ns =
+        k->adopted ? k->adopted_wall_offset_ns
+                   : clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC);
     r = pmo_bpf__load(k->skeleton);
     if (r == -EPERM || r == -EACCES)
         return pmo_fail(EPERM, "not allowed to load BPF programs: run as root, or with the "
                                "capabilities BPF, NET_ADMIN, PERFMON and SYS_ADMIN");
     if (r == -EINVAL && k->adopted)
-        return pmo_fail(EPROTO, "the maps in %s do not fit this agent: run the agent that made "
-                                "them, or discard them and their counts with `pmo-agent "
-                                "--discard`", k->directory);
+        return pmo_fail(EPROTO,
+                        "the maps in %s do not fit this agent: run the agent that made "
+                        "them, or discard them and their counts with `pmo-agent "
+                        "--discard`",
+                        k->directory);
     if (r)
         return pmo_err_r(r, "cannot load the BPF programs (`pmo-agent --verbose` shows why)");
     r = maps_map(k);
@@ -336,23 +351,21 @@ int pmo_kernel_open(struct pmo_kernel **kernel, const char *bpffs,
                     const struct pmo_kernel_events *events)
 {
     struct pmo_kernel *k = calloc(1, sizeof(*k));
+    struct pmo_control control = {};
     int r;
 
     if (!k)
         return pmo_err_r(ENOMEM, "cannot start");
     k->events = *events;
     k->cgroup_fd = -1;
-    if (geteuid()) {
-        r = pmo_fail(EPERM, "not allowed to load BPF programs: run as root (`sudo pmo-agent`)");
-        goto failed;
-    }
     r = directory_open(k->directory, sizeof(k->directory), bpffs, true);
     if (r)
         goto failed;
-    r = pins_check(k->directory);
+    r = pins_check(k->directory, &control);
     if (r < 0)
         goto failed;
     k->adopted = r;
+    k->adopted_wall_offset_ns = control.wall_offset_ns;
     if (!r && (r = directory_open(k->directory, sizeof(k->directory), bpffs, true)))
         goto failed;
     r = k->cgroup_fd = cgroup_root_open();
@@ -557,6 +570,11 @@ void pmo_kernel_instances(struct pmo_kernel *k, pmo_kernel_listener_fn each, voi
         if (!bpf_map_lookup_elem(map, &key, &instance))
             each(context, &key, &instance);
     }
+}
+
+void pmo_kernel_listener_forget(struct pmo_kernel *k, const struct pmo_listener *listener)
+{
+    (void)bpf_map__delete_elem(k->skeleton->maps.instances, listener, sizeof(*listener), 0);
 }
 
 void pmo_kernel_instance_free(struct pmo_kernel *k, uint32_t instance)

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The kernel side as the agent sees it: loads, pins and attaches the BPF programs, or adopts what an
- * earlier agent left under <bpffs>/pmo, and reads the rings.
+ * The kernel side as the agent sees it: loads, pins and attaches the BPF programs, or adopts what
+ * an earlier agent left under <bpffs>/pmo, and reads the rings.
  *
  * Everything is pinned, so counting goes on while no agent runs. An adopting agent keeps the maps
  * (and with them every count), and puts its own programs in the place of the old ones.
  *
  * Records of the ring "windows" are read in two steps: pmo_kernel_drain() hands out what is new,
- * pmo_kernel_commit() gives the space back to the kernel. What was drained but not committed is read
- * again by the next agent, so a record is not lost with an agent that dies.
+ * pmo_kernel_commit() gives the space back to the kernel. What was drained but not committed is
+ * read again by the next agent, so a record is not lost with an agent that dies.
  *
  * Owned by the event loop; not thread-safe.
  */
@@ -83,6 +83,8 @@ int pmo_kernel_instance(struct pmo_kernel *kernel, const struct pmo_listener *li
 typedef void (*pmo_kernel_listener_fn)(void *context, const struct pmo_listener *listener,
                                        const struct pmo_instance *instance);
 void pmo_kernel_instances(struct pmo_kernel *kernel, pmo_kernel_listener_fn each, void *context);
+/* Removes a listener that is not there any more: the next one on its address is a new instance. */
+void pmo_kernel_listener_forget(struct pmo_kernel *kernel, const struct pmo_listener *listener);
 /* Forgets an instance: its counter slots and its row can be used again. */
 void pmo_kernel_instance_free(struct pmo_kernel *kernel, uint32_t instance);
 
@@ -104,7 +106,6 @@ int pmo_kernel_service_address(struct pmo_kernel *kernel, const uint8_t addr[16]
  * Native where the driver can, generic otherwise.
  */
 int pmo_kernel_count_syns(struct pmo_kernel *kernel, int netns_fd, const char *interface,
-                          const char *name, const struct pmo_listener *listener,
-                          uint32_t instance);
+                          const char *name, const struct pmo_listener *listener, uint32_t instance);
 void pmo_kernel_count_syns_end(struct pmo_kernel *kernel, const char *name,
                                const struct pmo_listener *listener);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Reader of a BPF ring buffer whose records are given back later than they are read. libbpf's
- * ring_buffer gives each record back as soon as its callback returns, so a record would be lost with
- * an agent that dies before it is on disk. Layout: kernel/bpf/ringbuf.c, and libbpf's ringbuf.c.
+ * ring_buffer gives each record back as soon as its callback returns, so a record would be lost
+ * with an agent that dies before it is on disk. Layout: kernel/bpf/ringbuf.c, and libbpf's
+ * ringbuf.c.
  */
 #pragma once
 

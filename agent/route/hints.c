@@ -169,7 +169,8 @@ int pmo_hints_new(struct pmo_hints **hints, void *rows)
         return pmo_fail(
             -EPROTO,
             "the hints map has version %u (%u services, %u instances, %u members), this "
-            "agent writes version %u (%u, %u, %u): remove its pin and restart routers",
+            "agent writes version %u (%u, %u, %u): run the agent that made it, or discard it with "
+            "`pmo-agent --discard` and restart routers",
             header->version, header->services_max, header->instances_max, header->members_max,
             ours.version, ours.services_max, ours.instances_max, ours.members_max);
     made = calloc(1, sizeof(*made));

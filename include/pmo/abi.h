@@ -23,12 +23,12 @@
 
 #define PMO_ABI_VERSION 1U
 
-#define PMO_INSTANCES_MAX  4096U /* rows; 0 is "unknown instance", used when the rows are full */
-#define PMO_COUNTERS_MAX   8192U /* (instance, type) pairs; the first few count what has no pair */
-#define PMO_ROUTES_MAX     4096U /* folded routes; 0 is "{other}" */
-#define PMO_ROUTE_BYTES    120U  /* a folded route with its NUL; a longer one is cut */
-#define PMO_LATENCY_BUCKETS 40U  /* half an octave each, see pmo_latency_bucket_us() */
-#define PMO_CPUS_MAX       512U
+#define PMO_INSTANCES_MAX   4096U /* rows; 0 is "unknown instance", used when the rows are full */
+#define PMO_COUNTERS_MAX    8192U /* (instance, type) pairs; the first few count what has no pair */
+#define PMO_ROUTES_MAX      4096U /* folded routes; 0 is "{other}" */
+#define PMO_ROUTE_BYTES     120U  /* a folded route with its NUL; a longer one is cut */
+#define PMO_LATENCY_BUCKETS 40U   /* half an octave each, see pmo_latency_bucket_us() */
+#define PMO_CPUS_MAX        512U
 
 enum pmo_protocol {
     PMO_PROTOCOL_UNKNOWN = 0,
@@ -36,17 +36,17 @@ enum pmo_protocol {
 };
 
 enum pmo_method { /* RFC 9110 section 9, RFC 5789 */
-    PMO_METHOD_OTHER = 0,
-    PMO_METHOD_GET,
-    PMO_METHOD_HEAD,
-    PMO_METHOD_POST,
-    PMO_METHOD_PUT,
-    PMO_METHOD_DELETE,
-    PMO_METHOD_CONNECT,
-    PMO_METHOD_OPTIONS,
-    PMO_METHOD_TRACE,
-    PMO_METHOD_PATCH,
-    PMO_METHODS
+                  PMO_METHOD_OTHER = 0,
+                  PMO_METHOD_GET,
+                  PMO_METHOD_HEAD,
+                  PMO_METHOD_POST,
+                  PMO_METHOD_PUT,
+                  PMO_METHOD_DELETE,
+                  PMO_METHOD_CONNECT,
+                  PMO_METHOD_OPTIONS,
+                  PMO_METHOD_TRACE,
+                  PMO_METHOD_PATCH,
+                  PMO_METHODS
 };
 
 /* status class 1..5 is the first digit of the status; 0 is a request that got no response before
@@ -56,9 +56,9 @@ enum pmo_method { /* RFC 9110 section 9, RFC 5789 */
 
 /* A listening address. IPv4 is held as an IPv4-mapped IPv6 address, :: stands for any address. */
 struct pmo_listener {
-    __u64 netns;    /* network namespace cookie; 0 on keys of syn_targets */
-    __u8 addr[16];  /* network byte order */
-    __u16 port;     /* host byte order */
+    __u64 netns;   /* network namespace cookie; 0 on keys of syn_targets */
+    __u8 addr[16]; /* network byte order */
+    __u16 port;    /* host byte order */
     __u16 pad[3];
 };
 
@@ -68,7 +68,7 @@ struct pmo_instance {
     __u32 listeners; /* sockets that listen on this address (SO_REUSEPORT makes several) */
     __u32 pid;       /* the process that called listen(), 0 where it is not known */
     __u32 pad;
-    __u64 cgroup;    /* cgroup v2 id of that process, 0 where it is not known */
+    __u64 cgroup; /* cgroup v2 id of that process, 0 where it is not known */
 };
 
 /* One type of request on one instance: what a counter slot counts. */
@@ -87,7 +87,7 @@ struct pmo_counts {
     __u32 latency[PMO_LATENCY_BUCKETS];
 };
 
-struct pmo_counter { /* one per CPU */
+struct pmo_counter {             /* one per CPU */
     struct pmo_counts window[2]; /* by parity of the window */
 };
 
@@ -95,7 +95,7 @@ struct pmo_instance_counts {
     __u64 arrivals; /* requests whose head is complete, counted when they arrive */
     __u64 connections;
     __u64 closes;
-    __u64 syns; /* at XDP, before the stack */
+    __u64 syns;     /* at XDP, before the stack */
     __u64 rx_bytes; /* TCP payload */
     __u64 tx_bytes;
 };
@@ -161,19 +161,19 @@ struct pmo_event {
 /* The single row of the map "control". */
 struct pmo_control {
     __u32 abi_version;
-    __u32 cpus;            /* possible CPUs */
-    __u64 wall_offset_ns;  /* CLOCK_MONOTONIC + this = the wall clock that windows follow */
-    __u64 last_window;     /* last window that was flushed */
+    __u32 cpus;           /* possible CPUs */
+    __u64 wall_offset_ns; /* CLOCK_MONOTONIC + this = the wall clock that windows follow */
+    __u64 last_window;    /* last window that was flushed */
     __u64 flushes;
-    __u64 ring_full;       /* records that had to wait for the next window */
-    __u64 routes_full;     /* requests counted under "{other}" */
-    __u64 counters_full;   /* requests counted under an overflow slot */
-    __u64 instances_full;  /* connections counted under instance 0 */
-    __u64 midstream;       /* connections joined in mid-stream, from their next request head on */
-    __u64 holes;           /* segments that came too far out of order to be parsed */
-    __u64 not_http;        /* connections that are not HTTP/1.x */
-    __u64 build;           /* hash of the BPF object that is attached */
-    __u32 slots_used;      /* counter slots below this have been used */
+    __u64 ring_full;      /* records that had to wait for the next window */
+    __u64 routes_full;    /* requests counted under "{other}" */
+    __u64 counters_full;  /* requests counted under an overflow slot */
+    __u64 instances_full; /* connections counted under instance 0 */
+    __u64 midstream;      /* connections joined in mid-stream, from their next request head on */
+    __u64 holes;          /* segments that came too far out of order to be parsed */
+    __u64 not_http;       /* connections that are not HTTP/1.x */
+    __u64 build;          /* hash of the BPF object that is attached */
+    __u32 slots_used;     /* counter slots below this have been used */
     __u32 routes_used;    /* rows of routes */
     __u32 instances_used; /* instance rows below this have been used */
     __u32 pad;

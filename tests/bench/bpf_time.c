@@ -2,20 +2,19 @@
 /*
  * Run time of BPF programs as the kernel accounts it (struct bpf_prog_info, run_time_ns).
  *
- *   bpf_time newest                       id of the newest program on this host
- *   bpf_time AFTER RESULT COMMAND [ARG]...  runs COMMAND, writes what the programs newer than AFTER
- *                                         took meanwhile to the file RESULT
+ *   bpf_time PID RESULT COMMAND [ARG]...
  *
- * The accounting itself reads the clock twice, which takes longer than a small program does. So an
- * empty cgroup_skb program is attached for the time of the measurement, and its mean is taken off
- * each run of the others. Program ids only grow: "newer than" leaves out what other agents on this
- * host have loaded.
+ * runs COMMAND and writes to the file RESULT what the programs that process PID has loaded took
+ * meanwhile: a line for each and their sum. The accounting itself reads the clock twice, which
+ * takes longer than a small program does. So an empty cgroup_skb program is attached for the time
+ * of the measurement, and its mean is taken off each run of the others.
  */
 #include <bpf/bpf.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/bpf.h>
-#include <stdbool.h>
+#include <math.h>
 #include <string.h>
 #include <sys/wait.h>
 #include "agent/base/cleanup.h"
@@ -28,49 +27,60 @@
 struct program {
     uint32_t id;
     char name[BPF_OBJ_NAME_LEN];
-    uint64_t runs, ns;
+    uint64_t runs, ns; /* since the beginning, then since the first reading */
 };
 
-struct programs {
-    struct program row[PROGRAMS_MAX];
-    size_t count;
-};
-
-static uint32_t newest_id(void)
+/* Id of the program that a descriptor of a process stands for, 0 for any other descriptor. */
+static uint32_t descriptor_program(const char *path)
 {
-    uint32_t id = 0;
+    _cleanup_fclose_ FILE *file = fopen(path, "re");
+    char line[128];
+    uint32_t id;
 
-    while (!bpf_prog_get_next_id(id, &id))
-        ;
-    return id;
+    while (file && fgets(line, sizeof(line), file))
+        if (sscanf(line, "prog_id: %u", &id) == 1)
+            return id;
+    return 0;
 }
 
-static void programs_read(struct programs *programs, uint32_t after)
+/* Fills in the programs that a process holds open. Returns how many. */
+static size_t programs_of(const char *pid, struct program programs[PROGRAMS_MAX])
 {
-    programs->count = 0;
-    for (uint32_t id = after; !bpf_prog_get_next_id(id, &id) && programs->count < PROGRAMS_MAX;) {
-        _cleanup_close_ int fd = bpf_prog_get_fd_by_id(id);
-        struct program *p = &programs->row[programs->count];
-        struct bpf_prog_info info = {};
-        uint32_t size = sizeof(info);
+    char directory[64], path[320];
+    struct dirent *entry;
+    size_t count = 0;
+    DIR *d;
 
-        if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &size))
-            continue;
-        *p = (struct program){.id = id, .runs = info.run_cnt, .ns = info.run_time_ns};
-        (void)snprintf(p->name, sizeof(p->name), "%s", info.name);
-        programs->count++;
+    (void)snprintf(directory, sizeof(directory), "/proc/%s/fdinfo", pid);
+    d = opendir(directory);
+    while (d && count < PROGRAMS_MAX && (entry = readdir(d))) {
+        uint32_t id;
+
+        (void)snprintf(path, sizeof(path), "%s/%s", directory, entry->d_name);
+        id = descriptor_program(path);
+        for (size_t i = 0; i < count; i++)
+            if (programs[i].id == id)
+                id = 0;
+        if (id)
+            programs[count++].id = id;
     }
+    if (d)
+        (void)closedir(d);
+    return count;
 }
 
-/* What was run since @before, per program; a program that came later counts from its beginning. */
-static void programs_subtract(struct programs *programs, const struct programs *before)
+/* Reads a program's counters, and takes off what it had before. */
+static void program_read(struct program *program)
 {
-    for (struct program *p = programs->row; p < programs->row + programs->count; p++)
-        for (size_t i = 0; i < before->count; i++)
-            if (before->row[i].id == p->id) {
-                p->runs -= before->row[i].runs;
-                p->ns -= before->row[i].ns;
-            }
+    _cleanup_close_ int fd = bpf_prog_get_fd_by_id(program->id);
+    struct bpf_prog_info info = {};
+    uint32_t size = sizeof(info);
+
+    if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &size))
+        return;
+    (void)snprintf(program->name, sizeof(program->name), "%s", info.name);
+    program->runs = info.run_cnt - program->runs;
+    program->ns = info.run_time_ns - program->ns;
 }
 
 /* A cgroup_skb program that lets everything pass, on all that leaves this host. Returns its id or a
@@ -108,53 +118,50 @@ static int command_run(char **command)
     return WIFEXITED(status) && !WEXITSTATUS(status) ? 0 : -ECHILD;
 }
 
-static void report(FILE *out, const struct programs *programs, uint32_t empty_id)
+static void report(FILE *out, const struct program *programs, size_t count,
+                   const struct program *empty)
 {
-    double empty_ns = 0, net_ns = 0;
+    double empty_ns = empty->runs ? (double)empty->ns / (double)empty->runs : 0, sum_ns = 0;
 
-    for (const struct program *p = programs->row; p < programs->row + programs->count; p++)
-        if (p->id == empty_id && p->runs)
-            empty_ns = (double)p->ns / (double)p->runs;
-    for (const struct program *p = programs->row; p < programs->row + programs->count; p++) {
-        double net = (double)p->ns - (double)p->runs * empty_ns;
+    for (const struct program *p = programs; p < programs + count; p++) {
+        double net_ns = fmax(0, (double)p->ns - (double)p->runs * empty_ns);
 
-        if (p->id == empty_id || !p->runs)
-            continue;
-        net = net > 0 ? net : 0;
-        net_ns += net;
-        (void)fprintf(out, "program %s %lu %.0f\n", p->name, p->runs, net);
+        if (p->runs)
+            (void)fprintf(out, "program %s %lu %.0f\n", p->name, p->runs, net_ns);
+        sum_ns += net_ns;
     }
-    (void)fprintf(out, "empty_ns %.1f\nnet_ns %.0f\n", empty_ns, net_ns);
+    (void)fprintf(out, "net_ns %.0f\n", sum_ns);
 }
 
 int main(int argc, char **argv)
 {
-    static struct programs before, after;
+    static struct program programs[PROGRAMS_MAX];
     _cleanup_fclose_ FILE *out = NULL;
-    uint32_t newest;
-    int empty_id, r;
+    struct program empty = {};
+    size_t count;
+    int id, r;
 
-    if (argc == 2 && !strcmp(argv[1], "newest")) {
-        (void)printf("%u\n", newest_id());
-        return 0;
-    }
     if (argc < 4) {
-        (void)fputs("usage: bpf_time newest | AFTER RESULT COMMAND [ARG]...\n", stderr);
+        (void)fputs("usage: bpf_time PID RESULT COMMAND [ARG]...\n", stderr);
         return 2;
     }
-    newest = (uint32_t)strtoul(argv[1], NULL, 10);
     out = fopen(argv[2], "we");
     if (!out)
         return -pmo_err_r(errno, "cannot write %s", argv[2]);
-    empty_id = empty_attach();
-    if (empty_id < 0)
+    id = empty_attach();
+    if (id < 0)
         return 1;
+    empty.id = (uint32_t)id;
     if (bpf_enable_stats(BPF_STATS_RUN_TIME) < 0) /* off again when this process ends */
         return -pmo_err_r(errno, "cannot switch the accounting of BPF run time on");
-    programs_read(&before, newest);
+    count = programs_of(argv[1], programs);
+    for (size_t i = 0; i < count; i++)
+        program_read(&programs[i]);
+    program_read(&empty);
     r = command_run(argv + 3);
-    programs_read(&after, newest);
-    programs_subtract(&after, &before);
-    report(out, &after, (uint32_t)empty_id);
+    for (size_t i = 0; i < count; i++)
+        program_read(&programs[i]);
+    program_read(&empty);
+    report(out, programs, count, &empty);
     return r ? 1 : 0;
 }

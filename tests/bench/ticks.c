@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What a second costs the agent: forecasting (observe and predict, all models, 60 horizons,
- * quantiles) for each series, and deciding for each service. SERIES series of some hours take
- * turns, as they do in an agent, so that none of them lives in the nearest cache. Beside it, the
- * simplest forecast that has quantiles: those of the last minute.
+ * quantiles) for each series, and deciding for each service. SERIES series take turns, as they do
+ * in an agent, so that none of them lives in the nearest cache. Beside the one, the simplest
+ * forecast that has quantiles: those of the last minute; beside the other, what the
+ * HorizontalPodAutoscaler computes.
  */
 #include <errno.h>
 #include <math.h>
 #include <string.h>
 #include "agent/base/log.h"
+#include "agent/decide/baseline.h"
 #include "agent/decide/plan.h"
 #include "agent/forecast/forecast.h"
 #include "tests/bench/measure.h"
@@ -99,6 +101,24 @@ static double time_decisions(struct world *w, struct pmo_planner *planner,
     return (double)(now_ns() - start) / 1e3 / SERIES;
 }
 
+/* The HorizontalPodAutoscaler's algorithm on the same load, as one run of all seconds. */
+static double time_hpa(struct world *w)
+{
+    double load[SECONDS];
+    uint32_t wanted[SECONDS];
+    uint64_t start, taken = 0;
+
+    for (int s = 0; s < SERIES; s++) {
+        for (int t = 0; t < SECONDS; t++)
+            load[t] = load_at(w, s, t);
+        start = now_ns();
+        pmo_hpa_run(load, SECONDS, 50, 0.7, 2, 1, 12, wanted);
+        taken += now_ns() - start;
+        use(wanted);
+    }
+    return (double)taken / 1e3 / SERIES / SECONDS;
+}
+
 static int policy_fill(struct pmo_policy *policy)
 {
     static const char *const rules[] = {
@@ -151,7 +171,8 @@ int main(void)
     (void)printf("forecast_p99 %.1f\n", quantile(forecasts, SECONDS, 0.99));
     (void)printf("minute %.1f\n", quantile(minutes, SECONDS, 0.5));
     (void)printf("decision %.2f\n", quantile(decisions, SECONDS, 0.5));
-    (void)printf("forecaster_bytes %zu\n", pmo_forecaster_bytes());
+    (void)printf("hpa %.2f\n", time_hpa(&w));
+    (void)printf("forecaster_kib %.1f\n", (double)pmo_forecaster_bytes() / 1024);
     for (int s = 0; s < SERIES; s++)
         pmo_forecaster_free(&w.forecaster[s]);
     pmo_planner_free(&planner);

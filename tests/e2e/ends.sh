@@ -51,6 +51,24 @@ sigterm_leaves_nothing() {
     expect_nothing $ids
 }
 
+an_agent_that_cannot_start_takes_no_counts_along() {
+    local cgroup
+    cgroup=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)/pmo
+    mesh_expected
+    nginx_start
+    agent_start --mode observe
+    agent_end USR2
+    h2load --h1 -n 1000 -c 1 "$url/kept" >"$here/h2load"
+    sleep 1.2 # until the window is in the ring
+    # it finds that another agent has instances when it has adopted the maps already
+    mkdir "$cgroup" && exec 9<"$cgroup" && flock --nonblock 9 || give_up "cannot lock $cgroup"
+    refused_here 'another agent' --config policies/quickstart.yaml
+    exec 9<&-
+    agent_start --mode observe
+    settle
+    equal "counted" "$(counted "$service" | grep -v ' /status ')" "GET /kept 2xx 1000"
+}
+
 the_agent_after_a_killed_one_leaves_nothing() {
     local before after ids
     mesh_expected

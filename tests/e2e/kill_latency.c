@@ -157,8 +157,9 @@ static int by_seen(const void *a, const void *b)
 int main(int argc, char **argv)
 {
     static struct kill kills[KILLS_MAX];
-    int count = argc == 3 ? atoi(argv[2]) : 0, p99 = count * 99 / 100, r;
+    int count = argc == 3 ? atoi(argv[2]) : 0, p50 = count / 2, p99 = count * 99 / 100;
     struct pmo *pmo;
+    int r;
 
     if (count < 1 || count > KILLS_MAX) {
         (void)fputs("usage: kill_latency HINTS KILLS\n", stderr);
@@ -177,12 +178,11 @@ int main(int argc, char **argv)
     pmo_close(&pmo);
     qsort(kills, count, sizeof(*kills), by_cleared);
     printf("%d kills: cleared after p50 %.0f us, p99 %.0f us, at most %.0f us\n", count,
-           kills[count / 2].cleared_ns / 1e3, kills[p99].cleared_ns / 1e3,
+           kills[p50].cleared_ns / 1e3, kills[p99].cleared_ns / 1e3,
            kills[count - 1].cleared_ns / 1e3);
     qsort(kills, count, sizeof(*kills), by_seen);
     printf("%d kills: seen after p50 %.0f us, p99 %.0f us, at most %.0f us\n", count,
-           kills[count / 2].seen_ns / 1e3, kills[p99].seen_ns / 1e3,
-           kills[count - 1].seen_ns / 1e3);
+           kills[p50].seen_ns / 1e3, kills[p99].seen_ns / 1e3, kills[count - 1].seen_ns / 1e3);
     if (kills[p99].seen_ns < LIMIT_NS)
         return 0;
     (void)fprintf(stderr, "p99 of %d kills is %.0f us\n", count, kills[p99].seen_ns / 1e3);

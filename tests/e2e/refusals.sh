@@ -124,9 +124,12 @@ row_byte_write() {
 
 maps_of_another_version_are_refused_and_kept_until_discarded() {
     local pins
+    nginx_start
     agent_start --mode observe
     agent_end USR2
     pins=$(find "$bpffs/pmo" | sort)
+    h2load --h1 -n 1000 -c 1 "$url/kept" >"$here/h2load"
+    sleep 1.2 # until the window is in the ring
 
     row_byte_write hints 4 99 # struct pmo_hints_header: version
     refused_here 'hints.*version.*--discard' --mode observe
@@ -136,9 +139,16 @@ maps_of_another_version_are_refused_and_kept_until_discarded() {
     row_byte_write control 0 99 # struct pmo_control: abi_version
     refused_here 'version 99.*--discard' --mode observe
     equal "pins after maps of version 99" "$(find "$bpffs/pmo" | sort)" "$pins"
+    row_byte_write control 0 1
 
+    agent_start --mode observe
+    settle
+    equal "counted by the agent that fits" "$(counted "$service" | grep -v ' /status ')" \
+        "GET /kept 2xx 1000"
+    agent_end USR2
+    row_byte_write control 0 99
     "$build/pmo-agent" --discard --bpffs "$bpffs" || complain "--discard failed"
-    [ ! -e "$bpffs/pmo" ] || complain "--discard left $(ls "$bpffs/pmo")"
+    [ ! -e "$bpffs/pmo" ] || complain "--discard left" $(ls "$bpffs/pmo")
     agent_start --mode observe
 }
 

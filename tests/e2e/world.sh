@@ -88,7 +88,7 @@ agent_end() {
     agent=''
     ! has_ended "$pid" || complain "the agent has ended by itself: $(tail -1 "$here/agent.log")"
     end "$pid" "$1"
-    [ "$1" != TERM ] || [ ! -e "$bpffs/pmo" ] || complain "the agent left $(ls "$bpffs/pmo")"
+    [ "$1" != TERM ] || [ ! -e "$bpffs/pmo" ] || complain "the agent left" $(ls "$bpffs/pmo")
 }
 
 # api PATH [CURL-OPTION]...
@@ -190,6 +190,10 @@ mesh_left() {
     instance_pids | sed 's/^/process /'
 }
 
+mesh_is_gone() {
+    [ -z "$(mesh_left)" ]
+}
+
 # mesh_expected: from here on, a mesh is this test's
 mesh_expected() {
     local left
@@ -211,4 +215,5 @@ mesh_remove() {
     for netns in /run/netns/pmo-*; do
         [ ! -e "$netns" ] || ip netns delete "${netns##*/}"
     done
+    until_true 5 mesh_is_gone # the kernel ends a namespace some time after its last user has gone
 }

@@ -22,7 +22,10 @@ struct suite {
 
 void suite_register(struct suite *suite);
 
-#define TEST(function) {#function, function}
+#define TEST(function)                                                                             \
+    {                                                                                              \
+#function, function                                                                        \
+    }
 #define SUITE(suite_name)                                                                          \
     static const struct test suite_name##_tests[];                                                 \
     static void suite_name##_register(void);                                                       \

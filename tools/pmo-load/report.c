@@ -79,7 +79,7 @@ int pmo_load_report_json(const struct pmo_load_options *options,
                          const struct pmo_load_result *result)
 {
     json_t *answered = json_object(), *failed = json_object(), *latency = json_object();
-    json_t *report;
+    json_t *scheduled = json_array(), *late = json_array(), *report;
 
     for (int i = 1; i < 6; i++) {
         char class_name[] = {(char)('0' + i), 'x', 'x', '\0'};
@@ -93,14 +93,19 @@ int pmo_load_report_json(const struct pmo_load_options *options,
         json_object_set_new(latency, quantiles[i].key, json_real(quantile_ms(result, i)));
     json_object_set_new(latency, "mean", json_real(mean_ms(result)));
 
+    for (size_t i = 0; i < result->seconds_count; i++) {
+        json_array_append_new(scheduled, json_integer((json_int_t)result->seconds[i].scheduled));
+        json_array_append_new(late, json_integer((json_int_t)result->seconds[i].late));
+    }
     report = json_pack(
-        "{s:s, s:f, s:f, s:I, s:I, s:I, s:o, s:I, s:o, s:s, s:I, s:f, s:o, s:f, s:f}", "url",
-        options->urls[0], "started", result->started, "elapsed_s", result->elapsed_s, "scheduled",
-        (json_int_t)result->total.scheduled, "sent", (json_int_t)result->total.sent, "answered",
-        (json_int_t)result->total.answered, "status", answered, "failed",
+        "{s:s, s:f, s:f, s:I, s:I, s:I, s:o, s:I, s:o, s:s, s:I, s:f, s:o, s:f, s:f, s:{s:o, s:o}}",
+        "url", options->urls[0], "started", result->started, "elapsed_s", result->elapsed_s,
+        "scheduled", (json_int_t)result->total.scheduled, "sent", (json_int_t)result->total.sent,
+        "answered", (json_int_t)result->total.answered, "status", answered, "failed",
         (json_int_t)failed_total(result), "failures", failed, "other_failure", result->other,
         "late", (json_int_t)result->total.late, "late_over_ms", options->late_s * 1e3, "latency_ms",
-        latency, "cpu_s", result->cpu_s, "behind_ms", result->behind_s * 1e3);
+        latency, "cpu_s", result->cpu_s, "behind_ms", result->behind_s * 1e3, "by_second",
+        "scheduled", scheduled, "late", late);
     if (!report || json_dumpf(report, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) < 0) {
         json_decref(report);
         return pmo_err_r(ENOMEM, "cannot write the report");

@@ -2,8 +2,9 @@
 /*
  * pmoctl report: what a run of pmo-load came to. Requests sent and counted; and each service's
  * instances, as they were, beside what the HorizontalPodAutoscaler's algorithm would have asked for
- * on the same arrivals. Both counts also go through one and the same queue model
- * (agent/decide/baseline.h), so that two of the columns differ in nothing but the decisions.
+ * on the same arrivals: at its usual target, and at the target where it costs as much. All of them
+ * go through one queue model (agent/decide/baseline.h), so that they differ in nothing but the
+ * decisions. The whole run, and its second half: by then PMO has seen what recurs.
  */
 #include "tools/pmoctl/pmoctl.h"
 
@@ -67,46 +68,114 @@ static int record_read(struct record *record, const json_t *series)
     return 0;
 }
 
-static json_t *result_json(const struct pmo_queue_result *result)
+static json_t *result_json(const struct pmo_queue_result *result, double target)
 {
-    return json_pack("{s:f, s:f}", "latePercent",
-                     result->requests > 0 ? 100 * result->late / result->requests : 0,
-                     "instanceSeconds", result->instance_seconds);
+    json_t *json = json_pack("{s:f, s:f}", "latePercent",
+                             result->requests > 0 ? 100 * result->late / result->requests : 0,
+                             "instanceSeconds", result->instance_seconds);
+
+    if (target > 0)
+        (void)json_object_set_new(json, "target", json_real(target));
+    return json;
 }
 
-/* Runs both instance counts through the model; null where the service's numbers are not known. */
-static json_t *compare(const struct pmoctl *ctl, const json_t *service, struct record *record)
+struct comparison {
+    struct pmo_queue_model model;
+    struct record *record;
+    size_t from; /* first second that is scored */
+    uint32_t min, max;
+};
+
+static void score(const struct comparison *c, const uint32_t *wanted,
+                  struct pmo_queue_result *result)
+{
+    pmo_queue_run(&c->model, c->record->demand + c->from, wanted + c->from,
+                  c->record->seconds - c->from, result);
+}
+
+/* The algorithm runs from the run's first second on, with the instances there were. */
+static void score_hpa(const struct comparison *c, double target, struct pmo_queue_result *result)
+{
+    pmo_hpa_run(c->record->demand, c->record->seconds, c->model.capacity_rps, target,
+                c->record->instances[0], c->min, c->max, c->record->hpa);
+    score(c, c->record->hpa, result);
+}
+
+/* Scores the part of the run from second @from on; NULL where the service's numbers are not known.
+ */
+static json_t *compare(const struct pmoctl *ctl, const json_t *service, struct record *record,
+                       size_t from)
 {
     const json_t *policy = json_object_get(service, "policy");
     double lead_time_s = pmoctl_number(service, "leadTimeS");
     double objective_ms = pmoctl_number(policy, "latencyObjectiveMs");
-    struct pmo_queue_model model = {
-        .capacity_rps = pmoctl_number(service, "capacityRps"),
-        .startup_s = isfinite(lead_time_s) ? (uint32_t)ceil(lead_time_s) : 0,
-        .objective_s = isfinite(objective_ms) ? objective_ms / 1e3 : DEFAULT_LATE_S,
-    };
-    struct pmo_queue_result own, hpa;
+    struct comparison c = {
+        .model = {.capacity_rps = pmoctl_number(service, "capacityRps"),
+                  .startup_s = isfinite(lead_time_s) ? (uint32_t)ceil(lead_time_s) : 0,
+                  .objective_s = isfinite(objective_ms) ? objective_ms / 1e3 : DEFAULT_LATE_S},
+        .record = record,
+        .from = from,
+        .min = (uint32_t)pmoctl_integer(policy, "min"),
+        .max = (uint32_t)pmoctl_integer(policy, "max")};
+    struct pmo_queue_result own, hpa, same;
+    double target = 1;
 
-    if (!json_is_object(policy) || !isfinite(model.capacity_rps) || !record->seconds)
+    if (!json_is_object(policy) || !isfinite(c.model.capacity_rps) || from >= record->seconds)
         return NULL;
-    pmo_hpa_run(record->demand, record->seconds, model.capacity_rps, ctl->target,
-                record->instances[0], (uint32_t)pmoctl_integer(policy, "min"),
-                (uint32_t)pmoctl_integer(policy, "max"), record->hpa);
-    pmo_queue_run(&model, record->demand, record->instances, record->seconds, &own);
-    pmo_queue_run(&model, record->demand, record->hpa, record->seconds, &hpa);
-    return json_pack("{s:o, s:o}", "pmoInModel", result_json(&own), "hpaInModel",
-                     result_json(&hpa));
+    score(&c, record->instances, &own);
+    score_hpa(&c, ctl->target, &hpa);
+    do {
+        score_hpa(&c, target, &same);
+        target -= 0.01;
+    } while (same.instance_seconds < own.instance_seconds && target > 0.1);
+    return json_pack("{s:o, s:o, s:o}", "pmoInModel", result_json(&own, 0), "hpaInModel",
+                     result_json(&hpa, ctl->target), "hpaAtSameCost",
+                     result_json(&same, target + 0.01));
+}
+
+/* Share of the requests that left from second @from of the load on and were late, NAN: not known.
+ */
+static double late_percent(const json_t *load, size_t from)
+{
+    const json_t *by_second = json_object_get(load, "by_second");
+    const json_t *scheduled = json_object_get(by_second, "scheduled");
+    const json_t *late = json_object_get(by_second, "late");
+    double all = 0, bad = 0;
+
+    for (size_t i = from; i < json_array_size(scheduled); i++) {
+        all += (double)json_integer_value(json_array_get(scheduled, i));
+        bad += (double)json_integer_value(json_array_get(late, i));
+    }
+    return all > 0 ? 100 * bad / all : NAN;
+}
+
+/* One part of the run. */
+static json_t *report_part(const struct pmoctl *ctl, const json_t *load, const json_t *service,
+                           struct record *record, const char *name, size_t from)
+{
+    double instance_seconds = 0, late = late_percent(load, from);
+    json_t *part, *model, *measured;
+
+    for (size_t i = from; i < record->seconds; i++)
+        instance_seconds += record->instances[i];
+    measured = json_pack("{s:f}", "instanceSeconds", instance_seconds);
+    if (!strcmp(pmoctl_text(service, "name"), ctl->service) && isfinite(late))
+        (void)json_object_set_new(measured, "latePercent", json_real(late));
+    part = json_pack("{s:s, s:I, s:o}", "part", name, "seconds",
+                     (json_int_t)(record->seconds - from), "pmoMeasured", measured);
+    model = compare(ctl, service, record, from);
+    (void)json_object_update(part, model);
+    json_decref(model);
+    return part;
 }
 
 /* One service's part of the report. */
 static json_t *report_service(struct pmoctl *ctl, const json_t *load, const json_t *service)
 {
     const char *name = pmoctl_text(service, "name");
-    bool loaded = !strcmp(name, ctl->service);
     double begin = pmoctl_number(load, "started"), elapsed_s = pmoctl_number(load, "elapsed_s");
-    double scheduled = pmoctl_number(load, "scheduled"), instance_seconds = 0;
     struct record record = {0};
-    json_t *series, *part, *model;
+    json_t *series, *part = NULL;
     char since[32], until[32];
 
     (void)snprintf(since, sizeof(since), "%.0f", floor(begin));
@@ -121,18 +190,10 @@ static json_t *report_service(struct pmoctl *ctl, const json_t *load, const json
         (void)pmo_err_r(ENOMEM, "cannot compare %s", name);
         return NULL;
     }
-    for (size_t i = 0; i < record.seconds; i++)
-        instance_seconds += record.instances[i];
-    part =
-        json_pack("{s:s, s:I, s:f, s:o}", "service", name, "seconds", (json_int_t)record.seconds,
-                  "instanceSecondsSinceStart", fmax(0, pmoctl_number(service, "instanceSeconds")),
-                  "pmoMeasured", json_pack("{s:f}", "instanceSeconds", instance_seconds));
-    if (loaded && scheduled > 0)
-        (void)json_object_set_new(json_object_get(part, "pmoMeasured"), "latePercent",
-                                  json_real(100 * pmoctl_number(load, "late") / scheduled));
-    model = compare(ctl, service, &record);
-    (void)json_object_update(part, model);
-    json_decref(model);
+    part = json_pack("{s:s, s:f, s:[o, o]}", "service", name, "instanceSecondsSinceStart",
+                     fmax(0, pmoctl_number(service, "instanceSeconds")), "parts",
+                     report_part(ctl, load, service, &record, "whole run", 0),
+                     report_part(ctl, load, service, &record, "second half", record.seconds / 2));
     json_decref(series);
     record_free(&record);
     return part;
@@ -222,27 +283,31 @@ static const char *format_seconds(char text[32], const json_t *result)
 
 static int print_table(const json_t *report)
 {
-    static const char *const columns[] = {"SERVICE",     ">SECONDS",          ">LATE",
-                                          ">INSTANCE-S", ">LATE (MODEL)",     ">INSTANCE-S (MODEL)",
-                                          ">LATE (HPA)", ">INSTANCE-S (HPA)", NULL};
+    static const char *const columns[] = {"SERVICE",     "PART",        ">SECONDS",
+                                          ">LATE",       ">INSTANCE-S", ">MODEL LATE",
+                                          ">HPA LATE",   ">INSTANCE-S", ">HPA, SAME COST: LATE",
+                                          ">INSTANCE-S", NULL};
     struct libscols_table *table = pmoctl_table_new(columns);
-    json_t *part;
-    size_t i;
+    json_t *service, *part;
+    size_t i, j;
 
-    json_array_foreach (json_object_get(report, "services"), i, part) {
-        const json_t *measured = json_object_get(part, "pmoMeasured");
-        const json_t *own = json_object_get(part, "pmoInModel");
-        const json_t *hpa = json_object_get(part, "hpaInModel");
-        char cell[7][32];
+    json_array_foreach (json_object_get(report, "services"), i, service) {
+        json_array_foreach (json_object_get(service, "parts"), j, part) {
+            const json_t *measured = json_object_get(part, "pmoMeasured");
+            const json_t *hpa = json_object_get(part, "hpaInModel");
+            const json_t *same = json_object_get(part, "hpaAtSameCost");
+            char cell[8][32];
 
-        (void)snprintf(cell[0], sizeof(cell[0]), "%lld",
-                       (long long)pmoctl_integer(part, "seconds"));
-        pmoctl_table_row(table,
-                         (const char *[]){pmoctl_text(part, "service"), cell[0],
-                                          format_late(cell[1], measured),
-                                          format_seconds(cell[2], measured),
-                                          format_late(cell[3], own), format_seconds(cell[4], own),
-                                          format_late(cell[5], hpa), format_seconds(cell[6], hpa)});
+            (void)snprintf(cell[0], sizeof(cell[0]), "%lld",
+                           (long long)pmoctl_integer(part, "seconds"));
+            pmoctl_table_row(
+                table, (const char *[]){pmoctl_text(service, "service"), pmoctl_text(part, "part"),
+                                        cell[0], format_late(cell[1], measured),
+                                        format_seconds(cell[2], measured),
+                                        format_late(cell[3], json_object_get(part, "pmoInModel")),
+                                        format_late(cell[4], hpa), format_seconds(cell[5], hpa),
+                                        format_late(cell[6], same), format_seconds(cell[7], same)});
+        }
     }
     return pmoctl_table_print(table);
 }
@@ -262,8 +327,11 @@ static int print_report(const json_t *report)
                colour ? "\033[0m" : "");
     printf("requests late     %10lld   %.2f %%\n\n", (long long)pmoctl_integer(report, "late"),
            pmoctl_number(report, "latePercent"));
-    printf("During the load: PMO as measured; PMO's instances in the queue model; and in the same\n"
-           "model the Kubernetes HPA algorithm, aiming at %.0f %% of capacity:\n",
+    printf("LATE and INSTANCE-S as measured, then in one queue model: PMO's instance counts, those "
+           "of\n"
+           "the Kubernetes HPA algorithm aiming at %.0f %% of capacity, and those of the HPA "
+           "aiming so\n"
+           "low that it costs as much as PMO. In the second half PMO has seen what recurs.\n",
            pmoctl_number(report, "hpaTarget") * 100);
     return print_table(report);
 }
