@@ -151,10 +151,10 @@ static __always_inline __u32 counter_slot_cached(struct pmo_counter_key *key)
 }
 
 /* Index of the latency bucket, see pmo_latency_bucket_us(). */
-static __always_inline __u32 latency_bucket(__u64 us)
+static __always_inline __u32 latency_bucket(__u64 ns)
 {
-    __u64 v = us >> 4;
-    __u32 e = 0, bucket;
+    __u64 v = ns >> 14;
+    __u32 e = 0;
 
     if (!v)
         return 0;
@@ -178,15 +178,14 @@ static __always_inline __u32 latency_bucket(__u64 us)
     }
     if (v >> 1)
         e += 1;
-    bucket = 2 * e + (us * us >= 1ULL << (2 * e + 9));
-    return bucket < PMO_LATENCY_BUCKETS ? bucket : PMO_LATENCY_BUCKETS - 1;
+    ns >>= e; /* 2^14 to 2^15: which half of the octave, on a log scale? */
+    return 2 * e + (ns * ns >= 1ULL << 29);
 }
 
 static __always_inline void count_request(__u32 slot, __u64 now_ns, __u64 latency_ns, bool answered)
 {
     struct pmo_counter *counter = bpf_map_lookup_elem(&counters, &slot);
     struct pmo_counts *counts;
-    __u64 us = latency_ns / 1000;
     __u32 bucket;
 
     if (!counter)
@@ -195,8 +194,8 @@ static __always_inline void count_request(__u32 slot, __u64 now_ns, __u64 latenc
     __sync_fetch_and_add(&counts->requests, 1);
     if (!answered)
         return;
-    __sync_fetch_and_add(&counts->latency_us, us);
-    bucket = latency_bucket(us);
+    __sync_fetch_and_add(&counts->latency_ns, latency_ns);
+    bucket = latency_bucket(latency_ns);
     if (bucket < PMO_LATENCY_BUCKETS)
         __sync_fetch_and_add(&counts->latency[bucket], 1);
 }

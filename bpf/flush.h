@@ -72,7 +72,7 @@ static long sum_counter(__u32 cpu, void *context)
         return 1;
     from = &counter->window[r->parity & 1];
     to->requests += from->requests;
-    to->latency_us += from->latency_us;
+    to->latency_ns += from->latency_ns;
     for (int i = 0; i < (int)PMO_LATENCY_BUCKETS; i++)
         to->latency[i] += from->latency[i];
     return 0;
@@ -114,7 +114,7 @@ static long flush_counter(__u32 slot, void *context)
     f->type.window = r->window;
     f->type.key = *key;
     f->type.counts.requests = f->sums.requests - old->requests;
-    f->type.counts.latency_us = f->sums.latency_us - old->latency_us;
+    f->type.counts.latency_ns = f->sums.latency_ns - old->latency_ns;
     for (int i = 0; i < (int)PMO_LATENCY_BUCKETS; i++)
         f->type.counts.latency[i] = f->sums.latency[i] - old->latency[i];
     if (bpf_ringbuf_output(&windows, &f->type, sizeof(f->type), BPF_RB_NO_WAKEUP)) {

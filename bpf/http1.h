@@ -20,7 +20,7 @@
 
 #define HTTP1_CHUNK 512U /* bytes that are looked at in one go; a power of two */
 
-#define HTTP1_FAST_STEPS 24
+#define HTTP1_FAST_STEPS 16
 
 enum http1_phase {
     HTTP1_START = 0, /* before a head; empty lines are skipped (RFC 9112 2.2) */
@@ -203,11 +203,11 @@ static __always_inline bool http1_answer(struct http1 *h, __u8 method)
 {
     __u16 status = h->status;
 
-    if (status == 101 || (method == PMO_METHOD_CONNECT && status / 100 == 2)) {
+    if (status == 101 || (method == PMO_METHOD_CONNECT && status >= 200 && status < 300)) {
         h->phase = HTTP1_OPAQUE;
         return true;
     }
-    if (method == PMO_METHOD_HEAD || status / 100 == 1 || status == 204 || status == 304) {
+    if (method == PMO_METHOD_HEAD || status < 200 || status == 204 || status == 304) {
         h->phase = HTTP1_START;
         return true;
     }
@@ -641,42 +641,42 @@ static __always_inline bool http1_line_fast(struct http1_run *r, bool response)
 static __always_inline bool http1_fast(struct http1_run *r, bool response)
 {
     struct http1 *h = r->h;
+    struct http1_chunk *chunk = r->chunk;
 
-    if (h->phase == HTTP1_SKIP) {
-        if (!http1_skip_past(r->chunk, '\n'))
-            return false;
-        h->phase = HTTP1_LINE;
-    }
     if (h->phase == HTTP1_LINE) {
         /* the empty line is often among the last bytes */
-        if (r->chunk->pos + 2 <= r->chunk->len &&
-            (http1_load(r->chunk, r->chunk->pos) & 0xffff) == 0x0a0d) {
-            r->chunk->pos += 2;
+        if (chunk->pos + 2 <= chunk->len && (http1_load(chunk, chunk->pos) & 0xffff) == 0x0a0d) {
+            chunk->pos += 2;
             http1_empty_line(r, response);
             return true;
         }
-        return r->chunk->pos + 8 <= r->chunk->len && http1_line_fast(r, response);
+        if (chunk->pos + 8 > chunk->len || !http1_line_fast(r, response))
+            return false;
+    } else if (h->phase == HTTP1_START) {
+        if (chunk->pos + 8 > chunk->len || !http1_start_fast(r, response))
+            return false;
     }
-    if (r->chunk->pos + 8 > r->chunk->len)
-        return false;
-    if (h->phase == HTTP1_START)
-        return http1_start_fast(r, response);
-    if (response)
-        return false;
-    if (h->phase == HTTP1_QUERY) {
-        if (!http1_skip_past(r->chunk, ' '))
+    if (!response && h->phase == HTTP1_QUERY) {
+        if (!http1_skip_past(chunk, ' '))
             return false;
         h->phase = HTTP1_VERSION;
         h->word = 0;
         h->matched = 0;
     }
-    if (h->phase != HTTP1_VERSION || h->matched || r->chunk->pos + 8 > r->chunk->len ||
-        (http1_load(r->chunk, r->chunk->pos) & 0x00ffffffffffffffULL) !=
-            W('H', 'T', 'T', 'P', '/', '1', '.', 0))
+    if (!response && h->phase == HTTP1_VERSION) {
+        if (h->matched || chunk->pos + 8 > chunk->len ||
+            (http1_load(chunk, chunk->pos) & 0x00ffffffffffffffULL) !=
+                W('H', 'T', 'T', 'P', '/', '1', '.', 0))
+            return false;
+        chunk->pos += 8;
+        http1_begin_lines(h);
+        h->phase = HTTP1_SKIP;
+    }
+    if (h->phase != HTTP1_SKIP)
+        return h->phase == HTTP1_LINE;
+    if (!http1_skip_past(chunk, '\n'))
         return false;
-    r->chunk->pos += 8;
-    http1_begin_lines(h);
-    h->phase = HTTP1_SKIP;
+    h->phase = HTTP1_LINE;
     return true;
 }
 
@@ -692,8 +692,8 @@ static long http1_step_response(__u32 i, void *run)
 
 /* Parse a chunk from its `pos` on until an event, body bytes, or for a while; to be called again
  * while there are bytes. Return enum http1_event. */
-static __always_inline int http1_parse_request(struct http1 *h, struct fold *fold,
-                                               struct http1_chunk *chunk)
+__attribute__((noinline)) int http1_parse_request(struct http1 *h, struct fold *fold,
+                                                  struct http1_chunk *chunk)
 {
     struct http1_run r = {.h = h, .fold = fold, .chunk = chunk};
 
@@ -709,8 +709,8 @@ static __always_inline int http1_parse_request(struct http1 *h, struct fold *fol
     return r.event;
 }
 
-static __always_inline int http1_parse_response(struct http1 *h, struct fold *fold,
-                                                struct http1_chunk *chunk)
+__attribute__((noinline)) int http1_parse_response(struct http1 *h, struct fold *fold,
+                                                   struct http1_chunk *chunk)
 {
     struct http1_run r = {.h = h, .fold = fold, .chunk = chunk};
 

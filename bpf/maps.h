@@ -153,8 +153,29 @@ static __always_inline void raise(__u32 *at, __u32 n)
     }
 }
 
-/* Parity of the window (second of the wall clock) that a moment falls into. */
+/* The window (second of the wall clock) that this CPU counted in last: its beginning on
+ * CLOCK_MONOTONIC, with its parity in the lowest bit. One word, so that an interrupted reader sees
+ * the old or the new one; spares a division. */
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, __u64);
+} window_now SEC(".maps");
+
+/* Parity of the window that a moment falls into. */
 static __always_inline __u32 window_parity(__u64 now_ns)
 {
-    return ((now_ns + wall_offset_ns) / 1000000000ULL) & 1;
+    __u32 zero = 0;
+    __u64 *cached = bpf_map_lookup_elem(&window_now, &zero), w, wall_ns, window;
+
+    if (!cached)
+        return 0;
+    w = *(volatile __u64 *)cached;
+    if (now_ns - (w & ~1ULL) < 999999998ULL) /* less the bit */
+        return w & 1;
+    wall_ns = now_ns + wall_offset_ns;
+    window = wall_ns / 1000000000ULL;
+    *(volatile __u64 *)cached = ((now_ns - wall_ns % 1000000000ULL + 1) & ~1ULL) | (window & 1);
+    return window & 1;
 }

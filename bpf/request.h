@@ -214,6 +214,12 @@ static __always_inline void response_ended(struct connection *c)
     in_flight_add(c->instance, -1);
 }
 
+/* First digit of a status, without a division; what has none counts as a server's fault. */
+static __always_inline __u32 status_class(__u16 status)
+{
+    return status < 200 ? 1 : status < 300 ? 2 : status < 400 ? 3 : status < 500 ? 4 : 5;
+}
+
 /* A response head is complete. */
 static __always_inline int response_arrived(struct connection *c, __u64 now_ns)
 {
@@ -228,14 +234,13 @@ static __always_inline int response_arrived(struct connection *c, __u64 now_ns)
     q = queue_find(c, index);
     status = c->out.parser.status;
     ended = http1_answer(&c->out.parser, q ? q->method : PMO_METHOD_OTHER);
-    if (status / 100 == 1 && status != 101)
+    if (status < 200 && status != 101)
         return 0; /* interim, RFC 9110 15.2 */
     if (!q) {     /* its request was not seen: it arrives with its answer */
         in_flight_add(c->instance, 1);
         c->in.messages = index;
     }
-    count_answer(c, index, status >= 100 && status < 600 ? status / 100 : 5, now_ns,
-                 c->first_byte_ns);
+    count_answer(c, index, status_class(status), now_ns, c->first_byte_ns);
     c->out.messages = index;
     if (ended)
         response_ended(c);
@@ -302,7 +307,7 @@ static __always_inline long segment_turn(struct segment_run *r, bool response)
             r->offset += n;
         }
     }
-    if (event == HTTP1_END && h->status / 100 != 1)
+    if (event == HTTP1_END && h->status >= 200)
         response_ended(c);
     return 0;
 }
@@ -383,7 +388,7 @@ static __always_inline void segment(struct __sk_buff *skb, struct connection *c,
     struct http1_chunk *chunk;
     struct scratch *s;
     __u32 zero = 0, at, payload, seq, length, level;
-    __u8 tcp[20];
+    __u8 doff;
 
     if (d->parser.phase == HTTP1_OPAQUE)
         return;
@@ -391,15 +396,21 @@ static __always_inline void segment(struct __sk_buff *skb, struct connection *c,
     if (!at || at > 512)
         return;
     if (data + at + 20 <= data_end) {
-        __builtin_memcpy(tcp, data + at, 20);
-    } else if (bpf_skb_load_bytes(skb, at, tcp, 20)) {
-        return;
+        seq = *(__u32 *)(data + at + 4);
+        doff = *(__u8 *)(data + at + 12);
+    } else {
+        __u8 tcp[20];
+
+        if (bpf_skb_load_bytes(skb, at, tcp, 20))
+            return;
+        seq = *(__u32 *)&tcp[4];
+        doff = tcp[12];
     }
-    payload = at + (tcp[12] >> 4) * 4;
+    seq = bpf_ntohl(seq);
+    payload = at + (doff >> 4) * 4;
     if (skb->len <= payload)
         return;
     length = skb->len - payload;
-    seq = bpf_ntohl(*(__u32 *)&tcp[4]);
 
     s = bpf_map_lookup_elem(&scratch, &zero);
     if (!s)

@@ -83,7 +83,7 @@ struct pmo_counter_key {
 
 struct pmo_counts {
     __u64 requests;
-    __u64 latency_us; /* sum, request head complete to first byte of the response */
+    __u64 latency_ns; /* sum, request head complete to first byte of the response */
     __u32 latency[PMO_LATENCY_BUCKETS];
 };
 
@@ -180,11 +180,12 @@ struct pmo_control {
 };
 
 #ifndef __bpf__
-/* Upper bound in microseconds of latency bucket i: 16 * 2^((i+1)/2); the last one is open. These
- * are the boundaries of an OpenTelemetry exponential histogram of scale 1. */
+/* Upper bound in microseconds of latency bucket i: 2^14 * 2^((i+1)/2) nanoseconds, from 23 us to 17
+ * s; the last one is open. These are the boundaries of an OpenTelemetry exponential histogram of
+ * scale 1 in nanoseconds. */
 static inline double pmo_latency_bucket_us(unsigned int i)
 {
-    double v = 16.0 * (double)(1ULL << ((i + 1) / 2));
+    double v = 16.384 * (double)(1ULL << ((i + 1) / 2));
     return (i + 1) % 2 ? v * 1.4142135623730951 : v;
 }
 #endif

@@ -171,7 +171,7 @@ int main(void)
     (void)printf("forecast_p99 %.1f\n", quantile(forecasts, SECONDS, 0.99));
     (void)printf("minute %.1f\n", quantile(minutes, SECONDS, 0.5));
     (void)printf("decision %.2f\n", quantile(decisions, SECONDS, 0.5));
-    (void)printf("hpa %.2f\n", time_hpa(&w));
+    (void)printf("hpa %.3f\n", time_hpa(&w));
     (void)printf("forecaster_kib %.1f\n", (double)pmo_forecaster_bytes() / 1024);
     for (int s = 0; s < SERIES; s++)
         pmo_forecaster_free(&w.forecaster[s]);

@@ -204,7 +204,7 @@ static void latency_is_the_time_to_the_first_byte(void)
     wire_close(&wire);
     world_settle(&w);
     CU_ASSERT_EQUAL(w.types_count, 1);
-    CU_ASSERT(w.types[0].latency_us >= 50000 && w.types[0].latency_us < 100000);
+    CU_ASSERT(w.types[0].latency_ns >= 50000000 && w.types[0].latency_ns < 100000000);
     CU_ASSERT_EQUAL(w.types[0].in_buckets, 1);
     world_close(&w, false);
 }

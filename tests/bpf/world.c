@@ -28,7 +28,7 @@ static void on_type(void *context, const struct pmo_type_record *record)
         (void)pmo_kernel_route(w->kernel, record->key.route, t->route);
     }
     t->requests += record->counts.requests;
-    t->latency_us += record->counts.latency_us;
+    t->latency_ns += record->counts.latency_ns;
     for (unsigned int i = 0; i < PMO_LATENCY_BUCKETS; i++)
         t->in_buckets += record->counts.latency[i];
 }

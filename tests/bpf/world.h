@@ -13,7 +13,7 @@
 struct counted_type {
     struct pmo_counter_key key;
     char route[PMO_ROUTE_BYTES];
-    uint64_t requests, latency_us, in_buckets;
+    uint64_t requests, latency_ns, in_buckets;
 };
 
 struct world {

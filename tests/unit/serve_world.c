@@ -19,7 +19,7 @@ static void add_requests(struct pmo_service_store *store, const char *route, int
                          uint64_t count)
 {
     struct pmo_type type = {PMO_PROTOCOL_HTTP1, PMO_METHOD_GET, 2, 0, ""};
-    struct pmo_counts counts = {.requests = count, .latency_us = count * 5000};
+    struct pmo_counts counts = {.requests = count, .latency_ns = count * 5000000};
     struct pmo_instance_counts instance = {.arrivals = count};
 
     (void)snprintf(type.route, sizeof(type.route), "%s", route);
