@@ -186,12 +186,13 @@ static void what_is_not_http_is_left_alone(void)
     world_settle(&w);
     CU_ASSERT_EQUAL(world_requests(&w, (int)wire.instance, -1, -1, NULL), 0);
     CU_ASSERT_EQUAL(hint(wire.instance)->in_flight, 0);
-    CU_ASSERT_EQUAL(pmo_kernel_control(w.kernel)->not_http, 1);
+    CU_ASSERT(pmo_kernel_control(w.kernel)->not_http >= 1);
     world_close(&w, false);
 }
 
 static void latency_is_the_time_to_the_first_byte(void)
 {
+    const struct counted_type *type;
     struct wire wire;
 
     CU_ASSERT_FATAL(world_open(&w));
@@ -203,9 +204,10 @@ static void latency_is_the_time_to_the_first_byte(void)
     wire_response(&wire, "Length: 2\r\n\r\nok");
     wire_close(&wire);
     world_settle(&w);
-    CU_ASSERT_EQUAL(w.types_count, 1);
-    CU_ASSERT(w.types[0].latency_ns >= 50000000 && w.types[0].latency_ns < 100000000);
-    CU_ASSERT_EQUAL(w.types[0].in_buckets, 1);
+    type = world_type(&w, wire.instance);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(type);
+    CU_ASSERT(type->latency_ns >= 50000000 && type->latency_ns < 100000000);
+    CU_ASSERT_EQUAL(type->in_buckets, 1);
     world_close(&w, false);
 }
 
@@ -250,13 +252,13 @@ static void uncommitted_records_are_read_again_by_the_next_agent(void)
     wire_response(&wire, OK);
     (void)usleep(1200000);
     (void)pmo_kernel_drain(w.kernel); /* and no commit */
-    CU_ASSERT_EQUAL(world_requests(&w, -1, -1, 2, "/a"), 1);
+    CU_ASSERT_EQUAL(world_requests(&w, (int)wire.instance, -1, 2, "/a"), 1);
     world_close(&w, true);
     w.types_count = 0;
     CU_ASSERT_FATAL(world_reopen(&w));
     wire_close(&wire);
     world_settle(&w);
-    CU_ASSERT_EQUAL(world_requests(&w, -1, -1, 2, "/a"), 1);
+    CU_ASSERT_EQUAL(world_requests(&w, (int)wire.instance, -1, 2, "/a"), 1);
     world_close(&w, false);
 }
 

@@ -129,6 +129,14 @@ uint64_t world_requests(const struct world *w, int instance, int method, int sta
     return sum;
 }
 
+const struct counted_type *world_type(const struct world *w, uint32_t instance)
+{
+    for (const struct counted_type *t = w->types; t < w->types + w->types_count; t++)
+        if (t->key.instance == instance)
+            return t;
+    return NULL;
+}
+
 struct find_port {
     uint16_t port;
     uint32_t id;

@@ -41,6 +41,10 @@ void world_settle(struct world *w);
 uint64_t world_requests(const struct world *w, int instance, int method, int status_class,
                         const char *route);
 
+/* What was counted of an instance that has one type; NULL: nothing. The whole host is counted, so a
+ * test looks at its own instance only. */
+const struct counted_type *world_type(const struct world *w, uint32_t instance);
+
 /* A connection over loopback. */
 struct wire {
     int listener, client, server;
