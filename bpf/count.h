@@ -143,7 +143,7 @@ static __always_inline __u32 counter_slot_cached(struct pmo_counter_key *key)
         return 0;
     slot = *guess;
     known = bpf_map_lookup_elem(&counter_keys, &slot);
-    if (known && key_equal(key, known))
+    if (likely(known && key_equal(key, known)))
         return slot;
     slot = counter_slot(key);
     *guess = slot;
@@ -192,7 +192,7 @@ static __always_inline void count_request(__u32 slot, __u64 now_ns, __u64 latenc
         return;
     counts = &counter->window[window_parity(now_ns)];
     __sync_fetch_and_add(&counts->requests, 1);
-    if (!answered)
+    if (unlikely(!answered))
         return;
     __sync_fetch_and_add(&counts->latency_ns, latency_ns);
     bucket = latency_bucket(latency_ns);

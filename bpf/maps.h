@@ -13,6 +13,7 @@
 #include <bpf/bpf_endian.h>
 #include <pmo/abi.h>
 #include <pmo/hints.h>
+#include "bpf/portable.h"
 
 _Static_assert(PMO_INSTANCES_MAX == PMO_HINTS_INSTANCES_MAX, "one row for both");
 
@@ -172,7 +173,7 @@ static __always_inline __u32 window_parity(__u64 now_ns)
     if (!cached)
         return 0;
     w = *(volatile __u64 *)cached;
-    if (now_ns - (w & ~1ULL) < 999999998ULL) /* less the bit */
+    if (likely(now_ns - (w & ~1ULL) < 999999998ULL)) /* less the bit */
         return w & 1;
     wall_ns = now_ns + wall_offset_ns;
     window = wall_ns / 1000000000ULL;

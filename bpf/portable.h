@@ -31,6 +31,10 @@ static inline long bpf_loop(__u32 count, long (*step)(__u32 i, void *context), v
 #define PMO_UNROLL
 #endif
 
+/* Where the hot path goes: what is unlikely is laid out behind it, out of the way of the caches. */
+#define likely(x)   __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
 /* Keeps the compiler from reasoning about a value, so that it keeps the bounds check that the
  * verifier needs to see. */
 #define pmo_opaque(x) asm volatile("" : "+r"(x))

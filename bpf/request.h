@@ -136,7 +136,7 @@ static __always_inline int request_arrived(struct connection *c, __u64 now_ns)
         __sync_fetch_and_add(&counts->arrivals, 1);
     in_flight_add(c->instance, 1);
     q = &c->queue[index & (QUEUE_INLINE - 1)];
-    if (!q->index) {
+    if (likely(!q->index)) {
         q->arrived_ns = now_ns;
         q->route = c->in.parser.route;
         q->method = c->in.parser.method;
@@ -159,7 +159,7 @@ static __always_inline struct queued_request *queue_find(struct connection *c, _
     struct queued_request *q = &c->queue[index & (QUEUE_INLINE - 1)];
     struct queue_key key;
 
-    if (q->index == index)
+    if (likely(q->index == index))
         return q;
     if ((__s32)(c->in.messages - index) < 0)
         return NULL;
@@ -184,12 +184,12 @@ static __always_inline int count_answer(struct connection *c, __u32 index, __u32
     key.instance = c->instance;
     key.protocol = PMO_PROTOCOL_HTTP1;
     key.status_class = status_class;
-    if (q) {
+    if (likely(q)) {
         key.route = q->route;
         key.method = q->method;
         if (first_byte_ns > q->arrived_ns)
             latency_ns = first_byte_ns - q->arrived_ns;
-        if (q == &c->queue[index & (QUEUE_INLINE - 1)]) {
+        if (likely(q == &c->queue[index & (QUEUE_INLINE - 1)])) {
             q->index = 0;
         } else {
             struct queue_key deep = {.cookie = c->cookie, .index = index};
@@ -234,9 +234,9 @@ static __always_inline int response_arrived(struct connection *c, __u64 now_ns)
     q = queue_find(c, index);
     status = c->out.parser.status;
     ended = http1_answer(&c->out.parser, q ? q->method : PMO_METHOD_OTHER);
-    if (status < 200 && status != 101)
-        return 0; /* interim, RFC 9110 15.2 */
-    if (!q) {     /* its request was not seen: it arrives with its answer */
+    if (unlikely(status < 200 && status != 101))
+        return 0;       /* interim, RFC 9110 15.2 */
+    if (unlikely(!q)) { /* its request was not seen: it arrives with its answer */
         in_flight_add(c->instance, 1);
         c->in.messages = index;
     }
@@ -244,7 +244,7 @@ static __always_inline int response_arrived(struct connection *c, __u64 now_ns)
     c->out.messages = index;
     if (ended)
         response_ended(c);
-    if (c->out.parser.phase == HTTP1_OPAQUE)
+    if (unlikely(c->out.parser.phase == HTTP1_OPAQUE))
         c->in.parser.phase = HTTP1_OPAQUE; /* upgraded, or a tunnel */
     return 0;
 }
@@ -356,11 +356,11 @@ static __always_inline __u32 tcp_offset(struct __sk_buff *skb, void *data, void 
 
     if (data + 40 > data_end)
         return 0;
-    if ((b[0] & 0xf0) == 0x40)
+    if (likely((b[0] & 0xf0) == 0x40))
         return b[9] == 6 ? (b[0] & 15) * 4 : 0;
     if ((b[0] & 0xf0) != 0x60)
         return 0;
-    if (b[6] == 6)
+    if (likely(b[6] == 6))
         return 40;
 
     /* extension headers (RFC 8200 section 4) are rare: a few of those that hosts do send */
@@ -395,7 +395,7 @@ static __always_inline void segment(struct __sk_buff *skb, struct connection *c,
     at = tcp_offset(skb, data, data_end);
     if (!at || at > 512)
         return;
-    if (data + at + 20 <= data_end) {
+    if (likely(data + at + 20 <= data_end)) {
         seq = *(__u32 *)(data + at + 4);
         doff = *(__u8 *)(data + at + 12);
     } else {
@@ -424,7 +424,7 @@ static __always_inline void segment(struct __sk_buff *skb, struct connection *c,
     chunk->pos = chunk->len = 0;
     s->level = level + 1;
 
-    if (!d->joined || (__s32)(seq - d->next_seq) > 0) {
+    if (unlikely(!d->joined || (__s32)(seq - d->next_seq) > 0)) {
         /* the stream was joined in the middle, or a hole in it was missed */
         if (d->joined) {
             struct pmo_control *control = control_row();
@@ -450,9 +450,9 @@ static __always_inline void segment(struct __sk_buff *skb, struct connection *c,
     r.chunk = chunk;
     r.now_ns = segment_time(skb, response);
     segment_turn(&r, response); /* nearly always all there is to do */
-    if (r.offset < r.end)
+    if (unlikely(r.offset < r.end))
         bpf_loop(1 << 17, response ? turn_response : turn_request, &r, 0);
-    if (d->parser.phase == HTTP1_OPAQUE && !c->in.messages) {
+    if (unlikely(d->parser.phase == HTTP1_OPAQUE && !c->in.messages)) {
         struct pmo_control *control = control_row();
 
         c->in.parser.phase = HTTP1_OPAQUE;
