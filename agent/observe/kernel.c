@@ -10,6 +10,7 @@
 #include <net/if.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -35,6 +36,7 @@ struct pmo_kernel {
     void *hints;
     struct pmo_ring windows, changes;
     int cgroup_fd;
+    int lock_fd;
     int windows_completed;
     bool adopted;
     uint64_t adopted_wall_offset_ns;
@@ -121,15 +123,39 @@ static void remove_files(const char *directory)
     (void)closedir(d);
 }
 
-static void remove_pins(const char *directory)
+/* First what counts, then the counts. */
+static void remove_contents(const char *directory)
 {
     char links[256];
 
     (void)snprintf(links, sizeof(links), "%s/links", directory);
-    remove_files(links); /* first what counts, then the counts */
-    (void)rmdir(links);
+    remove_files(links);
     remove_files(directory);
+}
+
+static void remove_pins(const char *directory)
+{
+    char links[256];
+
+    remove_contents(directory);
+    (void)snprintf(links, sizeof(links), "%s/links", directory);
+    (void)rmdir(links);
     (void)rmdir(directory);
+}
+
+/* One agent at a time: the lock goes with the descriptor, however the agent ends. */
+static int directory_lock(const char *directory)
+{
+    _cleanup_close_ int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0)
+        return pmo_err_r(errno, "cannot open %s", directory);
+    if (flock(fd, LOCK_EX | LOCK_NB))
+        return pmo_fail(EBUSY,
+                        "another agent is using %s; stop it, or choose another bpf file system "
+                        "with --bpffs",
+                        directory);
+    return TAKE_FD(fd);
 }
 
 int pmo_kernel_remove(const char *bpffs)
@@ -170,7 +196,7 @@ static int pins_check(const char *directory, struct pmo_control *control)
         return r;
     memcpy(control, row, sizeof(*control));
     if (!control->abi_version) {
-        remove_pins(directory); /* an agent died while it made them: nothing is counted yet */
+        remove_contents(directory); /* an agent died while it made them: nothing is counted yet */
         return 0;
     }
     if (control->abi_version != PMO_ABI_VERSION)
@@ -357,17 +383,18 @@ int pmo_kernel_open(struct pmo_kernel **kernel, const char *bpffs,
     if (!k)
         return pmo_err_r(ENOMEM, "cannot start");
     k->events = *events;
-    k->cgroup_fd = -1;
+    k->cgroup_fd = k->lock_fd = -1;
     r = directory_open(k->directory, sizeof(k->directory), bpffs, true);
     if (r)
+        goto failed;
+    r = k->lock_fd = directory_lock(k->directory);
+    if (r < 0)
         goto failed;
     r = pins_check(k->directory, &control);
     if (r < 0)
         goto failed;
     k->adopted = r;
     k->adopted_wall_offset_ns = control.wall_offset_ns;
-    if (!r && (r = directory_open(k->directory, sizeof(k->directory), bpffs, true)))
-        goto failed;
     r = k->cgroup_fd = cgroup_root_open();
     if (r < 0)
         goto failed;
@@ -382,7 +409,7 @@ int pmo_kernel_open(struct pmo_kernel **kernel, const char *bpffs,
     return 0;
 
 failed:
-    pmo_kernel_close(&k, k->adopted || r == -EPROTO);
+    pmo_kernel_close(&k, k->adopted || r == -EPROTO || r == -EBUSY);
     return r;
 }
 
@@ -447,6 +474,8 @@ void pmo_kernel_close(struct pmo_kernel **kernel, bool leave)
         (void)close(k->cgroup_fd);
     if (!leave && k->directory[0])
         remove_pins(k->directory);
+    if (k->lock_fd >= 0)
+        (void)close(k->lock_fd);
     free(k);
 }
 

@@ -37,8 +37,9 @@ extern uint32_t pmo_kernel_ring_bytes;
  * @bpffs: a mounted bpf file system; NULL for /sys/fs/bpf, which is mounted if it is not
  * @events: copied
  * Returns 0, or (each logged in one line that says what to do) -EPERM without the privilege,
- * -ENOTSUP for a kernel without BTF or a cgroup v2 mount, -EPROTO where the pins are of another
- * version, -ENOTDIR where @bpffs is no bpf file system, or what the kernel said.
+ * -ENOTSUP for a kernel without BTF or a cgroup v2 mount, -EBUSY where another agent uses them,
+ * -EPROTO where they are of another version, -ENOTDIR where @bpffs is no bpf file system, or what
+ * the kernel said.
  */
 int pmo_kernel_open(struct pmo_kernel **kernel, const char *bpffs,
                     const struct pmo_kernel_events *events);

@@ -312,6 +312,7 @@ static int64_t monotonic_ns(void)
 static int roll_round(struct pmo_history *history, int64_t now, bool *more)
 {
     int64_t until = monotonic_ns() + ROLL_BUDGET_NS, service;
+    bool whole = !history->roll_service; /* from the first service on, not from where one was cut */
     int rc = SQLITE_OK;
 
     while (rc == SQLITE_OK && monotonic_ns() < until) {
@@ -319,8 +320,10 @@ static int roll_round(struct pmo_history *history, int64_t now, bool *more)
         (void)sqlite3_bind_int64(history->file.statements[SQL_SERVICES], 1, history->roll_service);
         rc = pmo_history_file_run(&history->file, SQL_SERVICES, &service);
         history->roll_service = service;
-        if (!service)
+        if (!service) {
+            *more |= !whole;
             return rc;
+        }
         for (size_t i = 0; rc == SQLITE_OK && i < RESOLUTIONS; i++)
             rc = roll_oldest(history, service, &resolutions[i], now, more);
     }

@@ -353,6 +353,18 @@ static void pins_of_another_version_are_refused_and_kept(void)
     world_close(&w, false);
 }
 
+static void two_agents_do_not_share_their_pins(void)
+{
+    static struct world second;
+
+    CU_ASSERT_FATAL(world_open(&w));
+    memcpy(second.bpffs, w.bpffs, sizeof(second.bpffs));
+    CU_ASSERT_FALSE(world_reopen(&second));
+    world_close(&w, true);
+    CU_ASSERT(world_reopen(&w)); /* the lock goes with its holder */
+    world_close(&w, false);
+}
+
 SUITE(requests) = {TEST(requests_are_counted_by_method_route_and_status),
                    TEST(ipv6_is_counted_like_ipv4),
                    TEST(heads_and_bodies_may_be_split_anywhere),
@@ -366,4 +378,5 @@ SUITE(requests) = {TEST(requests_are_counted_by_method_route_and_status),
                    TEST(a_full_ring_delays_counts_and_loses_none),
                    TEST(connections_from_before_are_joined_at_their_next_request),
                    TEST(pins_of_another_version_are_refused_and_kept),
+                   TEST(two_agents_do_not_share_their_pins),
                    {0}};
