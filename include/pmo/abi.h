@@ -28,7 +28,6 @@
 #define PMO_ROUTES_MAX      4096U /* folded routes; 0 is "{other}" */
 #define PMO_ROUTE_BYTES     120U  /* a folded route with its NUL; a longer one is cut */
 #define PMO_LATENCY_BUCKETS 40U   /* half an octave each, see pmo_latency_bucket_us() */
-#define PMO_CPUS_MAX        512U
 
 enum pmo_protocol {
     PMO_PROTOCOL_UNKNOWN = 0,
@@ -172,7 +171,6 @@ struct pmo_control {
     __u64 midstream;      /* connections joined in mid-stream, from their next request head on */
     __u64 holes;          /* segments that came too far out of order to be parsed */
     __u64 not_http;       /* connections that are not HTTP/1.x */
-    __u64 build;          /* hash of the BPF object that is attached */
     __u32 slots_used;     /* counter slots below this have been used */
     __u32 routes_used;    /* rows of routes */
     __u32 instances_used; /* instance rows below this have been used */
