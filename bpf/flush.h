@@ -206,7 +206,6 @@ static int flush_window(void *map, __u32 *key, struct flusher *f)
     if (record.since < record.window)
         flush_parity(&r, record.since, record.window - 1);
     flush_parity(&r, record.since, record.window);
-    control->flushes++;
     if (bpf_ringbuf_output(&windows, &record, sizeof(record), BPF_RB_NO_WAKEUP))
         control->ring_full++; /* the next window record covers this one, too */
     else

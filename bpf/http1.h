@@ -47,7 +47,6 @@ enum {
     HTTP1_CHUNKED = 1,
     HTTP1_LENGTH = 2,
     HTTP1_TRAILER = 4,
-    HTTP1_IN_HEAD = 8,
 };
 
 enum { HTTP1_CONTENT_LENGTH = 1, HTTP1_TRANSFER_ENCODING = 2 };
@@ -163,7 +162,7 @@ static __always_inline void http1_begin_lines(struct http1 *h)
 {
     h->phase = HTTP1_LINE;
     h->left = 0;
-    h->flags = HTTP1_IN_HEAD;
+    h->flags = 0;
 }
 
 static __always_inline void http1_message_end(struct http1_run *r, bool response)
@@ -179,7 +178,6 @@ static __always_inline void http1_head_end(struct http1_run *r, bool response)
 {
     struct http1 *h = r->h;
 
-    h->flags &= ~HTTP1_IN_HEAD;
     h->word = 0;
     h->matched = 0;
     if (response) {

@@ -335,14 +335,13 @@ static int attach(struct pmo_kernel *k, struct bpf_program *program)
 
 static int load(struct pmo_kernel *k)
 {
-    LIBBPF_OPTS(bpf_object_open_opts, options);
     int r;
 
     if (access("/sys/kernel/btf/vmlinux", R_OK))
         return pmo_fail(ENOTSUP, "this kernel has no type information (/sys/kernel/btf/vmlinux): "
                                  "run one that is built with CONFIG_DEBUG_INFO_BTF=y");
     (void)libbpf_set_print(print_libbpf);
-    k->skeleton = pmo_bpf__open_opts(&options);
+    k->skeleton = pmo_bpf__open();
     if (!k->skeleton)
         return pmo_err_r(errno, "cannot read the BPF object");
     r = maps_set_pins(k);

@@ -163,7 +163,6 @@ struct pmo_control {
     __u32 cpus;           /* possible CPUs */
     __u64 wall_offset_ns; /* CLOCK_MONOTONIC + this = the wall clock that windows follow */
     __u64 last_window;    /* last window that was flushed */
-    __u64 flushes;
     __u64 ring_full;      /* records that had to wait for the next window */
     __u64 routes_full;    /* requests counted under "{other}" */
     __u64 counters_full;  /* requests counted under an overflow slot */
