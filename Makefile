@@ -11,7 +11,7 @@ BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool /sbin/bpftool) $(shell comma
 ARCH := $(patsubst aarch64,arm64,$(patsubst x86_64,x86,$(shell uname -m)))
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 
-AGENT_LIBS := libbpf libuv libmicrohttpd jansson yaml-0.1 sqlite3 libsystemd \
+AGENT_LIBS := libbpf libelf capstone libuv libmicrohttpd jansson yaml-0.1 sqlite3 libsystemd \
               libnl-3.0 libnl-route-3.0 libnl-idiag-3.0
 TOOL_LIBS := libcurl jansson smartcols libuv
 # A fresh machine has none of this before `make deps`, so it is looked for when it is used.
@@ -44,7 +44,7 @@ programs := $(BUILD)/pmo-agent $(tools)
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .SECONDARY:
-.PHONY: all help deps run observe test bench asan clean format check-format
+.PHONY: all help deps run observe test test-kernels fuzz bench asan clean format check-format
 
 all: $(programs) $(BUILD)/libpmo.so ## build the agent, the tools and libpmo
 
@@ -97,26 +97,50 @@ $(foreach t,$(notdir $(tools)),$(eval $(call tool_rule,$(t))))
 # ---- tests ---------------------------------------------------------------------------------------
 $(BUILD)/unit-tests: $(unit_src:%.c=$(BUILD)/obj/%.o) $(BUILD)/libagent.a $(libpmo_obj)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(call pkg_libs,$(AGENT_LIBS) $(TOOL_LIBS)) -lcunit -lm
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(call pkg_libs,$(AGENT_LIBS) $(TOOL_LIBS)) -lcunit -lnghttp2 -lm
 
 $(BUILD)/bpf-tests: $(bpf_test_src:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/tests/unit/suite.o \
 		$(BUILD)/libagent.a $(libpmo_obj)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(call pkg_libs,$(AGENT_LIBS) $(TOOL_LIBS)) -lcunit -lm
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(call pkg_libs,$(AGENT_LIBS) $(TOOL_LIBS)) -lcunit -lssl -lcrypto -lm
 
 # every tests/e2e/NAME.c is a program that an end-to-end test runs
 e2e_programs := $(patsubst tests/e2e/%.c,$(BUILD)/e2e/%,$(wildcard tests/e2e/*.c))
 $(e2e_programs): $(BUILD)/e2e/%: $(BUILD)/obj/tests/e2e/%.o $(libpmo_obj)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS) $^ -o $@
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(libraries)
+
+$(BUILD)/e2e/tls_static: libraries = -l:libssl.a -l:libcrypto.a \
+	$(filter-out -lcrypto,$(call pkg_config,--static --libs libcrypto))
+
+# the same program with BoringSSL
+android = /usr/lib/$(shell $(CC) -print-multiarch)/android
+$(BUILD)/e2e/tls_boringssl: tests/e2e/tls_static.c
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) -isystem /usr/include/android $(LDFLAGS) $< -o $@ \
+		-L$(android) -Wl,-rpath,$(android) -lssl -lcrypto
+e2e_programs += $(BUILD)/e2e/tls_boringssl
 
 # every tests/bench/NAME.c is a program that tests/bench/run runs
 bench_programs := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
 $(bench_programs): $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(BUILD)/libagent.a $(libpmo_obj)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(call pkg_libs,$(AGENT_LIBS)) -lm
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(call pkg_libs,$(AGENT_LIBS)) -lnghttp2 -lm
+
+# Every tests/fuzz/NAME_fuzz.c is a libFuzzer target, with seeds in tests/fuzz/corpus/NAME. libFuzzer
+# is a part of clang, so clang it is, whatever the rest is built with.
+fuzzers := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/*_fuzz.c))
+FUZZ_CFLAGS := -O1 -g -std=gnu17 -Wall -Wextra -Werror -Wno-unused-parameter -D_GNU_SOURCE \
+	-I. -Iinclude -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
+$(BUILD)/fuzz/http1_fuzz: fuzz_libs := -lhttp_parser
+$(BUILD)/fuzz/http2_fuzz: fuzz_libs := -lnghttp2
+$(fuzzers): $(BUILD)/fuzz/%: tests/fuzz/%.c
+	@mkdir -p $(@D)
+	$(call say,FUZZ,$@)
+	$(Q)$(or $(CLANG),$(incomplete)) $(FUZZ_CFLAGS) -MMD -MP -MF $@.d -MT $@ $< -o $@ $(fuzz_libs)
 
 asan: # everything once more under AddressSanitizer and UndefinedBehaviorSanitizer
 	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/asan SANITIZE=1 CFLAGS="-O1 -g" \
@@ -124,8 +148,16 @@ asan: # everything once more under AddressSanitizer and UndefinedBehaviorSanitiz
 
 test: deps ## install what is missing, build, and run all tests (root)
 	$(Q)$(MAKE) --no-print-directory all $(BUILD)/unit-tests $(BUILD)/bpf-tests \
-		$(e2e_programs) asan
+		$(e2e_programs) $(fuzzers) asan
 	$(Q)BUILD=$(BUILD) tests/run
+
+fuzz: deps ## fuzz the parsers in earnest (TIME=3600 seconds each; TARGETS=http1 for one of them)
+	$(Q)$(MAKE) --no-print-directory $(fuzzers)
+	$(Q)BUILD=$(BUILD) tests/fuzz/run $(or $(TIME),3600) $(TARGETS)
+
+test-kernels: deps ## boot Debian's 6.1 and 6.12 kernels in qemu and run the BPF tests there (KERNELS=trixie)
+	$(Q)$(MAKE) --no-print-directory $(BUILD)/bpf-tests $(BUILD)/pmoctl
+	$(Q)BUILD=$(BUILD) tests/kernels/run $(KERNELS)
 
 run: deps ## the main job on this host: two services, load, forecasts, scaling (root; DURATION=180)
 	$(Q)$(MAKE) --no-print-directory all

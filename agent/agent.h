@@ -12,7 +12,10 @@
 #include "agent/decide/policy.h"
 #include "agent/forecast/forecast.h"
 #include "agent/series/history.h"
+#include "agent/series/operations.h"
+#include "agent/series/routes.h"
 #include "agent/series/series.h"
+#include "agent/use.h"
 
 /* One instance, found by discovery or started by a backend. */
 struct pmo_agent_instance {
@@ -30,19 +33,25 @@ struct pmo_agent_instance {
     double cpu_share;      /* of one core, last second */
     uint64_t memory_bytes; /* resident, all its processes */
     double rx_bytes_per_s, tx_bytes_per_s;
-    uint64_t cpu_usec, rx_bytes, tx_bytes; /* last readings, for differences */
-    double load_rps;                       /* arrivals in the last second */
-    int64_t load_second;                   /* that second */
-    double predicted_latency_s;            /* in the next second; NAN where not known */
-    int64_t gone;                          /* second it went, 0: it is there */
-    unsigned int missed;                   /* scans in a row that did not find its listener */
-    struct pmo_usage_instance *usage;      /* NULL: cannot be read */
+    struct pmo_use use;                /* last second */
+    struct pmo_usage_reading reading;  /* the last one, for differences */
+    double load_rps;                   /* arrivals in the last second */
+    int64_t load_second;               /* that second */
+    double predicted_latency_s;        /* in the next second; NAN where not known */
+    int64_t gone;                      /* second it went, 0: it is there */
+    unsigned int missed;               /* scans in a row that did not find its listener */
+    struct pmo_usage_instance *usage;  /* NULL: cannot be read */
+    struct pmo_operations *operations; /* NULL: nobody asked it for anything yet */
+    struct pmo_operations *calls;      /* what it asks others for; NULL: nothing yet */
     struct pmo_agent_instance *next;
 };
 
 struct pmo_service {
     char name[64];
+    uint64_t scope; /* of its rules in `routes` */
     struct pmo_service_store *store;
+    struct pmo_operations *headers; /* requests with a header that its policy names, by "name:
+                                       value" as a route; NULL: there were none */
     struct pmo_forecaster *forecaster;
     struct pmo_forecast forecast;    /* of arrivals, from the last complete second */
     const struct pmo_policy *policy; /* NULL: none applies */
@@ -54,6 +63,8 @@ struct pmo_service {
     double capacity_rps;     /* of one instance, 0 where not known */
     double instance_seconds; /* since the agent's start, starting ones included */
     double cpu_seconds, memory_bytes, rx_bytes, tx_bytes; /* of its instances, last second */
+    struct pmo_use use;                                   /* of its instances, last second */
+    struct pmo_use_sums use_total;                        /* since the agent's start */
     struct pmo_service *next;
 };
 
@@ -62,7 +73,7 @@ struct pmo_agent_totals {
     uint64_t windows;      /* window records read */
     uint64_t late_windows; /* seconds that had to be spread */
     uint64_t ring_full, routes_full, counters_full, instances_full; /* from struct pmo_control */
-    uint64_t midstream, holes, not_http;
+    uint64_t midstream, holes, not_http, tls, tls_read;
 };
 
 #define PMO_DECISIONS_KEPT 256
@@ -72,6 +83,7 @@ struct pmo_agent {
     int64_t now;        /* last complete second */
     double started;     /* seconds since 1970 */
     struct pmo_store *store;
+    struct pmo_routes *routes; /* how routes are folded */
     struct pmo_history *history;
     struct pmo_policies *policies;
     struct pmo_planner *planner;

@@ -45,12 +45,16 @@ struct pmo_service *pmo_core_service(struct pmo_core *core, const char *name)
         free(s);
         return NULL;
     }
+    s->scope = pmo_route_scope(s->name);
     s->lead_time_s = NAN;
+    s->use = pmo_use_unknown;
+    s->use_total = pmo_use_unknown.second;
     s->hints_number = pmo_hints_service(core->hints, s->name, NULL, 0);
     if (core->agent.policies)
         s->policy = pmo_policies_for(core->agent.policies, s->name);
     if (s->policy)
         s->capacity_rps = s->policy->capacity_rps;
+    pmo_routes_follow(core, s);
     while (*at && strcmp((*at)->name, s->name) < 0)
         at = &(*at)->next;
     s->next = *at;
@@ -131,8 +135,7 @@ static bool on_backend_idle(void *context, const struct pmo_backend_instance *in
 
     for (struct pmo_agent_instance *i = core->agent.instances; i; i = i->next)
         if (i->managed && !i->gone && !strcmp(i->name, instance->name) && i->id)
-            return !__atomic_load_n(&pmo_hints_row(core->hints, i->id)->in_flight,
-                                    __ATOMIC_RELAXED);
+            return !pmo_hints_in_flight(core->hints, i->id);
     return true;
 }
 
@@ -175,9 +178,28 @@ static void on_events(uv_poll_t *poll, int status, int readable)
     pmo_kernel_read_events(core->kernel);
 }
 
+/* Who takes TLS connections that nobody reads may not be who listens. */
+static void tls_search(struct pmo_core *core)
+{
+    const volatile struct pmo_control *control = pmo_kernel_control(core->kernel);
+    uint64_t unread = control->tls - control->tls_read;
+
+    if (unread > core->tls_unread)
+        pmo_tls_scan(core->tls);
+    core->tls_unread = unread;
+}
+
 static void on_scan(uv_timer_t *timer)
 {
-    (void)pmo_instances_scan(timer->data);
+    struct pmo_core *core = timer->data;
+
+    (void)pmo_instances_scan(core);
+    tls_search(core);
+    if (++core->scans % 12)
+        return;
+    /* calls that were in progress when this agent came have returned, or wait for long */
+    pmo_kernel_tls_end(core->kernel, PMO_KERNEL_TLS_OLD, false);
+    pmo_kernel_tls_sweep(core->kernel);
 }
 
 /* Runs a little after each second's end; when the kernel's record is late, again soon. */
@@ -213,6 +235,8 @@ static int loop_start(struct pmo_core *core)
 int pmo_core_start(struct pmo_core *core, uv_loop_t *loop, const struct pmo_options *options)
 {
     struct pmo_kernel_events events = pmo_second_events;
+    const struct pmo_policy_header *rows[PMO_HEADERS_MAX];
+    struct pmo_kernel_extras extras = {};
     struct timespec now;
     int r;
 
@@ -225,6 +249,8 @@ int pmo_core_start(struct pmo_core *core, uv_loop_t *loop, const struct pmo_opti
     events.context = core;
     if (options->config && (r = config_read(core, options->config)))
         return r;
+    core->calls = extras.calls = pmo_calls_wanted(core->agent.policies);
+    extras.headers = pmo_policies_headers(core->agent.policies, rows) > 0;
     if (geteuid())
         return pmo_fail(EPERM, "not allowed to load BPF programs: run as root (`sudo pmo-agent`)");
     r = make_directories(options->state_dir);
@@ -239,6 +265,8 @@ int pmo_core_start(struct pmo_core *core, uv_loop_t *loop, const struct pmo_opti
         return r;
     r = pmo_store_new(&core->agent.store);
     if (!r)
+        r = pmo_routes_new(&core->agent.routes);
+    if (!r)
         r = pmo_listeners_new(&core->listeners);
     if (!r)
         r = pmo_usage_new(&core->usage);
@@ -247,12 +275,22 @@ int pmo_core_start(struct pmo_core *core, uv_loop_t *loop, const struct pmo_opti
                             pmo_history_last_decision(core->agent.history) + 1);
     if (r)
         return pmo_err_r(r, "cannot start");
-    r = pmo_kernel_open(&core->kernel, options->bpffs, &events);
+    r = pmo_kernel_open(&core->kernel, options->bpffs, &extras, &events);
     if (r)
         return r;
-    r = pmo_hints_new(&core->hints, pmo_kernel_hints(core->kernel));
+    r = pmo_headers_start(core);
+    if (!r)
+        r = pmo_hints_new(&core->hints, pmo_kernel_hints(core->kernel));
     if (r)
         return r;
+    if (pmo_tls_new(&core->tls, core->kernel))
+        return pmo_err_r(ENOMEM, "cannot start");
+    if (pmo_kernel_adopted(core->kernel)) {
+        pmo_kernel_tls_end(core->kernel, PMO_KERNEL_TLS_OLD, false);
+        pmo_tls_scan(core->tls);
+        pmo_kernel_tls_end(core->kernel, PMO_KERNEL_TLS_PIN, true);
+    }
+    pmo_routes_refresh(core);
     r = pmo_history_load(core->agent.history, core->agent.store, now.tv_sec);
     if (r)
         return r;
@@ -290,22 +328,27 @@ void pmo_core_stop(struct pmo_core *core, bool leave)
         next = i->next;
         if (i->usage)
             pmo_usage_remove(core->usage, &i->usage);
+        pmo_operations_free(&i->operations);
+        pmo_operations_free(&i->calls);
         free(i);
     }
     core->agent.instances = NULL;
     for (struct pmo_service *s = core->agent.services, *next; s; s = next) {
         next = s->next;
         pmo_forecaster_free(&s->forecaster);
+        pmo_operations_free(&s->headers);
         free(s);
     }
     core->agent.services = NULL;
     pmo_hints_free(&core->hints);
+    pmo_tls_free(&core->tls);
     pmo_kernel_close(&core->kernel, leave);
     pmo_planner_free(&core->agent.planner);
     pmo_policies_free(&core->agent.policies);
     pmo_usage_free(&core->usage);
     pmo_listeners_free(&core->listeners);
     pmo_store_free(&core->agent.store);
+    pmo_routes_free(&core->agent.routes);
     pmo_file_free(&core->config);
 }
 
@@ -343,7 +386,7 @@ int pmo_agent_orchestrate(struct pmo_agent *agent, const struct pmo_orchestrate_
         if (i->service != s || !hint || answer->instances_count == 64 ||
             !(__atomic_load_n(&hint->flags, __ATOMIC_RELAXED) & PMO_HINT_READY))
             continue;
-        i->in_flight = __atomic_load_n(&hint->in_flight, __ATOMIC_RELAXED);
+        i->in_flight = pmo_hints_in_flight(core->hints, i->id);
         answer->instances[answer->instances_count++] = (struct pmo_orchestrate_instance){
             .instance = i, .predicted_latency_s = i->predicted_latency_s};
     }

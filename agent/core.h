@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The agent's own parts, wired together: instances.c knows who is there, second.c is what happens
- * each second, core.c starts and ends it all. Only these three and main.c see this header.
+ * each second, calls.c, headers.c and routes.c tell the kernel side what policies want of it,
+ * core.c starts and ends it all. Only these and main.c see this header.
  */
 #pragma once
 
@@ -10,6 +11,7 @@
 #include "agent/observe/interfaces.h"
 #include "agent/observe/kernel.h"
 #include "agent/observe/listeners.h"
+#include "agent/observe/tls.h"
 #include "agent/observe/usage.h"
 #include "agent/route/hints.h"
 #include "agent/serve/serve.h"
@@ -32,11 +34,17 @@ struct pmo_core {
     struct pmo_listeners *listeners;
     struct pmo_interfaces *interfaces;
     struct pmo_usage *usage;
+    struct pmo_tls *tls;
+    unsigned int scans;
+    uint64_t tls_unread; /* TLS connections that nobody reads, when it was looked for who could */
     const struct pmo_backend_ops *backend_ops; /* NULL: none is configured */
     struct pmo_backend *backend;
     struct pmo_server *server;
     struct pmo_file *config;
-    uint64_t own_netns;    /* cookie */
+    uint64_t own_netns;  /* cookie */
+    bool calls;          /* of any service are counted */
+    uint32_t rules_read; /* rules of folding that the kernel side had made */
+    int64_t rules_refreshed;
     int64_t committed;     /* last second that an earlier agent has on disk */
     int64_t flushed;       /* last second that is on disk */
     uint64_t own_cpu_usec; /* last reading */
@@ -68,3 +76,26 @@ void pmo_second_run(struct pmo_core *core);
 /* Decides for a service now, and acts. Returns as pmo_planner_decide(). */
 int pmo_second_decide(struct pmo_core *core, struct pmo_service *service, int64_t t,
                       struct pmo_decision *decision);
+
+/* calls.c */
+bool pmo_calls_wanted(const struct pmo_policies *policies);
+/* Tells the kernel side whose calls to count, and by what it knows them; when instances came or
+ * went. */
+void pmo_calls_follow(struct pmo_core *core);
+
+/* headers.c */
+/* The kernel side's row of a header. */
+void pmo_header_make(struct pmo_header *header, const struct pmo_policy_header *from,
+                     const __u64 key[2]);
+/* Tells the kernel side the headers; instances follow. */
+int pmo_headers_start(struct pmo_core *core);
+/* Has an instance's requests searched for those that its policy names. */
+void pmo_headers_follow(struct pmo_core *core, const struct pmo_agent_instance *instance);
+
+/* routes.c */
+/* Reads the rules of folding that the kernel side made since, and once in a while all of them. */
+void pmo_routes_refresh(struct pmo_core *core);
+/* Pins what the service's policy names, and nothing else. */
+void pmo_routes_follow(struct pmo_core *core, const struct pmo_service *service);
+/* Decides what becomes of what was told apart before a rule was learned; once a second. */
+void pmo_routes_settle(struct pmo_core *core);

@@ -56,6 +56,8 @@ static struct pmo_agent_instance *instance_add(struct pmo_core *core, const char
         made->service->hints_number = pmo_hints_service(core->hints, service, NULL, 0);
     (void)snprintf(made->name, sizeof(made->name), "%s", name);
     made->netns_fd = -1;
+    made->use = pmo_use_unknown;
+    memset(&made->reading, 0xff, sizeof(made->reading)); /* PMO_USAGE_UNKNOWN */
     made->predicted_latency_s = NAN;
     while (*at) {
         int order = strcmp((*at)->service->name, service);
@@ -77,11 +79,8 @@ static void usage_begin(struct pmo_core *core, struct pmo_agent_instance *i)
         return;
     if (pmo_usage_add(core->usage, (pid_t)i->pid, i->cgroup, i->netns_fd, i->interface, &i->usage))
         return;
-    if (!pmo_usage_read(i->usage, &now)) {
-        i->cpu_usec = now.cpu_usec;
-        i->rx_bytes = now.rx_bytes;
-        i->tx_bytes = now.tx_bytes;
-    }
+    if (!pmo_usage_read(i->usage, &now))
+        i->reading = now;
 }
 
 static void instance_gone(struct pmo_core *core, struct pmo_agent_instance *i)
@@ -92,6 +91,7 @@ static void instance_gone(struct pmo_core *core, struct pmo_agent_instance *i)
     i->gone = core->agent.now ? core->agent.now : 1;
     i->cpu_share = i->load_rps = i->rx_bytes_per_s = i->tx_bytes_per_s = 0;
     i->memory_bytes = 0;
+    i->use = pmo_use_unknown;
     if (i->usage)
         pmo_usage_remove(core->usage, &i->usage);
     if (i->id) {
@@ -116,6 +116,10 @@ void pmo_instances_publish(struct pmo_core *core, struct pmo_service *service)
         service->ready += i->phase == PMO_INSTANCE_READY;
         service->starting += i->phase == PMO_INSTANCE_STARTING;
         service->draining += i->phase == PMO_INSTANCE_DRAINING;
+        if (i->id && !i->gone) {
+            pmo_kernel_scope(core->kernel, i->id, service->scope);
+            pmo_headers_follow(core, i);
+        }
         if (!i->id || i->gone || service->hints_number < 0)
             continue;
         row.service = service->hints_number;
@@ -141,6 +145,8 @@ static void instance_ready(struct pmo_core *core, struct pmo_agent_instance *i)
 {
     i->phase = PMO_INSTANCE_READY;
     pmo_instances_publish(core, i->service);
+    if (i->pid)
+        pmo_tls_process(core->tls, (pid_t)i->pid);
     if (!i->id)
         return;
     if (i->managed && i->pid)
@@ -284,6 +290,7 @@ int pmo_instances_scan(struct pmo_core *core)
     if (!r)
         missed_end(core);
     pmo_kernel_instances(core->kernel, adopt_row, core);
+    pmo_calls_follow(core);
     return r;
 }
 
@@ -295,13 +302,21 @@ void pmo_instances_event(struct pmo_core *core, const struct pmo_event *event)
         i = by_netns(core, event->listener.netns);
         if (!i)
             discovered(core, event->instance, &event->listener, event->pid, "", "");
-        else if (event->listener.port == i->listener.port)
+        else if (event->listener.port == i->listener.port) {
             i->id = event->instance;
+            pmo_kernel_scope(core->kernel, i->id, i->service->scope);
+            pmo_headers_follow(core, i);
+        }
+        pmo_calls_follow(core);
         return;
     }
     i = pmo_instance_by_id(core, event->instance);
     if (!i)
         return;
+    if (event->kind == PMO_EVENT_TLS) {
+        pmo_tls_process(core->tls, (pid_t)i->pid);
+        return;
+    }
     if (i->managed) { /* the backend finds out, and tells when it is gone */
         if (i->phase == PMO_INSTANCE_READY)
             i->phase = PMO_INSTANCE_STARTING;
@@ -310,6 +325,7 @@ void pmo_instances_event(struct pmo_core *core, const struct pmo_event *event)
     }
     if (event->kind == PMO_EVENT_CLOSED)
         instance_gone(core, i);
+    pmo_calls_follow(core);
 }
 
 void pmo_instances_backend(struct pmo_core *core, const struct pmo_backend_instance *b)
@@ -336,6 +352,8 @@ void pmo_instances_backend(struct pmo_core *core, const struct pmo_backend_insta
 
         pmo_kernel_instances(core->kernel, match_row, &s);
         i->id = s.id;
+        if (i->id)
+            pmo_calls_follow(core);
     }
     switch (b->phase) {
     case PMO_INSTANCE_STARTING:
@@ -379,6 +397,9 @@ static void service_rest(struct pmo_core *core, struct pmo_service *service)
         return;
     pmo_forecaster_free(&service->forecaster);
     memset(&service->forecast, 0, sizeof(service->forecast));
+    pmo_kernel_scope_forget(core->kernel, service->scope);
+    pmo_kernel_scope_forget(core->kernel, pmo_route_scope_outbound(service->scope));
+    pmo_kernel_scope_forget(core->kernel, pmo_route_scope_headers(service->scope));
     if (service->hints_number >= 0)
         pmo_hints_service_delete(core->hints, service->hints_number);
     service->hints_number = -1;
@@ -394,41 +415,46 @@ static void forget(struct pmo_core *core, struct pmo_agent_instance **at)
         pmo_hints_instance_delete(core->hints, i->id);
         pmo_kernel_instance_free(core->kernel, i->id);
     }
+    pmo_operations_free(&i->operations);
+    pmo_operations_free(&i->calls);
     free(i);
     service_rest(core, service);
 }
 
+/* What the history has counts as nothing where it is not known: fmax() prefers what is a number. */
 static void read_usage(struct pmo_agent_instance *i)
 {
+    const struct pmo_usage_reading *last = &i->reading;
     struct pmo_usage_reading now;
+    int r = i->usage ? pmo_usage_read(i->usage, &now) : -ESRCH;
 
-    if (!i->usage || pmo_usage_read(i->usage, &now) == -ESRCH)
+    if (r == -ESRCH || r == -EINVAL)
         return;
-    i->cpu_share = now.cpu_usec > i->cpu_usec ? (double)(now.cpu_usec - i->cpu_usec) / 1e6 : 0;
-    i->rx_bytes_per_s = now.rx_bytes > i->rx_bytes ? (double)(now.rx_bytes - i->rx_bytes) : 0;
-    i->tx_bytes_per_s = now.tx_bytes > i->tx_bytes ? (double)(now.tx_bytes - i->tx_bytes) : 0;
+    i->cpu_share = fmax(0, pmo_use_grown(last->cpu_usec, now.cpu_usec)) / 1e6;
+    i->rx_bytes_per_s = fmax(0, pmo_use_grown(last->rx_bytes, now.rx_bytes));
+    i->tx_bytes_per_s = fmax(0, pmo_use_grown(last->tx_bytes, now.tx_bytes));
     i->memory_bytes = now.memory_bytes;
-    i->cpu_usec = now.cpu_usec;
-    i->rx_bytes = now.rx_bytes;
-    i->tx_bytes = now.tx_bytes;
+    i->use = pmo_use_between(last, &now);
+    i->reading = now;
 }
 
 void pmo_instances_tick(struct pmo_core *core, int64_t now)
 {
     struct pmo_agent_instance **at = &core->agent.instances;
 
-    for (struct pmo_service *s = core->agent.services; s; s = s->next)
+    for (struct pmo_service *s = core->agent.services; s; s = s->next) {
         s->cpu_seconds = s->memory_bytes = s->rx_bytes = s->tx_bytes = 0;
+        s->use = pmo_use_unknown;
+    }
     (void)pmo_usage_tick(core->usage);
     while (*at) {
         struct pmo_agent_instance *i = *at;
-        const struct pmo_hint_instance *hint = i->id ? pmo_hints_row(core->hints, i->id) : NULL;
 
         if (i->gone && now > i->gone + KEEP_GONE_S) {
             forget(core, at);
             continue;
         }
-        i->in_flight = hint && !i->gone ? __atomic_load_n(&hint->in_flight, __ATOMIC_RELAXED) : 0;
+        i->in_flight = i->id && !i->gone ? pmo_hints_in_flight(core->hints, i->id) : 0;
         if (i->load_second != now)
             i->load_rps = 0;
         read_usage(i);
@@ -436,6 +462,8 @@ void pmo_instances_tick(struct pmo_core *core, int64_t now)
         i->service->memory_bytes += (double)i->memory_bytes;
         i->service->rx_bytes += i->rx_bytes_per_s;
         i->service->tx_bytes += i->tx_bytes_per_s;
+        pmo_use_add(&i->service->use, &i->use);
+        pmo_use_sums_add(&i->service->use_total, &i->use.second);
         at = &i->next;
     }
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
+#include "agent/base/descriptors.h"
 #include "agent/base/log.h"
 #include "agent/core.h"
 
@@ -63,6 +64,7 @@ static int run(const struct pmo_options *options)
     watch_signal(program, &program->interrupt, SIGINT);
     watch_signal(program, &program->hand_over, SIGUSR2);
     (void)signal(SIGPIPE, SIG_IGN);
+    pmo_descriptors_raise();
     r = pmo_core_start(&program->core, &program->loop, options);
     if (!r) {
         for (struct pmo_service *s = program->core.agent.services; s; s = s->next)

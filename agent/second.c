@@ -16,22 +16,59 @@
 
 #define FLUSH_EVERY_S 2
 
+static void arrived(struct pmo_agent_instance *i, uint64_t since, uint64_t window,
+                    uint64_t requests)
+{
+    if (!i)
+        return;
+    if (i->load_second != (int64_t)window)
+        i->load_rps = 0;
+    i->load_rps += (double)requests / (double)(window - since + 1);
+    i->load_second = (int64_t)window;
+}
+
+/* Requests that carry a header: counted with their type, too, and here by "name: value". */
+static void on_header(struct pmo_core *core, struct pmo_service *service, struct pmo_type *type,
+                      const struct pmo_type_record *record)
+{
+    if (pmo_kernel_route(core->kernel, record->key.route, type->route) ||
+        (!service->headers && pmo_operations_new(&service->headers)))
+        return;
+    (void)pmo_operations_add(service->headers, type, (int64_t)record->since,
+                             (int64_t)record->window, &record->counts);
+}
+
 static void on_type(void *context, const struct pmo_type_record *record)
 {
     struct pmo_core *core = context;
     struct pmo_agent_instance *i = pmo_instance_by_id(core, record->key.instance);
     struct pmo_service *service = i ? i->service : pmo_core_service(core, "unknown");
-    struct pmo_type type = {.protocol = record->key.protocol,
+    int64_t since = (int64_t)record->since, until = (int64_t)record->window;
+    bool call = record->key.direction == PMO_OUTBOUND;
+    struct pmo_type type = {.direction = record->key.direction,
+                            .protocol = record->key.protocol,
                             .method = record->key.method,
                             .status_class = record->key.status_class,
                             .zone = record->key.zone};
+    struct pmo_operations **set = i ? call ? &i->calls : &i->operations : NULL;
+    char route[PMO_ROUTE_BYTES];
+    uint64_t scope;
 
-    if ((int64_t)record->window <= core->committed || !service)
+    if (until <= core->committed || !service)
         return;
-    if (pmo_kernel_route(core->kernel, record->key.route, type.route))
-        (void)snprintf(type.route, sizeof(type.route), "{other}");
-    (void)pmo_service_store_add(service->store, &type, (int64_t)record->since,
-                                (int64_t)record->window, &record->counts);
+    if (type.protocol == PMO_PROTOCOL_HEADER) {
+        on_header(core, service, &type, record);
+        return;
+    }
+    if (pmo_kernel_route(core->kernel, record->key.route, route))
+        (void)snprintf(route, sizeof(route), "{other}");
+    scope = call ? pmo_route_scope_outbound(service->scope) : service->scope;
+    pmo_routes_name(core->agent.routes, scope, route, type.route, NULL, NULL);
+    if (type.status_class == PMO_STATUS_ARRIVED && !call)
+        arrived(i, record->since, record->window, record->counts.requests);
+    (void)pmo_service_store_add(service->store, &type, since, until, &record->counts);
+    if (set && (*set || !pmo_operations_new(set)))
+        (void)pmo_operations_add(*set, &type, since, until, &record->counts);
 }
 
 static void on_instance(void *context, const struct pmo_instance_record *record)
@@ -42,11 +79,7 @@ static void on_instance(void *context, const struct pmo_instance_record *record)
 
     if ((int64_t)record->window <= core->committed || !service)
         return;
-    if (i) {
-        i->load_rps =
-            (double)record->counts.arrivals / (double)(record->window - record->since + 1);
-        i->load_second = (int64_t)record->window;
-    }
+    arrived(i, record->since, record->window, record->counts.arrivals);
     (void)pmo_service_store_add_instance(service->store, (int64_t)record->since,
                                          (int64_t)record->window, &record->counts);
 }
@@ -74,7 +107,7 @@ static void close_second(struct pmo_core *core, int64_t t)
             continue;
         if (s->forecaster)
             pmo_forecaster_observe(s->forecaster, t, closed.arrivals);
-        if (s->forecaster || s->managed)
+        if (s->forecaster || s->managed || (s->policy && s->policy->calls))
             (void)pmo_history_add(core->agent.history, s->store, t);
     }
 }
@@ -92,6 +125,12 @@ static void on_window(void *context, const struct pmo_window_record *record)
     for (int64_t t = (int64_t)record->since; t <= (int64_t)record->window; t++)
         if (t > core->committed && t > core->agent.now)
             close_second(core, t);
+    for (struct pmo_agent_instance *i = core->agent.instances; i; i = i->next) {
+        if (i->operations)
+            pmo_operations_settle(i->operations, i->in_flight);
+        if (i->calls)
+            pmo_operations_settle(i->calls, PMO_NO_GAUGE);
+    }
     core->agent.now = (int64_t)record->window;
 }
 
@@ -213,6 +252,8 @@ static void read_own_usage(struct pmo_core *core)
     totals->midstream = control->midstream;
     totals->holes = control->holes;
     totals->not_http = control->not_http;
+    totals->tls = control->tls;
+    totals->tls_read = control->tls_read;
 }
 
 void pmo_second_run(struct pmo_core *core)
@@ -220,8 +261,11 @@ void pmo_second_run(struct pmo_core *core)
     struct pmo_agent *agent = &core->agent;
     struct timespec now;
 
+    pmo_routes_refresh(core);
+    pmo_kernel_tls_linger(core->kernel);
     if (!pmo_kernel_drain(core->kernel))
         return;
+    pmo_routes_settle(core);
     for (struct pmo_service *s = agent->services; s; s = s->next) {
         struct pmo_decision decision;
 

@@ -23,7 +23,7 @@ static __always_inline void pick_consider(struct pick *p, __u32 place)
 {
     struct pmo_hint_instance *hint;
     __u32 at = p->first + place, row, id;
-    __u32 *members;
+    __u32 *members, *ended, before;
     __u64 load;
 
     row = PMO_HINTS_FIRST_MEMBERS + at / 16;
@@ -32,9 +32,12 @@ static __always_inline void pick_consider(struct pick *p, __u32 place)
         return;
     id = members[at & 15];
     hint = hint_row(id);
-    if (!id || !hint || hint->service != p->service || !(hint->flags & PMO_HINT_READY))
+    ended = ended_row(id);
+    if (!id || !hint || !ended || hint->service != p->service || !(hint->flags & PMO_HINT_READY))
         return;
-    load = ((__u64)hint->in_flight + 1) * (1 << 20) / (hint->weight ? hint->weight : 1);
+    before = *(volatile __u32 *)ended;
+    load = ((__u64)(__u32)(*(volatile __u32 *)&hint->arrived - before) + 1) * (1 << 20) /
+           (hint->weight ? hint->weight : 1);
     if (p->instance && load >= p->load)
         return;
     p->instance = id;

@@ -23,6 +23,54 @@ static __always_inline struct pmo_instance *instance_of(struct pmo_listener *key
     return bpf_map_lookup_elem(&instances, &any);
 }
 
+/* Where the segment begins that made the connection; it need not be its first. */
+static __always_inline __u32 early_seq(struct bpf_sock_ops *ops)
+{
+    __u8 *tcp = ops->skb_data, *end = ops->skb_data_end;
+
+    if (tcp + 20 > end)
+        return ops->rcv_nxt;
+    return bpf_ntohl(*(__u32 *)(tcp + 4)) + (tcp[13] >> 1 & 1); /* a SYN takes a number */
+}
+
+/* Data that came before the connection was there. */
+static __noinline int early_find(struct bpf_sock_ops *ops, struct connection *c)
+{
+    __u32 seq = early_seq(ops);
+    struct stash_key key;
+    struct stashed *range;
+
+    __builtin_memset(&key, 0, sizeof(key));
+    if (ops->family == AF_INET) {
+        __u32 remote = ops->remote_ip4, local = ops->local_ip4;
+
+        key.remote[10] = key.remote[11] = key.local[10] = key.local[11] = 0xff;
+        __builtin_memcpy(&key.remote[12], &remote, 4);
+        __builtin_memcpy(&key.local[12], &local, 4);
+    } else {
+        volatile __u32 *from = ops->remote_ip6, *to = ops->local_ip6;
+        __u32 remote[4] = {from[0], from[1], from[2], from[3]};
+        __u32 local[4] = {to[0], to[1], to[2], to[3]};
+
+        __builtin_memcpy(key.remote, remote, 16);
+        __builtin_memcpy(key.local, local, 16);
+    }
+    key.remote_port = bpf_ntohl(ops->remote_port);
+    key.local_port = ops->local_port;
+    for (int i = 0; i < 2; i++) { /* that segment, and the first one, if another CPU has it */
+        key.seq = i ? c->in.next_seq : seq;
+        range = bpf_map_lookup_elem(&stashed_early, &key);
+        if (!range)
+            continue;
+        c->stashed[i] = *range;
+        if (bpf_map_delete_elem(&stashed_early, &key))
+            c->stashed[i].length = 0;
+        else
+            c->in.stashed_ranges++;
+    }
+    return 0;
+}
+
 SEC("sockops")
 int connection_established(struct bpf_sock_ops *ops)
 {
@@ -53,14 +101,20 @@ int connection_established(struct bpf_sock_ops *ops)
     if (!instance)
         instance = instance_make(&key, 0, 0);
     c = bpf_sk_storage_get(&connections, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
-    if (!c)
+    if (!c || !connection_lock(c))
         return 1;
-    c->instance = instance ? instance->id : 0;
+    connection_bind(c, instance);
+    c->established_ns = bpf_ktime_get_ns();
     c->cookie = bpf_get_socket_cookie(ops);
     c->in.next_seq = ops->rcv_nxt;
     c->out.next_seq = ops->snd_nxt;
     c->in.joined = c->out.joined = 1;
-    counts = instance_counts(c->instance, bpf_ktime_get_ns());
+    early_find(ops, c);
+    if (c->in.stashed_ranges)
+        request_stashed(c, c->in.next_seq);
+    connection_unlock(c);
+    port_accepts(key.port);
+    counts = instance_counts(c->instance, c->established_ns);
     if (counts)
         __sync_fetch_and_add(&counts->connections, 1);
     return 1;
@@ -83,7 +137,7 @@ int connections_join(struct bpf_iter__tcp *ctx)
     listener_of(&key, (struct sock *)common);
     instance = instance_of(&key);
     if (!instance)
-        return 0;
+        return calls ? call_join(common) : 0;
     tcp = bpf_skc_to_tcp_sock(common);
     if (!tcp)
         return 0;
@@ -94,8 +148,11 @@ int connections_join(struct bpf_iter__tcp *ctx)
     control = control_row();
     if (!c || !control)
         return 0;
-    c->instance = instance->id;
+    connection_bind(c, instance);
     c->cookie = bpf_get_socket_cookie(tcp);
+    c->in.next_seq = tcp->rcv_nxt;
+    c->out.next_seq = tcp->snd_nxt;
+    port_accepts(key.port);
     __sync_fetch_and_add(&control->midstream, 1);
     return 0;
 }

@@ -2,53 +2,143 @@
 /*
  * Counting: adding to the slot of an (instance, type) pair, and finding the slot and the route.
  *
- * Adds are atomic although the slots are per CPU: a softirq may interrupt a program in process
- * context between its load and its store.
+ * The counters are sharded. Shard 0 may be added to from anywhere, atomically. Each other shard
+ * belongs to one CPU, and there to one program at a time, which therefore adds without atomics; on
+ * a machine with more CPUs than shards (`exclusive` is false) they are shared, atomically.
  */
 #pragma once
 
-#include "bpf/fold.h"
+#include "bpf/learn.h"
 #include "bpf/maps.h"
 
-#define ROUTE_CACHE 1024U
+#define SHARD_SHARED 0U
 
-/* Raw target -> route: upper 52 bits of the target's hash, and the row. One word, so that a reader
- * that is interrupted sees the old or the new entry. */
-struct {
-    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-    __uint(max_entries, ROUTE_CACHE);
-    __type(key, __u32);
-    __type(value, __u64);
-} route_cache SEC(".maps");
+/* Adds to a counter in this CPU's shard. Locals, as the verifier drops what a constant rules out
+ * but not the loading of the constant. */
+#define shard_add(alone, at, n)                                                                    \
+    do {                                                                                           \
+        if (alone)                                                                                 \
+            *(at) += (n);                                                                          \
+        else                                                                                       \
+            __sync_fetch_and_add(at, n);                                                           \
+    } while (0)
 
-_Static_assert(PMO_ROUTES_MAX == 4096, "a row takes 12 bits of a cache entry");
-
-static __always_inline bool route_cached(__u64 target_hash, __u32 *row)
+/* Chooses this CPU's shard, once. */
+static __always_inline __u32 shard_of(struct cpu *cpu)
 {
-    __u32 slot = (target_hash >> 12) & (ROUTE_CACHE - 1);
-    __u64 *entry = bpf_map_lookup_elem(&route_cache, &slot);
+    if (unlikely(!cpu->shard))
+        cpu->shard = 1 + bpf_get_smp_processor_id() % (shards - 1);
+    return cpu->shard;
+}
 
-    if (!entry)
+static __always_inline struct pmo_counts *type_counts(__u32 slot, __u32 shard, __u32 parity)
+{
+    __u32 row = shard * PMO_COUNTERS_MAX + slot;
+    struct pmo_counter *counter = bpf_map_lookup_elem(&counters, &row);
+
+    return counter ? &counter->window[parity & 1] : NULL;
+}
+
+static __always_inline struct pmo_instance_counts *instance_counts_in(__u32 instance, __u32 shard,
+                                                                      __u32 parity)
+{
+    __u32 row = shard * PMO_INSTANCES_MAX + instance;
+    struct pmo_instance_counter *counter = bpf_map_lookup_elem(&instance_counters, &row);
+
+    return counter ? &counter->window[parity & 1] : NULL;
+}
+
+/* For atomic adds, from anywhere. */
+static __always_inline struct pmo_instance_counts *instance_counts(__u32 instance, __u64 now_ns)
+{
+    struct cpu *cpu = this_cpu();
+
+    return cpu ? instance_counts_in(instance, SHARD_SHARED, window_parity(cpu, now_ns)) : NULL;
+}
+
+/* ---- rules of folding: what learn.h works with ---- */
+
+static __always_inline __u64 learn_scope(const struct fold *f)
+{
+    __u32 instance = f->instance & ~(FOLD_OUTBOUND | FOLD_HEADERS);
+    __u64 *scope = bpf_map_lookup_elem(&instance_scopes, &instance);
+
+    if (calls && scope && *scope && f->instance & FOLD_OUTBOUND)
+        return fold_scope_outbound(*scope);
+    if (headers_named && scope && *scope && f->instance & FOLD_HEADERS)
+        return fold_scope_headers(*scope);
+    return scope ? *scope : 0;
+}
+
+static __always_inline struct pmo_fold_node *learn_node(__u64 key)
+{
+    return bpf_map_lookup_elem(&fold_nodes, &key);
+}
+
+static const struct pmo_fold_node fold_node_fresh;
+static const struct pmo_fold_rule fold_rule_fresh = {.name = "{id}"};
+
+static __always_inline bool learn_node_make(__u64 key, __u64 scope)
+{
+    struct pmo_fold_node *node;
+
+    if (bpf_map_update_elem(&fold_nodes, &key, &fold_node_fresh, BPF_NOEXIST))
         return false;
-
-    __u64 e = *(volatile __u64 *)entry;
-
-    if ((e ^ target_hash) >> 12)
-        return false;
-    *row = e & 4095;
+    node = learn_node(key);
+    if (node)
+        node->scope = scope;
     return true;
 }
 
-static __always_inline void route_cache_put(__u64 target_hash, __u32 row)
+static __always_inline struct pmo_fold_rule *learn_rule(__u64 key)
 {
-    __u32 slot = (target_hash >> 12) & (ROUTE_CACHE - 1);
-    __u64 *entry = bpf_map_lookup_elem(&route_cache, &slot);
-
-    if (entry)
-        *(volatile __u64 *)entry = (target_hash & ~4095ULL) | row;
+    return bpf_map_lookup_elem(&fold_rules, &key);
 }
 
-/* Row of a folded route, made on first sight; 0, "{other}", when the rows are used up. */
+/* Its kind is written last: the agent passes over one that has none. */
+static __always_inline bool learn_rule_make(const struct fold *f)
+{
+    struct pmo_control *c = control_row();
+    struct pmo_fold_rule *rule;
+    __u32 length = f->segment;
+    __u64 key = f->above;
+
+    if (!c)
+        return false;
+    if (bpf_map_update_elem(&fold_rules, &key, &fold_rule_fresh, BPF_NOEXIST))
+        return learn_rule(key) != NULL; /* another CPU was first, or there is no room */
+    rule = learn_rule(key);
+    if (!rule)
+        return false;
+    rule->scope = f->scope;
+    rule->made_ns = bpf_ktime_get_ns();
+    __builtin_memcpy(rule->text, f->text, PMO_ROUTE_BYTES);
+    pmo_opaque(length);
+    if (length < PMO_ROUTE_BYTES)
+        rule->text[length] = 0;
+    *(volatile __u32 *)&rule->kind = PMO_FOLD_LEARNED;
+    __sync_fetch_and_add(&c->fold_rules, 1);
+    return true;
+}
+
+/* Global, as it is verified once then, and not in each loop that folds. */
+__noinline int route_rule(struct fold *fold, __u32 variable)
+{
+    return fold ? learn_segment(fold, variable) : FOLD_KEEP;
+}
+
+/* Whether there is room for one more route of an instance. What has no service yet, for which
+ * nothing is learned, leaves half of the rows to those that have one. */
+static __always_inline bool route_room(struct pmo_control *c, struct fold *f)
+{
+    f->scope = learn_scope(f);
+    if (!f->scope)
+        return c->routes_used < PMO_ROUTES_MAX / 2;
+    return c->routes_used < PMO_ROUTES_MAX && learn_route(f);
+}
+
+/* Row of a route, whose last segment has ended, made on first sight; 0, "{other}", when the rows
+ * are used up. */
 __noinline __u32 route_row(struct fold *f)
 {
     __u64 hash;
@@ -58,14 +148,14 @@ __noinline __u32 route_row(struct fold *f)
 
     if (!f)
         return 0;
-    hash = fold_end(f);
+    hash = fold_hash(f);
     known = bpf_map_lookup_elem(&route_rows, &hash);
     if (known)
         return *known;
     c = control_row();
     if (!c)
         return 0;
-    if (c->routes_used >= PMO_ROUTES_MAX) {
+    if (!route_room(c, f)) {
         __sync_fetch_and_add(&c->routes_full, 1);
         return 0;
     }
@@ -82,34 +172,114 @@ __noinline __u32 route_row(struct fold *f)
     return row;
 }
 
-/* Where a pair's slot may be found without hashing: a guess, checked against the slot's key. */
-#define SLOT_CACHE 1024U
-
-struct {
-    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-    __uint(max_entries, SLOT_CACHE);
-    __type(key, __u32);
-    __type(value, __u32);
-} slot_cache SEC(".maps");
-
-static __always_inline bool key_equal(const struct pmo_counter_key *a,
-                                      const struct pmo_counter_key *b)
+static __always_inline __u32 http1_route(struct fold *fold)
 {
-    const __u32 *x = (const __u32 *)a, *y = (const __u32 *)b;
-
-    return x[0] == y[0] && x[1] == y[1] && x[2] == y[2];
+    fold_segment_end(fold);
+    return route_row(fold);
 }
 
-/* Slot of a pair, made on first sight; its status class's overflow slot when all are used. */
-__noinline __u32 counter_slot(struct pmo_counter_key *key)
+/* ---- headers that policies name ---- */
+
+/* Which of them are looked for in an instance's requests. */
+static __always_inline __u64 headers_of(__u32 instance)
 {
-    struct pmo_counter_key *row;
+    __u64 *wanted = bpf_map_lookup_elem(&headers_wanted, &instance);
+
+    return wanted ? *wanted : 0;
+}
+
+static __always_inline __u64 headers_sought(const struct fold *fold)
+{
+    return headers_of(fold->instance); /* of what it calls: none, as there is no such row */
+}
+
+/* Global, as it is verified once then. */
+__noinline int headers_number(const struct fold *fold, __u64 name, __u32 index)
+{
+    __u64 wanted = fold ? headers_of(fold->instance) >> 32 : 0;
+
+    for (__u32 i = 0; i < PMO_HEADERS_MAX; i++) {
+        __u32 row = i;
+        struct pmo_header *header = bpf_map_lookup_elem(&named_headers, &row);
+
+        if (header && wanted >> i & 1 &&
+            (header->name == name || header->http2_name == name ||
+             header->http2_indices >> (index & 63) & 1))
+            return i + 1;
+    }
+    return 0;
+}
+
+/* Folds a target in the ingress chunk. What newer compilers make of a loop here, the verifier walks
+ * for each length by itself, a million steps and more; what clang 14 does, which builds for 6.1, it
+ * does not, and a callback's frame would be too much for the stack there. */
+#if __clang_major__ < 15
+static __always_inline void target_fold(struct cpu *cpu, __u32 at)
+{
+    for (int i = 0; i < HTTP1_TARGET_WORDS * 8; i++) {
+        __u8 c = http1_load(cpu->ingress.buf, at);
+
+        if (c == ' ' || c == '?')
+            break;
+        fold_byte(&cpu->fold, c);
+        at++;
+    }
+}
+#else
+struct target_run {
+    struct cpu *cpu;
+    __u32 at;
+};
+
+static long target_step(__u32 i, void *context)
+{
+    struct target_run *r = context;
+    __u8 c = http1_load(r->cpu->ingress.buf, r->at);
+
+    if (c == ' ' || c == '?')
+        return 1;
+    fold_byte(&r->cpu->fold, c);
+    r->at++;
+    return 0;
+}
+
+static __always_inline void target_fold(struct cpu *cpu, __u32 at)
+{
+    struct target_run r = {.cpu = cpu, .at = at};
+
+    bpf_loop(HTTP1_TARGET_WORDS * 8, target_step, &r, 0);
+}
+#endif
+
+/* Row of the route of the raw target at the beginning of an instance's request in the ingress
+ * chunk. */
+__noinline __u32 route_of_target(struct cpu *cpu, __u32 instance)
+{
+    __u32 at = 0;
+
+    if (!cpu)
+        return 0;
+    cpu->fold.instance = instance;
+    fold_begin(&cpu->fold);
+    while (at < 16 && (__u8)http1_load(cpu->ingress.buf, at) != ' ')
+        at++;
+    at = http1_unknown(&cpu->ingress, at);
+    target_fold(cpu, at + 1);
+    return http1_route(&cpu->fold);
+}
+
+/* Slot of a pair, made on first sight; its status class's overflow slot when all are used. The key
+ * is copied: on 6.1, a map takes none from the memory that a global function is given. */
+__noinline __u32 counter_slot(struct pmo_counter_key *pair)
+{
+    struct pmo_counter_key key, *row;
     struct pmo_control *c;
     __u32 slot, *known;
 
-    if (!key)
+    if (!pair)
         return 0;
-    known = bpf_map_lookup_elem(&counter_slots, key);
+    key = *pair;
+    known = bpf_map_lookup_elem(&counter_slots, &key);
     if (known)
         return *known;
     c = control_row();
@@ -117,36 +287,40 @@ __noinline __u32 counter_slot(struct pmo_counter_key *key)
         return 0;
     if (bpf_map_pop_elem(&free_counters, &slot)) {
         __sync_fetch_and_add(&c->counters_full, 1);
-        return key->status_class < PMO_STATUS_CLASSES ? key->status_class : 0;
+        slot = key.status_class + (key.direction ? PMO_STATUS_ARRIVED + 1 : 0);
+        return slot < PMO_OVERFLOW_SLOTS ? slot : 0;
     }
     row = bpf_map_lookup_elem(&counter_keys, &slot);
     if (!row)
         return 0;
-    *row = *key;
-    if (bpf_map_update_elem(&counter_slots, key, &slot, BPF_NOEXIST)) {
+    *row = key;
+    if (bpf_map_update_elem(&counter_slots, &key, &slot, BPF_NOEXIST)) {
         bpf_map_push_elem(&free_counters, &slot, 0);
-        known = bpf_map_lookup_elem(&counter_slots, key);
+        known = bpf_map_lookup_elem(&counter_slots, &key);
         return known ? *known : 0;
     }
     raise(&c->slots_used, slot + 1);
     return slot;
 }
 
-static __always_inline __u32 counter_slot_cached(struct pmo_counter_key *key)
+_Static_assert(PMO_COUNTERS_MAX == 8192, "a slot takes 13 bits of a cache entry");
+
+/* The same, remembered: upper 51 bits of the key's hash, and the slot. The generation tells an
+ * instance from an earlier one in the same row, whose slots were given back. */
+static __always_inline __u32 counter_slot_cached(struct cpu *cpu, struct pmo_counter_key *key,
+                                                 __u32 generation)
 {
     const __u32 *w = (const __u32 *)key;
-    __u32 at = (w[0] * 0x9e3779b1U ^ w[1] * 0x85ebca77U ^ w[2] * 0xc2b2ae3dU) >> 22, slot;
-    struct pmo_counter_key *known;
-    __u32 *guess = bpf_map_lookup_elem(&slot_cache, &at);
+    __u64 hash = hash_mix(hash_mix(HTTP1_HASH_SEED, w[0] | (__u64)w[1] << 32),
+                          w[2] | (__u64)generation << 32);
+    __u64 *entry = &cpu->slots[(hash >> 13) & (SLOT_CACHE - 1)], e = *(volatile __u64 *)entry;
+    __u32 slot;
 
-    if (!guess)
-        return 0;
-    slot = *guess;
-    known = bpf_map_lookup_elem(&counter_keys, &slot);
-    if (likely(known && key_equal(key, known)))
-        return slot;
+    if (likely(!((e ^ hash) >> 13)))
+        return e & (PMO_COUNTERS_MAX - 1);
     slot = counter_slot(key);
-    *guess = slot;
+    if (slot >= PMO_OVERFLOW_SLOTS) /* pairs that have no slot now may get one later */
+        *(volatile __u64 *)entry = (hash & ~(PMO_COUNTERS_MAX - 1ULL)) | slot;
     return slot;
 }
 
@@ -180,22 +354,4 @@ static __always_inline __u32 latency_bucket(__u64 ns)
         e += 1;
     ns >>= e; /* 2^14 to 2^15: which half of the octave, on a log scale? */
     return 2 * e + (ns * ns >= 1ULL << 29);
-}
-
-static __always_inline void count_request(__u32 slot, __u64 now_ns, __u64 latency_ns, bool answered)
-{
-    struct pmo_counter *counter = bpf_map_lookup_elem(&counters, &slot);
-    struct pmo_counts *counts;
-    __u32 bucket;
-
-    if (!counter)
-        return;
-    counts = &counter->window[window_parity(now_ns)];
-    __sync_fetch_and_add(&counts->requests, 1);
-    if (unlikely(!answered))
-        return;
-    __sync_fetch_and_add(&counts->latency_ns, latency_ns);
-    bucket = latency_bucket(latency_ns);
-    if (bucket < PMO_LATENCY_BUCKETS)
-        __sync_fetch_and_add(&counts->latency[bucket], 1);
 }

@@ -62,30 +62,42 @@ struct flush_run {
     __u32 row;
 };
 
-static long sum_counter(__u32 cpu, void *context)
+static __always_inline struct pmo_counts *counts_in(struct flush_run *r, __u32 shard)
+{
+    return shard < PMO_SHARDS_MAX ? type_counts(r->row, shard, r->parity) : NULL;
+}
+
+static long sum_counter(__u32 shard, void *context)
 {
     struct flush_run *r = context;
-    struct pmo_counter *counter = bpf_map_lookup_percpu_elem(&counters, &r->row, cpu);
-    struct pmo_counts *from, *to = &r->f->sums;
+    struct pmo_counts *from = counts_in(r, shard), *to = &r->f->sums;
 
-    if (!counter)
+    if (!from)
         return 1;
-    from = &counter->window[r->parity & 1];
     to->requests += from->requests;
-    to->latency_ns += from->latency_ns;
-    for (int i = 0; i < (int)PMO_LATENCY_BUCKETS; i++)
-        to->latency[i] += from->latency[i];
+    to->finished += from->finished;
+    to->first_byte_ns += from->first_byte_ns;
+    to->last_byte_ns += from->last_byte_ns;
+    to->request_bytes += from->request_bytes;
+    to->response_bytes += from->response_bytes;
+    for (int i = 0; i < (int)PMO_LATENCY_BUCKETS / 2; i++) {
+        to->latency[i].first_byte[0] += from->latency[i].first_byte[0];
+        to->latency[i].first_byte[1] += from->latency[i].first_byte[1];
+        to->latency[i].last_byte += from->latency[i].last_byte;
+    }
     return 0;
 }
 
-static long count_counter(__u32 cpu, void *context)
+/* Whether anything happened shows in two of the sums. */
+static long count_counter(__u32 shard, void *context)
 {
     struct flush_run *r = context;
-    struct pmo_counter *counter = bpf_map_lookup_percpu_elem(&counters, &r->row, cpu);
+    struct pmo_counts *from = counts_in(r, shard);
 
-    if (!counter)
+    if (!from)
         return 1;
-    r->f->sums.requests += counter->window[r->parity & 1].requests;
+    r->f->sums.requests += from->requests;
+    r->f->sums.finished += from->finished;
     return 0;
 }
 
@@ -102,22 +114,35 @@ static long flush_counter(__u32 slot, void *context)
         return 1;
     old = &done->counts[p];
     r->row = slot;
-    f->sums.requests = 0;
-    bpf_loop(r->control->cpus, count_counter, r, 0);
-    if (f->sums.requests == old->requests)
+    f->sums.requests = f->sums.finished = 0;
+    bpf_loop(r->control->shards, count_counter, r, 0);
+    if (f->sums.requests == old->requests && f->sums.finished == old->finished)
         return 0;
     __builtin_memset(&f->sums, 0, sizeof(f->sums));
-    bpf_loop(r->control->cpus, sum_counter, r, 0);
+    bpf_loop(r->control->shards, sum_counter, r, 0);
     f->type.kind = PMO_RECORD_TYPE;
     f->type.slot = slot;
     f->type.since = done->since[p] ? done->since[p] : r->since;
     f->type.window = r->window;
     f->type.key = *key;
     f->type.counts.requests = f->sums.requests - old->requests;
-    f->type.counts.latency_ns = f->sums.latency_ns - old->latency_ns;
-    for (int i = 0; i < (int)PMO_LATENCY_BUCKETS; i++)
-        f->type.counts.latency[i] = f->sums.latency[i] - old->latency[i];
-    if (bpf_ringbuf_output(&windows, &f->type, sizeof(f->type), BPF_RB_NO_WAKEUP)) {
+    f->type.counts.finished = f->sums.finished - old->finished;
+    f->type.counts.first_byte_ns = f->sums.first_byte_ns - old->first_byte_ns;
+    f->type.counts.last_byte_ns = f->sums.last_byte_ns - old->last_byte_ns;
+    f->type.counts.request_bytes = f->sums.request_bytes - old->request_bytes;
+    f->type.counts.response_bytes = f->sums.response_bytes - old->response_bytes;
+    for (int i = 0; i < (int)PMO_LATENCY_BUCKETS / 2; i++) {
+        struct pmo_latency_octave *to = &f->type.counts.latency[i];
+        struct pmo_latency_octave *sum = &f->sums.latency[i], *before = &old->latency[i];
+
+        to->first_byte[0] = sum->first_byte[0] - before->first_byte[0];
+        to->first_byte[1] = sum->first_byte[1] - before->first_byte[1];
+        to->last_byte = sum->last_byte - before->last_byte;
+    }
+    if (bpf_ringbuf_output(&windows, &f->type,
+                           key->status_class == PMO_STATUS_ARRIVED ? PMO_ARRIVED_RECORD_BYTES
+                                                                   : sizeof(f->type),
+                           BPF_RB_NO_WAKEUP)) {
         done->since[p] = f->type.since;
         r->control->ring_full++;
         return 0;
@@ -127,16 +152,16 @@ static long flush_counter(__u32 slot, void *context)
     return 0;
 }
 
-static long sum_instance(__u32 cpu, void *context)
+static long sum_instance(__u32 shard, void *context)
 {
     struct flush_run *r = context;
-    struct pmo_instance_counter *counter =
-        bpf_map_lookup_percpu_elem(&instance_counters, &r->row, cpu);
     struct pmo_instance_counts *from, *to = &r->f->instance_sums;
 
-    if (!counter)
+    if (shard >= PMO_SHARDS_MAX)
         return 1;
-    from = &counter->window[r->parity & 1];
+    from = instance_counts_in(r->row, shard, r->parity);
+    if (!from)
+        return 1;
     to->arrivals += from->arrivals;
     to->connections += from->connections;
     to->closes += from->closes;
@@ -157,7 +182,7 @@ static long flush_instance(__u32 row, void *context)
     old = &done->counts[p];
     r->row = row;
     __builtin_memset(sums, 0, sizeof(*sums));
-    bpf_loop(r->control->cpus, sum_instance, r, 0);
+    bpf_loop(r->control->shards, sum_instance, r, 0);
     if (sums->arrivals == old->arrivals && sums->connections == old->connections &&
         sums->closes == old->closes && sums->syns == old->syns)
         return 0;

@@ -5,15 +5,15 @@
  */
 #pragma once
 
+#include "bpf/calls.h"
 #include "bpf/maps.h"
 #include "bpf/request.h"
+#include "bpf/tls.h"
 
-#define AF_INET         2
-#define AF_INET6        10
-#define IPPROTO_TCP     6
-#define TCP_ESTABLISHED 1
-#define TCP_CLOSE       7
-#define TCP_LISTEN      10
+#define AF_INET    2
+#define AF_INET6   10
+#define TCP_CLOSE  7
+#define TCP_LISTEN 10
 
 static __always_inline void tell(__u32 kind, const struct pmo_listener *listener, __u32 instance,
                                  __u32 pid, __u64 cgroup)
@@ -48,6 +48,7 @@ static __always_inline struct pmo_instance *instance_make(struct pmo_listener *k
     raise(&c->instances_used, made.id + 1);
     made.pid = pid;
     made.cgroup = cgroup;
+    made.generation = 1 + __sync_fetch_and_add(&c->generations, 1);
     if (bpf_map_update_elem(&instances, key, &made, BPF_NOEXIST))
         bpf_map_push_elem(&free_instances, &made.id, 0); /* another CPU was first */
     else
@@ -87,40 +88,29 @@ static __always_inline void listener_of(struct pmo_listener *key, const struct s
     }
 }
 
-/* What the end of a connection leaves behind: requests that will never be answered. */
-struct abort_run {
-    struct connection *connection;
-    __u64 now_ns;
-};
-
-static long abort_one(__u32 i, void *context)
+/* Returns its cookie if it is TLS, which tls_closed() has to know; else 0. By itself, and that one
+ * not from here, as the stack is short. */
+static __noinline __u64 connection_closed(struct connection *c)
 {
-    struct abort_run *r = context;
-    struct connection *c = r->connection;
-
-    if (c->out.messages == c->in.messages)
-        return 1;
-    count_answer(c, c->out.messages + 1, PMO_STATUS_ABORTED, r->now_ns, 0);
-    c->out.messages++;
-    return 0;
-}
-
-static __always_inline void connection_closed(struct connection *c)
-{
-    struct abort_run r = {.connection = c, .now_ns = bpf_ktime_get_ns()};
-    struct pmo_instance_counts *counts = instance_counts(c->instance, r.now_ns);
-    __u32 open;
+    __u64 now_ns = bpf_ktime_get_ns();
+    struct pmo_instance_counts *counts = instance_counts(c->instance, now_ns);
+    bool locked;
 
     if (c->closed)
-        return;
+        return 0;
+    locked = connection_lock(c); /* a segment may be under way on another CPU */
     c->closed = 1;
-    if (counts)
+    request_cut(c, now_ns); /* whatever comes now, TCP does not take it */
+    if (is_call(c))
+        c->out.parser.phase = HTTP1_OPAQUE;
+    if (c->in.stashed_ranges | c->out.stashed_ranges)
+        stash_drop_all(c);
+    if (locked)
+        connection_unlock(c);
+    if (counts && !is_call(c))
         __sync_fetch_and_add(&counts->closes, 1);
-    open = c->in.messages - c->out.ended;
-    if (open)
-        in_flight_add(c->instance, -open);
-    c->out.ended = c->in.messages;
-    bpf_loop(1 << 20, abort_one, &r, 0);
+    exchanges_abort(c, now_ns);
+    return c->tls ? c->cookie : 0;
 }
 
 SEC("tp_btf/inet_sock_set_state")
@@ -131,11 +121,25 @@ int BPF_PROG(listener_state, struct sock *sk, int old, int new)
 
     if (new == TCP_CLOSE && old != TCP_LISTEN) {
         struct connection *c = bpf_sk_storage_get(&connections, sk, NULL, 0);
+        __u64 tls = 0;
 
-        if (c)
-            connection_closed(c);
+        if (c) {
+            tls = connection_closed(c);
+        } else if (calls) {
+            c = bpf_sk_storage_get(&call_connections, sk, NULL, 0);
+            if (c) {
+                tls = connection_closed(c);
+                call_end(sk, c);
+            }
+        }
+        if (tls)
+            tls_closed(tls);
         return 0;
     }
+    if (calls && new == TCP_SYN_SENT)
+        call_begin(sk);
+    if (calls && old == TCP_SYN_SENT && new == TCP_ESTABLISHED)
+        call_established(sk);
     /* an accepted socket begins as a copy of its listener: it leaves LISTEN, too, but not to CLOSE
      */
     if (new != TCP_LISTEN && (old != TCP_LISTEN || new != TCP_CLOSE))
@@ -150,6 +154,7 @@ int BPF_PROG(listener_state, struct sock *sk, int old, int new)
             instance_make(&key, bpf_get_current_pid_tgid() >> 32, bpf_get_current_cgroup_id());
         if (instance)
             __sync_fetch_and_add(&instance->listeners, 1);
+        port_accepts(key.port);
         return 0;
     }
     instance = bpf_map_lookup_elem(&instances, &key);

@@ -3,19 +3,31 @@
  * The kernel side: one object, one program family a file.
  *
  *   connection.h  sockops              accepted connections, bound to their instance
- *   request.h     cgroup_skb           requests and responses on them
+ *   request.h     cgroup_skb           requests and responses on them: the short way...
+ *   segment.h                          ... and the long one
+ *   exchange.h                         what a connection's requests go through
+ *   calls.h                            the same of connections that instances open
+ *   tls.h         uprobes, tp_btf      requests inside TLS
  *   listener.h    tp_btf               instances that come, stop listening, die
  *   connect.h     cgroup/connect4      service address to ready instance
  *   syn.h         xdp                  connection attempts
  *   flush.h       syscall, timer       window records to user space
  *   count.h, maps.h                    counters, routes, pinned maps
- *   http1.h, fold.h, portable.h        parsers, which also compile for the host
+ *   http1.h, headers.h, fold.h,        parsers, which also compile for the host
  */
 #include <vmlinux.h>
 
 /* CLOCK_MONOTONIC + this = the wall clock that windows follow; the same for the life of the pins.
  */
 const volatile __u64 wall_offset_ns;
+/* Of the counters, shard 0 included, and whether each of the others belongs to one CPU alone. */
+const volatile __u32 shards = 2;
+const volatile bool exclusive;
+/* Whether any service's calls to others are counted. */
+const volatile bool calls;
+/* Whether any policy names headers, and the key of their digests. */
+const volatile bool headers_named;
+const volatile __u64 header_key[2];
 
 #include "bpf/maps.h"
 #include "bpf/count.h"

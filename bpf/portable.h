@@ -39,6 +39,32 @@ static inline long bpf_loop(__u32 count, long (*step)(__u32 i, void *context), v
  * verifier needs to see. */
 #define pmo_opaque(x) asm volatile("" : "+r"(x))
 
+/* Whether a length is 1 to @max, asked so that any verifier sees it: that of 6.1 learns nothing
+ * from a comparison with 0, which is what the compiler makes of n < 1 where n has no sign. */
+static __always_inline bool length_within(__s64 *n, __s64 max)
+{
+    pmo_opaque(*n);
+    if (*n < 1)
+        return false;
+    pmo_opaque(*n);
+    return *n <= max;
+}
+
+/* What a step of bpf_loop() returns: whether it is the last one. The verifier has to see that it is
+ * 0 or 1, which newer compilers know, and do not show; clang 14, which builds for 6.1, does, and
+ * the stack is short there. */
+#if defined(__clang_major__) && __clang_major__ < 15
+#define loop_ends(ends) (ends)
+#else
+static __always_inline long loop_ends(bool ends)
+{
+    long r = ends;
+
+    pmo_opaque(r);
+    return r & 1;
+}
+#endif
+
 /* Eight bytes at once ("SIMD within a register", after Mycroft's zero-byte test, 1987). */
 #define PMO_ONES 0x0101010101010101ULL
 #define PMO_HIGH 0x8080808080808080ULL
@@ -62,6 +88,18 @@ static __always_inline __u64 bytes_equal(__u64 w, __u8 c)
     __u64 x = w ^ (PMO_ONES * c);
 
     return (x - PMO_ONES) & ~x & PMO_HIGH;
+}
+
+/* High bit set in each byte of w that is less than n, which is at most 128; exact likewise. */
+static __always_inline __u64 bytes_below(__u64 w, __u8 n)
+{
+    return (w - PMO_ONES * n) & ~w & PMO_HIGH;
+}
+
+/* The same as bytes_equal() in fewer steps; marks bytes that are not ASCII, too. */
+static __always_inline __u64 bytes_equal_ascii(__u64 w, __u8 c)
+{
+    return ((w ^ (PMO_ONES * c)) - PMO_ONES) & PMO_HIGH;
 }
 
 /* Index (0..7) of the first byte marked in a non-zero result of bytes_equal(); BPF has no ctz. */

@@ -59,6 +59,11 @@ static const struct pmo_hint_instance *instance_at(const struct pmo *pmo, __u32 
     return row_at(pmo, PMO_HINTS_FIRST_INSTANCE + instance);
 }
 
+static const struct pmo_hint_ended *ended_at(const struct pmo *pmo, __u32 instance)
+{
+    return row_at(pmo, PMO_HINTS_FIRST_ENDED + instance);
+}
+
 static const __u32 *members_of(const struct pmo *pmo)
 {
     return row_at(pmo, PMO_HINTS_FIRST_MEMBERS);
@@ -67,6 +72,13 @@ static const __u32 *members_of(const struct pmo *pmo)
 static __u32 load(const __u32 *field)
 {
     return __atomic_load_n(field, __ATOMIC_RELAXED);
+}
+
+static __u32 in_flight(const struct pmo *pmo, __u32 instance)
+{
+    __u32 ended = __atomic_load_n(&ended_at(pmo, instance)->ended, __ATOMIC_ACQUIRE);
+
+    return load(&instance_at(pmo, instance)->arrived) - ended;
 }
 
 static void relax(void)
@@ -124,7 +136,7 @@ static bool read_instance(const struct pmo *pmo, __u32 instance, struct pmo_hint
 
         hint->instance = instance;
         hint->flags = load(&row->flags);
-        hint->in_flight = load(&row->in_flight);
+        hint->in_flight = in_flight(pmo, instance);
         hint->weight = load(&row->weight);
         hint->predicted_latency_us = load(&row->predicted_latency_us);
         hint->capacity_mrps = load(&row->capacity_mrps);
@@ -295,7 +307,7 @@ static __u32 better(const struct pmo *pmo, __u32 a, __u32 b)
 {
     const struct pmo_hint_instance *row_a = instance_at(pmo, a), *row_b = instance_at(pmo, b);
     __u64 weight_a = load(&row_a->weight), weight_b = load(&row_b->weight);
-    __u64 load_a = load(&row_a->in_flight) * weight_b, load_b = load(&row_b->in_flight) * weight_a;
+    __u64 load_a = in_flight(pmo, a) * weight_b, load_b = in_flight(pmo, b) * weight_a;
     bool is_a = load_a < load_b;
 
     if (load_a == load_b)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * pmoctl: what the agent sees, expects and decides, at the command line. Each command asks the
- * agent's API (docs/openapi.yaml) over its socket; `policy` and `version` need no agent.
+ * agent's API (docs/openapi.yaml) over its socket; `policy`, `doctor` and `version` need no agent.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -30,6 +30,7 @@ enum {
     SOCKET = 256,
     JSON = 512,
     HELP = 1024,
+    INSTANCE = 2048,
 };
 #define EVERYWHERE (SOCKET | JSON | HELP)
 
@@ -38,6 +39,7 @@ static const struct option_text {
     const char *name, *value, *text;
 } option_texts[] = {
     {SERVICE, "service", "S", "only this service"},
+    {INSTANCE, "instance", "I", "only this instance of it, by its name"},
     {SINCE, "since", "T", "from this second on: seconds since 1970, or -60s, -5m, -1h from now"},
     {UNTIL, "until", "T", "up to this second, given like --since"},
     {INTERVAL, "interval", "TIME", "between two views (1s)"},
@@ -75,8 +77,21 @@ static const struct command {
      0, pmoctl_services},
     {"series", "", "requests per second by type",
      "Prints one row for each second and type of request, exact, from up to the last hour. With\n"
-     "--json: a list of {t, type: {protocol, method, route, status_class, zone}, count}.",
+     "--json: a list of {t, type: {direction, protocol, method, route, status_class, zone}, "
+     "count}.",
      SERVICE | SINCE | UNTIL, 0, 0, pmoctl_series},
+    {"types", "", "what a service is asked for",
+     "Prints one row for each protocol, method and route, the busiest first: arrivals and bytes\n"
+     "in the last second, requests in flight; time to the first and to the last byte (END) and\n"
+     "share of errors (5xx) over the last minute. Outbound are requests that the service makes to\n"
+     "others, where its policy says calls: true. pmoctl services --json names the instances.",
+     SERVICE | INSTANCE, 0, 0, pmoctl_types},
+    {"routes", "", "what was folded in a service's routes",
+     "Prints one row for each route, the busiest first: its requests, and of each folded segment\n"
+     "whether it was folded by its bytes (syntax), because there are too many of its kind "
+     "(learned),\n"
+     "or as a policy says (pinned), how many different ones there were, and some of them.",
+     SERVICE, 0, 0, pmoctl_routes},
     {"forecast", "", "what load is coming",
      "Prints the forecast of arrivals for the next 60 s as quantiles, and how each model did.",
      SERVICE, 0, 0, pmoctl_forecast},
@@ -96,6 +111,11 @@ static const struct command {
      LOAD | TARGET | SERVICE, 0, 0, pmoctl_report},
     {"status", "", "the agent itself", "Prints version, mode, cost and totals of the agent.", 0, 0,
      0, pmoctl_status},
+    {"doctor", "", "what this machine can do for the agent",
+     "Looks at this machine, loading every BPF program on trial, and says what works, what does\n"
+     "not, and what to do. Needs no agent; sees all as root only. Exit status 1 where something\n"
+     "is missing that the agent needs; what is off, it does without.",
+     0, 0, 0, pmoctl_doctor},
     {"version", "", "version of pmoctl", "Prints the version. Needs no agent.", 0, 0, 0,
      print_version},
 };
@@ -182,6 +202,9 @@ static int read_option(struct pmoctl *ctl, int bit, const char *value)
     switch (bit) {
     case SERVICE:
         ctl->service = value;
+        return 0;
+    case INSTANCE:
+        ctl->instance = value;
         return 0;
     case SINCE:
         return read_time("since", value, &ctl->since);

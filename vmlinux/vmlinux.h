@@ -30,6 +30,10 @@ typedef struct {
     struct net *net;
 } possible_net_t;
 
+typedef struct {
+    __s64 counter;
+} atomic64_t;
+
 struct sock_common {
     __u32 skc_rcv_saddr; /* network byte order */
     __u16 skc_num;       /* local port, host byte order */
@@ -37,11 +41,25 @@ struct sock_common {
     volatile unsigned char skc_state;
     possible_net_t skc_net;
     struct in6_addr_kernel skc_v6_rcv_saddr;
+    atomic64_t skc_cookie;
+};
+
+struct kernfs_node {
+    __u64 id;
+};
+
+struct cgroup {
+    struct kernfs_node *kn;
+};
+
+struct sock_cgroup_data {
+    struct cgroup *cgroup;
 };
 
 struct sock {
     struct sock_common __sk_common;
     __u16 sk_protocol;
+    struct sock_cgroup_data sk_cgrp_data;
 };
 
 struct inet_sock {
@@ -52,9 +70,33 @@ struct signal_struct {
     atomic_t live;
 };
 
+struct inode {
+    __u16 i_mode;
+};
+
+struct file {
+    struct inode *f_inode;
+    void *private_data;
+};
+
+struct socket {
+    struct sock *sk;
+};
+
+struct fdtable {
+    unsigned int max_fds;
+    struct file **fd;
+};
+
+struct files_struct {
+    struct fdtable *fdt;
+};
+
 struct task_struct {
     int pid;
     int tgid;
+    struct task_struct *real_parent;
+    struct files_struct *files;
     struct signal_struct *signal;
 };
 
@@ -66,7 +108,11 @@ struct bpf_iter__tcp {
 };
 
 struct tcp_sock {
-    __u32 rcv_nxt;
+    __u32 rcv_nxt; /* first byte that is missing */
+    __u32 rcv_wup; /* begins the window... */
+    __u32 rcv_wnd; /* ... of so many bytes */
+    __u32 snd_nxt;
+    __u8 syn_data : 1; /* the SYN brought data (TCP Fast Open) */
 };
 
 #pragma clang attribute pop

@@ -13,6 +13,7 @@
 #include <linux/close_range.h>
 #include <linux/sched.h>
 #include "agent/base/cleanup.h"
+#include "agent/base/descriptors.h"
 #include "agent/base/log.h"
 
 /* After clone() of a process that may have threads: only async-signal-safe calls. */
@@ -30,6 +31,8 @@ static int prepare_child(const struct pmo_process *process, int log_fd)
         return -errno;
     if (null_fd < 0 || dup2(null_fd, STDIN_FILENO) < 0 || dup2(log_fd, STDOUT_FILENO) < 0 ||
         dup2(log_fd, STDERR_FILENO) < 0)
+        return -errno;
+    if (pmo_descriptors_restore() < 0)
         return -errno;
     if (syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
         return -errno;

@@ -209,10 +209,185 @@ static void read_rules(struct pmo_policy *policy, const struct pmo_value *spec)
     }
 }
 
+static bool pattern_clashes(const struct pmo_policy *policy, const struct pmo_value *item,
+                            const char *text)
+{
+    for (size_t i = 0; i < policy->routes_count; i++) {
+        if (!strcmp(policy->routes[i], text)) {
+            (void)pmo_value_complain(item, "route \"%.120s\" is there already; take one out", text);
+            return true;
+        }
+        if (pmo_route_patterns_clash(policy->routes[i], text)) {
+            (void)pmo_value_complain(item,
+                                     "route \"%.120s\" has another name for a segment of "
+                                     "\"%.120s\"; write the same in both",
+                                     text, policy->routes[i]);
+            return true;
+        }
+    }
+    return false;
+}
+
+static void read_routes(struct pmo_policy *policy, const struct pmo_value *spec)
+{
+    const struct pmo_value *list = pmo_value_get(spec, "routes");
+    char error[256];
+
+    if (list && !pmo_value_is_list(list)) {
+        (void)pmo_value_complain(list, "routes must be a list; write e.g. routes: "
+                                       "[\"/users/{name}\", /status]");
+        return;
+    }
+    for (size_t i = 0; i < pmo_value_count(list); i++) {
+        const struct pmo_value *item = pmo_value_item(list, i);
+        const char *text = pmo_value_text(item);
+
+        if (i == PMO_PATTERNS_MAX) {
+            (void)pmo_value_complain(item,
+                                     "a policy pins at most %d routes; take out those from here on",
+                                     PMO_PATTERNS_MAX);
+            return;
+        }
+        if (!text)
+            (void)pmo_value_complain(item, "a route is a path; write it in quotes, as in "
+                                           "\"/users/{name}\"");
+        else if (pmo_route_pattern_check(text, error, sizeof(error)) < 0)
+            (void)pmo_value_complain(item, "route \"%.120s\" %s", text, error);
+        else if (!pattern_clashes(policy, item, text))
+            (void)snprintf(policy->routes[policy->routes_count++], PMO_ROUTE_BYTES, "%s", text);
+    }
+}
+
+static bool is_token(const char *text, const char *others)
+{
+    size_t length = strlen(text);
+
+    return length && length < PMO_HEADER_BYTES && strspn(text, others) == length;
+}
+
+/* Frames of messages, and secrets: no label is worth a look at these. */
+static const char *const headers_refused[] = {
+    "authorization",  "proxy-authorization", "cookie", "set-cookie",
+    "content-length", "transfer-encoding",   NULL};
+
+static void read_header_name(struct pmo_policy_header *header, const struct pmo_policy *policy,
+                             const struct pmo_value *map)
+{
+    const char *text = NULL;
+
+    if (pmo_value_get_text(map, "name", &text) < 0)
+        return;
+    if (!text) {
+        (void)pmo_value_complain(map, "a header has no name; write e.g. {name: x-tenant, values: "
+                                      "[acme, umbrella]}");
+        return;
+    }
+    if (!is_token(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") ||
+        strspn(text, "0123456789-_.")) {
+        (void)pmo_value_complain(pmo_value_get(map, "name"),
+                                 "name: \"%.60s\" is no name of a header; write a letter, and up "
+                                 "to %u letters, digits, -, _ and . behind it",
+                                 text, PMO_HEADER_BYTES - 2);
+        return;
+    }
+    for (size_t i = 0; text[i]; i++)
+        header->name[i] = (char)(text[i] >= 'A' && text[i] <= 'Z' ? text[i] | 0x20 : text[i]);
+    for (size_t i = 0; headers_refused[i]; i++)
+        if (!strcmp(header->name, headers_refused[i]))
+            (void)pmo_value_complain(pmo_value_get(map, "name"),
+                                     "name: %s is never counted by its value; write another header",
+                                     header->name);
+    for (size_t i = 0; i < policy->headers_count; i++)
+        if (!strcmp(header->name, policy->headers[i].name))
+            (void)pmo_value_complain(pmo_value_get(map, "name"),
+                                     "name: %s is there already; take one out", header->name);
+}
+
+static void read_header_values(struct pmo_policy_header *header, const struct pmo_value *map)
+{
+    const struct pmo_value *list = pmo_value_get(map, "values");
+
+    (void)pmo_value_get_bool(map, "hash", &header->hash);
+    if (!list == !header->hash || (list && !pmo_value_is_list(list))) {
+        (void)pmo_value_complain(list ? list : map,
+                                 "what of the header's values is counted? write either values: "
+                                 "[acme, umbrella], or hash: true");
+        return;
+    }
+    for (size_t i = 0; i < pmo_value_count(list); i++) {
+        const struct pmo_value *item = pmo_value_item(list, i);
+        const char *text = pmo_value_text(item);
+
+        if (i == PMO_HEADER_VALUES) {
+            (void)pmo_value_complain(item,
+                                     "a header has at most %u values; take out those from here on, "
+                                     "or write hash: true",
+                                     PMO_HEADER_VALUES);
+            return;
+        }
+        if (!text || !*text || strlen(text) >= PMO_HEADER_BYTES || strpbrk(text, " \t\r\n{}"))
+            (void)pmo_value_complain(item,
+                                     "value \"%.60s\" is not understood; write up to %u letters "
+                                     "without blanks or braces",
+                                     text ? text : "", PMO_HEADER_BYTES - 1);
+        else
+            (void)snprintf(header->values[header->values_count++], PMO_HEADER_BYTES, "%s", text);
+    }
+}
+
+static void read_headers(struct pmo_policy *policy, const struct pmo_value *observe)
+{
+    static const char *const keys[] = {"name", "values", "hash", NULL};
+    const struct pmo_value *list = pmo_value_get(observe, "headers");
+
+    if (list && !pmo_value_is_list(list)) {
+        (void)pmo_value_complain(list, "headers must be a list; write e.g. headers: [{name: "
+                                       "x-tenant, values: [acme, umbrella]}]");
+        return;
+    }
+    for (size_t i = 0; i < pmo_value_count(list); i++) {
+        const struct pmo_value *item = pmo_value_item(list, i);
+        struct pmo_policy_header header = {};
+
+        if (i == PMO_HEADERS_MAX) {
+            (void)pmo_value_complain(item,
+                                     "at most %u headers are looked for; take out those from "
+                                     "here on",
+                                     PMO_HEADERS_MAX);
+            return;
+        }
+        if (!pmo_value_is_map(item)) {
+            (void)pmo_value_complain(item, "a header has a name; write e.g. {name: x-tenant, "
+                                           "values: [acme, umbrella]}");
+            continue;
+        }
+        (void)pmo_value_only_keys(item, keys);
+        read_header_name(&header, policy, item);
+        read_header_values(&header, item);
+        policy->headers[policy->headers_count++] = header;
+    }
+}
+
+static void read_observe(struct pmo_policy *policy, const struct pmo_value *spec)
+{
+    static const char *const keys[] = {"calls", "headers", NULL};
+    const struct pmo_value *map = pmo_value_get(spec, "observe");
+    const char *text = pmo_value_text(map);
+
+    if (text) {
+        (void)pmo_value_complain(map, "observe: \"%.60s\" is not known; write {calls: true}", text);
+        return;
+    }
+    (void)pmo_value_only_keys(map, keys);
+    (void)pmo_value_get_bool(map, "calls", &policy->calls);
+    read_headers(policy, map);
+}
+
 static void read_spec(struct pmo_policy *policy, const struct pmo_value *root)
 {
-    static const char *const keys[] = {"target",  "mode",      "objective", "instances", "forecast",
-                                       "scaleUp", "scaleDown", "rules",     NULL};
+    static const char *const keys[] = {"target",   "mode",    "objective", "instances",
+                                       "forecast", "scaleUp", "scaleDown", "rules",
+                                       "routes",   "observe", NULL};
     static const char *const target_keys[] = {"service", NULL};
     const struct pmo_value *spec = pmo_value_get(root, "spec"), *target;
     int mode = policy->mode;
@@ -234,6 +409,8 @@ static void read_spec(struct pmo_policy *policy, const struct pmo_value *root)
     read_forecast(policy, spec);
     read_scale(policy, spec);
     read_rules(policy, spec);
+    read_routes(policy, spec);
+    read_observe(policy, spec);
 }
 
 static void read_policy(struct pmo_policy *policy, const struct pmo_value *root)
@@ -282,6 +459,47 @@ static void check_unique(const struct pmo_policies *policies, const struct pmo_p
     }
 }
 
+bool pmo_policy_header_equal(const struct pmo_policy_header *a, const struct pmo_policy_header *b)
+{
+    return !memcmp(a->name, b->name, sizeof(a->name)) && a->hash == b->hash &&
+           a->values_count == b->values_count && !memcmp(a->values, b->values, sizeof(a->values));
+}
+
+size_t pmo_policies_headers(const struct pmo_policies *policies,
+                            const struct pmo_policy_header *headers[PMO_HEADERS_MAX])
+{
+    size_t count = 0;
+
+    for (size_t p = 0; p < pmo_policies_count(policies); p++)
+        for (size_t h = 0; h < policies->policies[p].headers_count; h++) {
+            const struct pmo_policy_header *header = &policies->policies[p].headers[h];
+            size_t i = 0;
+
+            while (i < count && i < PMO_HEADERS_MAX && !pmo_policy_header_equal(headers[i], header))
+                i++;
+            if (i == count && count < PMO_HEADERS_MAX)
+                headers[count++] = header;
+            else if (i == PMO_HEADERS_MAX)
+                return PMO_HEADERS_MAX + 1;
+        }
+    return count;
+}
+
+/* Complains at the first policy whose headers are too many. */
+static bool check_headers(const struct pmo_policies *policies, const struct pmo_value *root)
+{
+    const struct pmo_policy_header *headers[PMO_HEADERS_MAX];
+
+    if (pmo_policies_headers(policies, headers) <= PMO_HEADERS_MAX)
+        return true;
+    (void)pmo_value_complain(
+        pmo_value_get(pmo_value_get(pmo_value_get(root, "spec"), "observe"), "headers"),
+        "all policies together name at most %u headers, and one with other values is another; take "
+        "some out",
+        PMO_HEADERS_MAX);
+    return false;
+}
+
 /* Is this document a policy? A kind that was probably meant to be one is complained about. */
 static bool is_policy(const struct pmo_value *root)
 {
@@ -302,6 +520,7 @@ int pmo_policies_read(struct pmo_policies **policies, const struct pmo_file *fil
 {
     size_t documents = pmo_file_documents(file), before = pmo_file_complaints(file);
     _cleanup_free_ struct pmo_policies *read = NULL;
+    bool headers_fit = true;
 
     read = calloc(1, sizeof(*read) + documents * sizeof(*read->policies));
     if (!read)
@@ -315,6 +534,8 @@ int pmo_policies_read(struct pmo_policies **policies, const struct pmo_file *fil
         read_policy(policy, root);
         check_unique(read, policy, root);
         read->count++;
+        if (headers_fit)
+            headers_fit = check_headers(read, root);
     }
     if (pmo_file_complaints(file) != before)
         return -EINVAL;

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <pmo/abi.h>
 #include "agent/base/document.h"
 
 enum pmo_mode { PMO_MODE_OBSERVE, PMO_MODE_RECOMMEND, PMO_MODE_ACT };
@@ -40,7 +41,16 @@ struct pmo_rule {
     char text[160];
 };
 
+/* A header of requests that are counted by its value. */
+struct pmo_policy_header {
+    char name[PMO_HEADER_BYTES]; /* in lower case */
+    bool hash;                   /* a value is shown as a hash of it, else if it is in the list */
+    char values[PMO_HEADER_VALUES][PMO_HEADER_BYTES];
+    size_t values_count;
+};
+
 #define PMO_RULES_MAX          16
+#define PMO_PATTERNS_MAX       32
 #define PMO_DOWN_DELAY_MAX_S   600
 #define PMO_LIMIT_PERIOD_MAX_S 3600
 
@@ -61,6 +71,11 @@ struct pmo_policy {
     double down_delay_s;                /* fewer only when that has been enough for this long */
     struct pmo_rule rules[PMO_RULES_MAX];
     size_t rules_count;
+    bool calls; /* count what the service's instances ask others for */
+    struct pmo_policy_header headers[PMO_HEADERS_MAX]; /* different in name */
+    size_t headers_count;
+    char routes[PMO_PATTERNS_MAX][PMO_ROUTE_BYTES]; /* pinned: as in "/users/{name}" */
+    size_t routes_count;
 };
 
 struct pmo_policies; /* an ordered set; at most one for each service */
@@ -77,6 +92,18 @@ const struct pmo_policy *pmo_policies_at(const struct pmo_policies *policies, si
 /* The policy for a service ("*" as a last resort), NULL where none applies. */
 const struct pmo_policy *pmo_policies_for(const struct pmo_policies *policies, const char *service);
 
+/* The different headers that policies name: the kernel side has one table for all. Returns how many
+ * they are, at most PMO_HEADERS_MAX in what pmo_policies_read() gives. */
+size_t pmo_policies_headers(const struct pmo_policies *policies,
+                            const struct pmo_policy_header *headers[PMO_HEADERS_MAX]);
+/* Whether two policies mean the same by a header. */
+bool pmo_policy_header_equal(const struct pmo_policy_header *a, const struct pmo_policy_header *b);
+
 /* Parses one rule in words. On failure, writes to @error what is wrong and what to write instead,
  * and returns -EINVAL. */
 int pmo_rule_parse(struct pmo_rule *rule, const char *text, char *error, size_t error_size);
+
+/* Checks a pattern of routes; on failure as pmo_rule_parse(), without the pattern itself. */
+int pmo_route_pattern_check(const char *pattern, char *error, size_t error_size);
+/* Whether two patterns have two names for the same segment. */
+bool pmo_route_patterns_clash(const char *a, const char *b);

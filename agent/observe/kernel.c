@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "agent/observe/kernel.h"
+#include "agent/observe/kernel_private.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -9,38 +9,28 @@
 #include <linux/magic.h>
 #include <net/if.h>
 #include <sched.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <time.h>
 #include "agent/base/cleanup.h"
 #include "agent/base/log.h"
+#include "agent/observe/features.h"
 #include "agent/observe/process.h"
-#include "agent/observe/ring.h"
 #include <pmo/hints.h>
-#include "pmo.skel.h"
+#include "bpf/fold.h"
 
 #define DEFAULT_BPFFS "/sys/fs/bpf"
 #define SECOND_NS     1000000000ULL
+#define PORTS_BYTES   (65536 / 8)
+#define SCOPES_BYTES  (PMO_INSTANCES_MAX * sizeof(uint64_t))
 
 uint32_t pmo_kernel_ring_bytes = 4 << 20;
-
-struct pmo_kernel {
-    char directory[200]; /* <bpffs>/pmo */
-    struct pmo_kernel_events events;
-    struct pmo_bpf *skeleton;
-    struct pmo_control *control;
-    void *hints;
-    struct pmo_ring windows, changes;
-    int cgroup_fd;
-    int lock_fd;
-    int windows_completed;
-    bool adopted;
-    uint64_t adopted_wall_offset_ns;
-};
 
 static size_t hints_bytes(void)
 {
@@ -51,13 +41,13 @@ static size_t hints_bytes(void)
 
 static int print_libbpf(enum libbpf_print_level level, const char *format, va_list args)
 {
-    char line[512];
+    _cleanup_free_ char *text = NULL; /* a verifier's log has many lines */
 
-    if (pmo_log_max < PMO_LOG_DEBUG)
+    if (pmo_log_max < PMO_LOG_DEBUG || vasprintf(&text, format, args) < 0)
         return 0;
-    (void)vsnprintf(line, sizeof(line), format, args);
-    line[strcspn(line, "\n")] = 0;
-    pmo_debug("%s", line);
+    for (char *rest = text, *line; (line = strsep(&rest, "\n"));)
+        if (line[0])
+            pmo_debug("%s", line);
     return 0;
 }
 
@@ -251,10 +241,13 @@ static int maps_begin(struct pmo_kernel *k)
 
     for (i = 1; !r && i < PMO_INSTANCES_MAX; i++)
         r = bpf_map__update_elem(k->skeleton->maps.free_instances, NULL, 0, &i, sizeof(i), 0);
-    for (i = PMO_STATUS_CLASSES; !r && i < PMO_COUNTERS_MAX; i++)
+    for (i = PMO_OVERFLOW_SLOTS; !r && i < PMO_COUNTERS_MAX; i++)
         r = bpf_map__update_elem(k->skeleton->maps.free_counters, NULL, 0, &i, sizeof(i), 0);
-    for (i = 0; !r && i < PMO_STATUS_CLASSES; i++) {
-        struct pmo_counter_key key = {.status_class = i};
+    for (i = 0; !r && i < PMO_STASH_PIECES; i++)
+        r = bpf_map__update_elem(k->skeleton->maps.free_stash, NULL, 0, &i, sizeof(i), 0);
+    for (i = 0; !r && i < PMO_OVERFLOW_SLOTS; i++) {
+        struct pmo_counter_key key = {.status_class = i % (PMO_STATUS_ARRIVED + 1),
+                                      .direction = i > PMO_STATUS_ARRIVED};
 
         r = bpf_map__update_elem(k->skeleton->maps.counter_keys, &i, sizeof(i), &key, sizeof(key),
                                  0);
@@ -264,10 +257,11 @@ static int maps_begin(struct pmo_kernel *k)
                                  sizeof(other), 0);
     if (r)
         return pmo_err_r(r, "cannot fill the maps in %s", k->directory);
-    k->control->cpus = libbpf_num_possible_cpus();
-    k->control->slots_used = PMO_STATUS_CLASSES;
+    k->control->shards = k->skeleton->rodata->shards;
+    k->control->slots_used = PMO_OVERFLOW_SLOTS;
     k->control->instances_used = 1;
     k->control->routes_used = 1;
+    memcpy(k->control->header_key, k->header_key, sizeof(k->header_key));
     __atomic_store_n(&k->control->abi_version, PMO_ABI_VERSION, __ATOMIC_RELEASE);
     return 0;
 }
@@ -290,6 +284,24 @@ static int maps_map(struct pmo_kernel *k)
         k->hints = NULL;
         return pmo_err_r(errno, "cannot map %s/hints", k->directory);
     }
+    k->accepting_ports = mmap(NULL, PORTS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
+                              bpf_map__fd(s->maps.accepting_ports), 0);
+    if (k->accepting_ports == MAP_FAILED) {
+        k->accepting_ports = NULL;
+        return pmo_err_r(errno, "cannot map %s/accepting_ports", k->directory);
+    }
+    k->scopes = mmap(NULL, SCOPES_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
+                     bpf_map__fd(s->maps.instance_scopes), 0);
+    if (k->scopes == MAP_FAILED) {
+        k->scopes = NULL;
+        return pmo_err_r(errno, "cannot map %s/instance_scopes", k->directory);
+    }
+    k->headers_wanted = mmap(NULL, SCOPES_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
+                             bpf_map__fd(s->maps.headers_wanted), 0);
+    if (k->headers_wanted == MAP_FAILED) {
+        k->headers_wanted = NULL;
+        return pmo_err_r(errno, "cannot map %s/headers_wanted", k->directory);
+    }
     r = pmo_ring_open(&k->windows, bpf_map__fd(s->maps.windows),
                       bpf_map__max_entries(s->maps.windows));
     if (!r)
@@ -300,8 +312,9 @@ static int maps_map(struct pmo_kernel *k)
 
 /* Puts a program in the place of the one an earlier agent attached, without a gap: links of cgroups
  * are updated; tracing links cannot be, so the new one is attached before the old one goes (what
- * both of them may see in between, they handle once). */
-static int attach(struct pmo_kernel *k, struct bpf_program *program)
+ * both of them may see in between, they handle once). What is off stays so, and what is not needed
+ * is off from here on where it cannot be attached. */
+int pmo_kernel_attach(struct pmo_kernel *k, struct bpf_program *program)
 {
     enum bpf_prog_type type = bpf_program__type(program);
     const char *name = bpf_program__name(program);
@@ -309,6 +322,8 @@ static int attach(struct pmo_kernel *k, struct bpf_program *program)
     char path[256];
     int r;
 
+    if (!bpf_program__autoload(program))
+        return 0;
     (void)snprintf(path, sizeof(path), "%s/links/%s", k->directory, name);
     link = bpf_link__open(path);
     if (link) {
@@ -330,30 +345,78 @@ static int attach(struct pmo_kernel *k, struct bpf_program *program)
     if (!r && bpf_link__pin(fresh, path))
         r = -errno;
     (void)bpf_link__destroy(fresh); /* closes our descriptor: the pin keeps the link */
-    return r ? pmo_err_r(r, "cannot attach the BPF program %s", name) : 0;
+    if (r && pmo_program_needed(name))
+        return pmo_err_r(r, "cannot attach the BPF program %s", name);
+    if (r)
+        pmo_program_off(name, strerror(-r));
+    return 0;
 }
 
-static int load(struct pmo_kernel *k)
+/* A shard of the counters for each CPU, up to a limit, and one for all. */
+static int shards_choose(struct pmo_kernel *k)
 {
+    struct pmo_bpf *s = k->skeleton;
+    uint32_t cpus = libbpf_num_possible_cpus();
+    uint32_t shards = cpus + 1 < PMO_SHARDS_MAX ? cpus + 1 : PMO_SHARDS_MAX;
+    int r = bpf_map__set_max_entries(s->maps.counters, shards * PMO_COUNTERS_MAX);
+
+    s->rodata->shards = shards;
+    s->rodata->exclusive = cpus < shards;
+    return r ? r : bpf_map__set_max_entries(s->maps.instance_counters, shards * PMO_INSTANCES_MAX);
+}
+
+/* What the programs that see packets go on with for those of calls: an earlier agent's do, too,
+ * from here on. */
+static int call_programs_set(struct pmo_kernel *k)
+{
+    const struct pmo_bpf *s = k->skeleton;
+    int request = bpf_program__fd(s->progs.call_request), zero = 0;
+    int response = bpf_program__fd(s->progs.call_response);
+
+    if (bpf_map_update_elem(bpf_map__fd(s->maps.call_request_program), &zero, &request, BPF_ANY) ||
+        bpf_map_update_elem(bpf_map__fd(s->maps.call_response_program), &zero, &response, BPF_ANY))
+        return pmo_err_r(errno, "cannot use the BPF programs for calls");
+    return 0;
+}
+
+/* Loads the programs, but for those that @host could not load. */
+static int skeleton_load(struct pmo_kernel *k, const struct pmo_kernel_extras *extras,
+                         const struct pmo_host *host)
+{
+    struct bpf_program *program;
     int r;
 
-    if (access("/sys/kernel/btf/vmlinux", R_OK))
-        return pmo_fail(ENOTSUP, "this kernel has no type information (/sys/kernel/btf/vmlinux): "
-                                 "run one that is built with CONFIG_DEBUG_INFO_BTF=y");
-    (void)libbpf_set_print(print_libbpf);
+    pmo_bpf__destroy(k->skeleton);
     k->skeleton = pmo_bpf__open();
     if (!k->skeleton)
-        return pmo_err_r(errno, "cannot read the BPF object");
-    r = maps_set_pins(k);
-    if (!r)
-        r = bpf_map__set_max_entries(k->skeleton->maps.windows, pmo_kernel_ring_bytes);
-    if (r)
-        return r;
+        return -errno;
+    for (size_t i = 0; i < host->programs_count; i++) {
+        program = bpf_object__find_program_by_name(k->skeleton->obj, host->programs[i].name);
+        if (host->programs[i].error && program)
+            (void)bpf_program__set_autoload(program, false);
+    }
     k->skeleton->rodata->wall_offset_ns =
         k->adopted ? k->adopted_wall_offset_ns
                    : clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC);
-    r = pmo_bpf__load(k->skeleton);
-    if (r == -EPERM || r == -EACCES)
+    k->skeleton->rodata->calls = extras && extras->calls;
+    k->skeleton->rodata->headers_named = extras && extras->headers;
+    for (size_t i = 0; i < 2; i++)
+        k->skeleton->rodata->header_key[i] = k->header_key[i];
+    if (!k->skeleton->rodata->calls) {
+        (void)bpf_program__set_autoload(k->skeleton->progs.call_request, false);
+        (void)bpf_program__set_autoload(k->skeleton->progs.call_response, false);
+    }
+    r = maps_set_pins(k);
+    if (!r)
+        r = bpf_map__set_max_entries(k->skeleton->maps.windows, pmo_kernel_ring_bytes);
+    if (!r)
+        r = shards_choose(k);
+    return r ? r : pmo_bpf__load(k->skeleton);
+}
+
+static int load_failed(const struct pmo_kernel *k, int r)
+{
+    if (r == -EPERM) /* -EACCES is the verifier's */
         return pmo_fail(EPERM, "not allowed to load BPF programs: run as root, or with the "
                                "capabilities BPF, NET_ADMIN, PERFMON and SYS_ADMIN");
     if (r == -EINVAL && k->adopted)
@@ -362,9 +425,59 @@ static int load(struct pmo_kernel *k)
                         "them, or discard them and their counts with `pmo-agent "
                         "--discard`",
                         k->directory);
+    return pmo_err_r(r, "cannot load the BPF programs (`pmo-agent --verbose` shows why)");
+}
+
+/* Loads what this kernel takes, after all of it failed with @r. */
+static int load_what_can_be(struct pmo_kernel *k, const struct pmo_kernel_extras *extras, int r)
+{
+    _cleanup_free_ struct pmo_host *host = calloc(1, sizeof(*host));
+    bool refused = false;
+
+    if (!host)
+        return load_failed(k, r);
+    host->btf = true;
+    pmo_host_programs_probe(host);
+    for (size_t i = 0; i < host->programs_count; i++) {
+        const struct pmo_host_program *p = &host->programs[i];
+
+        refused |= p->error;
+        if (p->error && pmo_program_needed(p->name))
+            return pmo_fail(ENOTSUP,
+                            "this kernel refuses the BPF program %s (%s): `pmoctl doctor` says "
+                            "what to do",
+                            p->name, p->reason[0] ? p->reason : strerror(-p->error));
+    }
+    if (refused)
+        r = skeleton_load(k, extras, host);
     if (r)
-        return pmo_err_r(r, "cannot load the BPF programs (`pmo-agent --verbose` shows why)");
+        return load_failed(k, r);
+    for (size_t i = 0; i < host->programs_count; i++) {
+        const struct pmo_host_program *p = &host->programs[i];
+
+        if (p->error)
+            pmo_program_off(p->name, p->reason[0] ? p->reason : strerror(-p->error));
+    }
+    return 0;
+}
+
+static int load(struct pmo_kernel *k, const struct pmo_kernel_extras *extras)
+{
+    static const struct pmo_host all;
+    int r;
+
+    if (access("/sys/kernel/btf/vmlinux", R_OK))
+        return pmo_fail(ENOTSUP, "this kernel has no type information (/sys/kernel/btf/vmlinux): "
+                                 "run one that is built with CONFIG_DEBUG_INFO_BTF=y");
+    (void)libbpf_set_print(print_libbpf);
+    r = skeleton_load(k, extras, &all);
+    if (r)
+        r = r == -EPERM ? load_failed(k, r) : load_what_can_be(k, extras, r);
+    if (r)
+        return r;
     r = maps_map(k);
+    if (!r && k->skeleton->rodata->calls)
+        r = call_programs_set(k);
     if (!r && !k->adopted) {
         k->control->wall_offset_ns = k->skeleton->rodata->wall_offset_ns;
         r = maps_begin(k);
@@ -373,7 +486,7 @@ static int load(struct pmo_kernel *k)
 }
 
 int pmo_kernel_open(struct pmo_kernel **kernel, const char *bpffs,
-                    const struct pmo_kernel_events *events)
+                    const struct pmo_kernel_extras *extras, const struct pmo_kernel_events *events)
 {
     struct pmo_kernel *k = calloc(1, sizeof(*k));
     struct pmo_control control = {};
@@ -394,14 +507,19 @@ int pmo_kernel_open(struct pmo_kernel **kernel, const char *bpffs,
         goto failed;
     k->adopted = r;
     k->adopted_wall_offset_ns = control.wall_offset_ns;
+    memcpy(k->header_key, control.header_key, sizeof(k->header_key));
+    if (!k->adopted && getrandom(k->header_key, sizeof(k->header_key), 0) < 0) {
+        r = pmo_err_r(errno, "cannot draw a key for digests of headers");
+        goto failed;
+    }
     r = k->cgroup_fd = cgroup_root_open();
     if (r < 0)
         goto failed;
-    r = load(k);
+    r = load(k, extras);
     if (!r)
-        r = attach(k, k->skeleton->progs.listener_state);
+        r = pmo_kernel_attach(k, k->skeleton->progs.listener_state);
     if (!r)
-        r = attach(k, k->skeleton->progs.process_exit);
+        r = pmo_kernel_attach(k, k->skeleton->progs.process_exit);
     if (r)
         goto failed;
     *kernel = k;
@@ -413,23 +531,23 @@ failed:
 }
 
 /* Runs the iterator over this namespace's TCP sockets: reading it to its end is running it. */
-static int connections_join(struct pmo_kernel *k)
+static void connections_join(struct pmo_kernel *k)
 {
-    struct bpf_link *link = bpf_program__attach_iter(k->skeleton->progs.connections_join, NULL);
+    struct bpf_program *program = k->skeleton->progs.connections_join;
+    _cleanup_close_ int fd = -1;
+    struct bpf_link *link;
     char buffer[64];
-    int fd, r = 0;
 
-    if (!link)
-        return pmo_err_r(errno, "cannot attach the BPF program connections_join");
-    fd = bpf_iter_create(bpf_link__fd(link));
+    if (!bpf_program__autoload(program))
+        return;
+    link = bpf_program__attach_iter(program, NULL);
+    if (link)
+        fd = bpf_iter_create(bpf_link__fd(link));
     if (fd < 0)
-        r = pmo_err_r(errno, "cannot iterate over TCP sockets");
+        pmo_program_off(bpf_program__name(program), strerror(errno));
     while (fd >= 0 && read(fd, buffer, sizeof(buffer)) > 0)
         ;
-    if (fd >= 0)
-        (void)close(fd);
     (void)bpf_link__destroy(link);
-    return r;
 }
 
 int pmo_kernel_start(struct pmo_kernel *k)
@@ -442,13 +560,11 @@ int pmo_kernel_start(struct pmo_kernel *k)
     int r;
 
     for (size_t i = 0; i < sizeof(traffic) / sizeof(*traffic); i++) {
-        r = attach(k, traffic[i]);
+        r = pmo_kernel_attach(k, traffic[i]);
         if (r)
             return r;
     }
-    r = connections_join(k);
-    if (r)
-        return r;
+    connections_join(k);
     r = bpf_prog_test_run_opts(bpf_program__fd(s->progs.flusher_start), &run);
     if (r || run.retval)
         return pmo_err_r(r ? r : EIO, "cannot start the flusher (step %u)", run.retval);
@@ -468,6 +584,12 @@ void pmo_kernel_close(struct pmo_kernel **kernel, bool leave)
         (void)munmap(k->control, sysconf(_SC_PAGESIZE));
     if (k->hints)
         (void)munmap(k->hints, hints_bytes());
+    if (k->accepting_ports)
+        (void)munmap(k->accepting_ports, PORTS_BYTES);
+    if (k->scopes)
+        (void)munmap(k->scopes, SCOPES_BYTES);
+    if (k->headers_wanted)
+        (void)munmap(k->headers_wanted, SCOPES_BYTES);
     pmo_bpf__destroy(k->skeleton);
     if (k->cgroup_fd >= 0)
         (void)close(k->cgroup_fd);
@@ -559,6 +681,8 @@ int pmo_kernel_instance(struct pmo_kernel *k, const struct pmo_listener *listene
     struct pmo_instance known;
     uint32_t used;
 
+    (void)__atomic_fetch_or(&k->accepting_ports[listener->port / 64], 1ULL << (listener->port % 64),
+                            __ATOMIC_RELAXED);
     if (!bpf_map_lookup_elem(map, listener, &known)) {
         *instance = known.id;
         if (known.listeners != listeners) { /* what the kernel side missed before it was there */
@@ -569,6 +693,7 @@ int pmo_kernel_instance(struct pmo_kernel *k, const struct pmo_listener *listene
     }
     if (bpf_map_lookup_and_delete_elem(free_rows, NULL, &row.id))
         return -ENOSPC;
+    row.generation = __atomic_add_fetch(&k->control->generations, 1, __ATOMIC_RELAXED);
     used = __atomic_load_n(&k->control->instances_used, __ATOMIC_RELAXED);
     while (used < row.id + 1 &&
            !__atomic_compare_exchange_n(&k->control->instances_used, &used, row.id + 1, false,
@@ -588,13 +713,11 @@ int pmo_kernel_instance(struct pmo_kernel *k, const struct pmo_listener *listene
 void pmo_kernel_instances(struct pmo_kernel *k, pmo_kernel_listener_fn each, void *context)
 {
     int map = bpf_map__fd(k->skeleton->maps.instances);
-    struct pmo_listener key, next;
+    struct pmo_listener key;
     struct pmo_instance instance;
-    bool more = !bpf_map_get_next_key(map, NULL, &next);
+    struct map_walk walk = map_walk_begin(map, sizeof(key));
 
-    while (more) {
-        key = next;
-        more = !bpf_map_get_next_key(map, &key, &next);
+    while (map_walk_next(&walk, &key)) {
         if (!bpf_map_lookup_elem(map, &key, &instance))
             each(context, &key, &instance);
     }
@@ -610,27 +733,25 @@ void pmo_kernel_instance_free(struct pmo_kernel *k, uint32_t instance)
     int slots = bpf_map__fd(k->skeleton->maps.counter_slots);
     int free_slots = bpf_map__fd(k->skeleton->maps.free_counters);
     int rows = bpf_map__fd(k->skeleton->maps.instances);
-    struct pmo_counter_key key, next;
-    struct pmo_listener listener, next_listener;
+    struct pmo_counter_key key;
+    struct pmo_listener listener;
     struct pmo_instance row;
     uint32_t slot;
-    bool more = !bpf_map_get_next_key(slots, NULL, &next);
+    struct map_walk walk = map_walk_begin(slots, sizeof(key));
 
-    while (more) {
-        key = next;
-        more = !bpf_map_get_next_key(slots, &key, &next);
+    while (map_walk_next(&walk, &key)) {
         if (key.instance != instance || bpf_map_lookup_elem(slots, &key, &slot))
             continue;
         if (!bpf_map_delete_elem(slots, &key))
             (void)bpf_map_update_elem(free_slots, NULL, &slot, BPF_ANY);
     }
-    more = !bpf_map_get_next_key(rows, NULL, &next_listener);
-    while (more) {
-        listener = next_listener;
-        more = !bpf_map_get_next_key(rows, &listener, &next_listener);
+    walk = map_walk_begin(rows, sizeof(listener));
+    while (map_walk_next(&walk, &listener)) {
         if (!bpf_map_lookup_elem(rows, &listener, &row) && row.id == instance)
             (void)bpf_map_delete_elem(rows, &listener);
     }
+    pmo_kernel_scope(k, instance, 0);
+    pmo_kernel_headers_wanted(k, instance, 0);
     (void)bpf_map_update_elem(bpf_map__fd(k->skeleton->maps.free_instances), NULL, &instance,
                               BPF_ANY);
 }
@@ -643,6 +764,32 @@ int pmo_kernel_process(struct pmo_kernel *k, uint32_t pid, uint32_t instance)
     return 0;
 }
 
+int pmo_kernel_caller(struct pmo_kernel *k, const struct pmo_caller *caller,
+                      const struct pmo_calling *instance)
+{
+    if (bpf_map_update_elem(bpf_map__fd(k->skeleton->maps.callers), caller, instance, BPF_ANY))
+        return pmo_err_r(errno, "cannot count the calls of instance %u", instance->instance);
+    return 0;
+}
+
+void pmo_kernel_caller_forget(struct pmo_kernel *k, const struct pmo_caller *caller)
+{
+    (void)bpf_map_delete_elem(bpf_map__fd(k->skeleton->maps.callers), caller);
+}
+
+void pmo_kernel_callers(struct pmo_kernel *k, pmo_kernel_caller_fn each, void *context)
+{
+    int map = bpf_map__fd(k->skeleton->maps.callers);
+    struct pmo_caller key;
+    struct pmo_calling instance;
+    struct map_walk walk = map_walk_begin(map, sizeof(key));
+
+    while (map_walk_next(&walk, &key)) {
+        if (!bpf_map_lookup_elem(map, &key, &instance))
+            each(context, &key, &instance);
+    }
+}
+
 int pmo_kernel_route(struct pmo_kernel *k, uint32_t row, char text[PMO_ROUTE_BYTES])
 {
     struct pmo_route route;
@@ -652,6 +799,122 @@ int pmo_kernel_route(struct pmo_kernel *k, uint32_t row, char text[PMO_ROUTE_BYT
     memcpy(text, route.text, PMO_ROUTE_BYTES);
     text[PMO_ROUTE_BYTES - 1] = 0;
     return 0;
+}
+
+void pmo_kernel_scope(struct pmo_kernel *k, uint32_t instance, uint64_t scope)
+{
+    if (instance < PMO_INSTANCES_MAX)
+        __atomic_store_n(&k->scopes[instance], scope, __ATOMIC_RELAXED);
+}
+
+void pmo_kernel_headers_wanted(struct pmo_kernel *k, uint32_t instance, uint64_t wanted)
+{
+    if (instance < PMO_INSTANCES_MAX)
+        __atomic_store_n(&k->headers_wanted[instance], wanted, __ATOMIC_RELAXED);
+}
+
+/* Are they in the kernel already? */
+static bool headers_same(int map, const struct pmo_header headers[PMO_HEADERS_MAX])
+{
+    struct pmo_header header;
+
+    for (uint32_t row = 0; row < PMO_HEADERS_MAX; row++)
+        if (bpf_map_lookup_elem(map, &row, &header) ||
+            memcmp(&header, &headers[row], sizeof(header)) != 0)
+            return false;
+    return true;
+}
+
+int pmo_kernel_headers(struct pmo_kernel *k, const struct pmo_header headers[PMO_HEADERS_MAX])
+{
+    int map = bpf_map__fd(k->skeleton->maps.named_headers);
+
+    if (headers_same(map, headers))
+        return 0;
+    for (uint32_t i = 0; i < PMO_INSTANCES_MAX; i++)
+        pmo_kernel_headers_wanted(k, i, 0);
+    /* before the rows: who has read a new one sees that they have changed */
+    __atomic_add_fetch(&k->control->headers_epoch, 1, __ATOMIC_SEQ_CST);
+    for (uint32_t row = 0; row < PMO_HEADERS_MAX; row++)
+        if (bpf_map_update_elem(map, &row, &headers[row], BPF_ANY))
+            return pmo_err_r(errno, "cannot name header number %u in the kernel", row + 1);
+    return 0;
+}
+
+void pmo_kernel_fold_rules(struct pmo_kernel *k, pmo_kernel_rule_fn each, void *context)
+{
+    int map = bpf_map__fd(k->skeleton->maps.fold_rules);
+    struct pmo_fold_rule rule;
+    uint64_t key;
+    struct map_walk walk = map_walk_begin(map, sizeof(key));
+
+    while (map_walk_next(&walk, &key)) {
+        if (!bpf_map_lookup_elem(map, &key, &rule) && rule.kind)
+            each(context, &rule);
+    }
+}
+
+/* Sets and clears flags of a rule's node. The kernel side may count a child meanwhile; that it is
+ * lost lets one more through. */
+static int fold_node_flags(struct pmo_kernel *k, const struct pmo_fold_rule *rule, uint32_t set,
+                           uint32_t clear)
+{
+    int map = bpf_map__fd(k->skeleton->maps.fold_nodes);
+    struct pmo_fold_node node = {.scope = rule->scope};
+    uint64_t key = fold_path(rule->scope, rule->text);
+
+    (void)bpf_map_lookup_elem(map, &key, &node);
+    node.flags = (node.flags & ~clear) | set;
+    return bpf_map_update_elem(map, &key, &node, BPF_ANY);
+}
+
+int pmo_kernel_fold_rule(struct pmo_kernel *k, const struct pmo_fold_rule *rule)
+{
+    static const uint32_t flags[] = {[PMO_FOLD_LEARNED] = PMO_FOLD_NODE_LEARNED,
+                                     [PMO_FOLD_LEARNED_KEPT] = PMO_FOLD_NODE_KEPT,
+                                     [PMO_FOLD_PINNED] = PMO_FOLD_NODE_NAMED,
+                                     [PMO_FOLD_PINNED_KEPT] = PMO_FOLD_NODE_KEPT};
+    int map = bpf_map__fd(k->skeleton->maps.fold_rules);
+    struct pmo_fold_rule known, made = *rule;
+    uint64_t key = fold_rule_key(rule);
+
+    if (!bpf_map_lookup_elem(map, &key, &known) && known.kind == rule->kind)
+        memcpy(made.sketch, known.sketch, sizeof(made.sketch));
+    /* the rule first: a node that says there is one is believed */
+    if (bpf_map_update_elem(map, &key, &made, BPF_ANY) ||
+        fold_node_flags(k, rule, flags[rule->kind], 0))
+        return pmo_err_r(errno, "cannot fold routes at %s", rule->text);
+    return 0;
+}
+
+void pmo_kernel_fold_rule_remove(struct pmo_kernel *k, const struct pmo_fold_rule *rule)
+{
+    bool folds = rule->kind == PMO_FOLD_LEARNED || rule->kind == PMO_FOLD_PINNED;
+    uint64_t key = fold_rule_key(rule);
+
+    (void)fold_node_flags(k, rule, 0,
+                          folds ? PMO_FOLD_NODE_LEARNED | PMO_FOLD_NODE_NAMED : PMO_FOLD_NODE_KEPT);
+    (void)bpf_map_delete_elem(bpf_map__fd(k->skeleton->maps.fold_rules), &key);
+}
+
+void pmo_kernel_fold_merge(struct pmo_kernel *k, uint64_t scope, const char *path)
+{
+    uint64_t key = fold_path(scope, path);
+
+    (void)bpf_map_delete_elem(bpf_map__fd(k->skeleton->maps.fold_nodes), &key);
+}
+
+void pmo_kernel_scope_forget(struct pmo_kernel *k, uint64_t scope)
+{
+    int map = bpf_map__fd(k->skeleton->maps.fold_nodes);
+    struct pmo_fold_node node;
+    uint64_t key;
+    struct map_walk walk = map_walk_begin(map, sizeof(key));
+
+    while (map_walk_next(&walk, &key)) {
+        if (!bpf_map_lookup_elem(map, &key, &node) && node.scope == scope && !node.flags)
+            (void)bpf_map_delete_elem(map, &key);
+    }
 }
 
 int pmo_kernel_service_address(struct pmo_kernel *k, const uint8_t addr[16], uint16_t port,
@@ -694,6 +957,8 @@ int pmo_kernel_count_syns(struct pmo_kernel *k, int netns_fd, const char *interf
     char path[280];
     int r, fd;
 
+    if (!bpf_program__autoload(k->skeleton->progs.syn_count))
+        return 0; /* said when the agent began */
     key.netns = 0;
     (void)bpf_map__update_elem(k->skeleton->maps.syn_targets, &key, sizeof(key), &instance,
                                sizeof(instance), BPF_ANY);

@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <pmo/abi.h>
+#include "agent/observe/tls_binary.h"
 
 struct pmo_kernel;
 
@@ -31,18 +32,28 @@ struct pmo_kernel_events {
 
 /* Size of the ring "windows", read by pmo_kernel_open() when it makes one; tests make it small. */
 extern uint32_t pmo_kernel_ring_bytes;
+/* Whether the probes of an earlier agent are replaced by the same programs, too; tests do so. */
+extern bool pmo_kernel_tls_replaces;
+
+/* What is observed beyond the requests that instances serve. What nobody asks for costs nothing. */
+struct pmo_kernel_extras {
+    bool calls;   /* requests that they make, see pmo_kernel_caller() */
+    bool headers; /* that requests carry, see pmo_kernel_headers() */
+};
 
 /**
  * pmo_kernel_open - load or adopt; from here on, listeners that come and go are seen
  * @bpffs: a mounted bpf file system; NULL for /sys/fs/bpf, which is mounted if it is not
+ * @extras: NULL: nothing
  * @events: copied
+ * Programs that are not needed and that the kernel refuses are off, each with a line in the log.
  * Returns 0, or (each logged in one line that says what to do) -EPERM without the privilege,
- * -ENOTSUP for a kernel without BTF or a cgroup v2 mount, -EBUSY where another agent uses them,
- * -EPROTO where they are of another version, -ENOTDIR where @bpffs is no bpf file system, or what
- * the kernel said.
+ * -ENOTSUP for a kernel that lacks BTF, a needed program, or a cgroup v2 mount, -EBUSY where
+ * another agent uses them, -EPROTO where they are of another version, -ENOTDIR where @bpffs is no
+ * bpf file system, or what the kernel said.
  */
 int pmo_kernel_open(struct pmo_kernel **kernel, const char *bpffs,
-                    const struct pmo_kernel_events *events);
+                    const struct pmo_kernel_extras *extras, const struct pmo_kernel_events *events);
 
 /* Attaches the programs that see traffic, joins connections that are there already, starts the
  * flusher. Called when the listeners that were there before are known. */
@@ -93,18 +104,73 @@ void pmo_kernel_instance_free(struct pmo_kernel *kernel, uint32_t instance);
  * the caller's own watch. */
 int pmo_kernel_process(struct pmo_kernel *kernel, uint32_t pid, uint32_t instance);
 
+/**
+ * pmo_kernel_caller - count what an instance calls, on connections that it opens from now on
+ * @instance: as pmo_kernel_instances() tells it
+ * Returns 0 or -ENOSPC.
+ */
+int pmo_kernel_caller(struct pmo_kernel *kernel, const struct pmo_caller *caller,
+                      const struct pmo_calling *instance);
+void pmo_kernel_caller_forget(struct pmo_kernel *kernel, const struct pmo_caller *caller);
+typedef void (*pmo_kernel_caller_fn)(void *context, const struct pmo_caller *caller,
+                                     const struct pmo_calling *instance);
+/* Walks all callers; @each may forget the one it is told. */
+void pmo_kernel_callers(struct pmo_kernel *kernel, pmo_kernel_caller_fn each, void *context);
+
 /* Text of a route row. Returns 0 or -ENOENT. */
 int pmo_kernel_route(struct pmo_kernel *kernel, uint32_t row, char text[PMO_ROUTE_BYTES]);
+
+/* Names all headers. Where they are others than before, no instance's requests are searched for
+ * them yet, and connections forget what they know of those before. Returns 0 or what the kernel
+ * said. */
+int pmo_kernel_headers(struct pmo_kernel *kernel, const struct pmo_header headers[PMO_HEADERS_MAX]);
+/* In requests to which instance: PMO_HEADERS_WANTED(). */
+void pmo_kernel_headers_wanted(struct pmo_kernel *kernel, uint32_t instance, uint64_t wanted);
+
+/*
+ * Route folding that learns (bpf/learn.h). Scope: whose rules hold for an instance's requests; 0:
+ * none.
+ */
+void pmo_kernel_scope(struct pmo_kernel *kernel, uint32_t instance, uint64_t scope);
+typedef void (*pmo_kernel_rule_fn)(void *context, const struct pmo_fold_rule *rule);
+void pmo_kernel_fold_rules(struct pmo_kernel *kernel, pmo_kernel_rule_fn each, void *context);
+/* Makes a rule, or changes it; how many segments were seen is kept. Returns 0 or -ENOSPC. */
+int pmo_kernel_fold_rule(struct pmo_kernel *kernel, const struct pmo_fold_rule *rule);
+void pmo_kernel_fold_rule_remove(struct pmo_kernel *kernel, const struct pmo_fold_rule *rule);
+/* A segment that was told apart is not any more: @path ends with it. */
+void pmo_kernel_fold_merge(struct pmo_kernel *kernel, uint64_t scope, const char *path);
+/* Forgets what was told apart of a service's paths; the rules stay. */
+void pmo_kernel_scope_forget(struct pmo_kernel *kernel, uint64_t scope);
 
 /* connect() to this address goes to a ready instance of that service (a number in the hints). */
 int pmo_kernel_service_address(struct pmo_kernel *kernel, const uint8_t addr[16], uint16_t port,
                                uint32_t service);
 
 /**
+ * pmo_kernel_tls_probe - attach a program of bpf/tls.h to a place in a file
+ * @file: a path to it; the probe is on the file, for all processes that use it
+ * @pin: unique name for the pin. One that is there, an earlier agent's, stays where its program is
+ * the same; else it is renamed, with PMO_KERNEL_TLS_OLD before its name, until that is ended.
+ * Returns 0, -ENOTSUP where this kernel cannot (said when the programs were loaded), or what the
+ * kernel said; not logged.
+ */
+int pmo_kernel_tls_probe(struct pmo_kernel *kernel, const struct pmo_tls_probe *probe,
+                         const char *file, const char *pin);
+/* Ends sessions whose sockets were closed a moment ago; once a second. */
+void pmo_kernel_tls_linger(struct pmo_kernel *kernel);
+/* Forgets calls of processes that were killed in them; once a minute. */
+void pmo_kernel_tls_sweep(struct pmo_kernel *kernel);
+#define PMO_KERNEL_TLS_OLD "old_"
+#define PMO_KERNEL_TLS_PIN "uprobe_" /* what all names of pins begin with */
+/* Takes off the probes whose pins begin with @prefix: all, or those of other programs only. */
+void pmo_kernel_tls_end(struct pmo_kernel *kernel, const char *prefix, bool foreign);
+
+/**
  * pmo_kernel_count_syns - attach the XDP program to an instance's interface
  * @netns_fd: namespace the interface is in, or -1 for this one
  * @name: unique name for the pin; a pin of this name is adopted
- * Native where the driver can, generic otherwise.
+ * Native where the driver can, generic otherwise. Does nothing where this kernel refuses the
+ * program.
  */
 int pmo_kernel_count_syns(struct pmo_kernel *kernel, int netns_fd, const char *interface,
                           const char *name, const struct pmo_listener *listener, uint32_t instance);

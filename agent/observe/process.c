@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "agent/observe/process.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <mntent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,6 +62,58 @@ int pmo_process_stat_read(pid_t pid, struct pmo_process_stat *stat)
     return r < 0 ? r : pmo_process_stat_parse(text, stat);
 }
 
+int pmo_number_parse(const char *text, uint64_t *value)
+{
+    char *end;
+
+    if (!isdigit((unsigned char)*text)) /* strtoull() would take a sign */
+        return -EINVAL;
+    errno = 0;
+    *value = strtoull(text, &end, 10);
+    return errno || !isspace((unsigned char)*end) ? -EINVAL : 0;
+}
+
+int pmo_process_statm_parse(const char *text, uint64_t *anonymous_pages)
+{
+    uint64_t fields[3]; /* size, resident, shared */
+
+    for (int i = 0; i < 3; i++) {
+        if (pmo_number_parse(text, &fields[i]) < 0)
+            return -EINVAL;
+        text += strcspn(text, " ");
+        text += *text == ' ';
+    }
+    /* The kernel reads its counters one by one, while they change. */
+    *anonymous_pages = fields[1] > fields[2] ? fields[1] - fields[2] : 0;
+    return 0;
+}
+
+int pmo_read_again(int fd, char *text, size_t room)
+{
+    ssize_t n = fd < 0 ? fd : pread(fd, text, room, 0);
+
+    if (n < 0)
+        return fd < 0 ? fd : -errno;
+    if ((size_t)n == room)
+        return -E2BIG;
+    text[n] = '\0';
+    return 0;
+}
+
+int pmo_line_number(const char *text, const char *key, uint64_t *value)
+{
+    size_t length = strlen(key);
+
+    for (const char *line = text; *line; line += strcspn(line, "\n"), line += *line == '\n') {
+        const char *at = line + length;
+
+        if (strncmp(line, key, length) != 0 || (*at != ' ' && *at != '\t'))
+            continue;
+        return pmo_number_parse(at + strspn(at, " \t"), value);
+    }
+    return -EINVAL;
+}
+
 /* The mount of type cgroup2 in /proc/self/mountinfo: ID PARENT DEVICE ROOT PLACE ... - TYPE ... */
 static void find_cgroup_mount(char *place, size_t room)
 {
@@ -96,11 +150,72 @@ const char *pmo_cgroup_parse(char *text)
     return NULL;
 }
 
-int pmo_cgroup_cpu_parse(const char *text, uint64_t *cpu_usec)
+const char *pmo_cgroup_v1_parse(char *text, const char *controller)
 {
-    const char *at = strstr(text, "usage_usec ");
+    char *line;
 
-    return at && sscanf(at, "usage_usec %lu", cpu_usec) == 1 ? 0 : -EINVAL;
+    while ((line = strsep(&text, "\n"))) { /* 4:cpu,cpuacct:/path */
+        char *names = strchr(line, ':'), *path = names ? strchr(names + 1, ':') : NULL;
+        const char *name;
+
+        if (!path)
+            continue;
+        *path++ = '\0';
+        names++;
+        while ((name = strsep(&names, ",")))
+            if (!strcmp(name, controller))
+                return path;
+    }
+    return NULL;
+}
+
+int pmo_cgroup_v1(pid_t pid, const char *controller, char directory[256])
+{
+    const struct mntent *mount;
+    char text[4096];
+    const char *path;
+    FILE *mounts;
+    int r = read_file(pid, "cgroup", text, sizeof(text));
+
+    directory[0] = '\0';
+    if (r < 0)
+        return r;
+    path = pmo_cgroup_v1_parse(text, controller);
+    if (!path || path[0] != '/' || !path[1] || !strncmp(path, "/..", 3))
+        return 0;
+    mounts = setmntent("/proc/self/mounts", "re");
+    if (!mounts)
+        return -errno;
+    while (!directory[0] && (mount = getmntent(mounts)))
+        if (!strcmp(mount->mnt_type, "cgroup") && hasmntopt(mount, controller) &&
+            snprintf(directory, 256, "%s%s", mount->mnt_dir, path) >= 256)
+            break;
+    if (strlen(directory) == 255)
+        directory[0] = '\0';
+    (void)endmntent(mounts);
+    return 0;
+}
+
+int pmo_cgroup_io_parse(const char *text, uint64_t *read_bytes, uint64_t *written_bytes)
+{
+    *read_bytes = *written_bytes = 0;
+    while (*text) {
+        const char *end = text + strcspn(text, "\n");
+        const char *rbytes = strstr(text, " rbytes="), *wbytes = strstr(text, " wbytes=");
+        uint64_t read, written;
+
+        if (!*end)
+            return -EINVAL; /* cut */
+        text = end + 1;
+        if (!rbytes || rbytes > end) /* "8:0 ": a device that was not used */
+            continue;
+        if (!wbytes || wbytes > end || pmo_number_parse(rbytes + strlen(" rbytes="), &read) < 0 ||
+            pmo_number_parse(wbytes + strlen(" wbytes="), &written) < 0)
+            return -EINVAL;
+        *read_bytes += read;
+        *written_bytes += written;
+    }
+    return 0;
 }
 
 int pmo_process_describe(pid_t pid, char command[64], char cgroup[256])

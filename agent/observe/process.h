@@ -20,6 +20,22 @@ int pmo_process_stat_parse(const char *text, struct pmo_process_stat *stat);
 /* Returns 0, or -ESRCH (no such process), or another negative errno; none is logged. */
 int pmo_process_stat_read(pid_t pid, struct pmo_process_stat *stat);
 
+/* Pages of /proc/PID/statm (proc_pid_statm(5)) that are neither of a file nor of shared memory:
+ * resident less shared. Returns 0 or -EINVAL. */
+int pmo_process_statm_parse(const char *text, uint64_t *anonymous_pages);
+
+/* Reads a file from its start again. Returns 0, or a negative errno: @fd itself where that is
+ * negative, -E2BIG for a text that does not fit, -ESRCH for a file of a process that is gone. */
+int pmo_read_again(int fd, char *text, size_t room);
+
+/* A whole number of 64 bits, without a sign and with white space behind it: a text that was cut has
+ * nothing there. Returns 0 or -EINVAL. */
+int pmo_number_parse(const char *text, uint64_t *value);
+
+/* The number in the line that begins with a key: "write_bytes: 17", "throttled_usec 5". Returns 0,
+ * or -EINVAL where there is no such line, or no whole number of 64 bits in it. */
+int pmo_line_number(const char *text, const char *key, uint64_t *value);
+
 /**
  * pmo_process_describe - name and cgroup of a process
  * @command: as in /proc/PID/comm
@@ -36,5 +52,13 @@ const char *pmo_cgroup_mount(void);
  */
 const char *pmo_cgroup_parse(char *text);
 
-/* usage_usec of a cpu.stat file. Returns 0 or -EINVAL. */
-int pmo_cgroup_cpu_parse(const char *text, uint64_t *cpu_usec);
+/* The same of the cgroup v1 hierarchy that has a controller: "cpu" */
+const char *pmo_cgroup_v1_parse(char *text, const char *controller);
+
+/* Absolute path of a process's directory in that hierarchy, "" where there is none, it is its root
+ * or the path is too long. Returns 0, or -ESRCH or another negative errno; none is logged. */
+int pmo_cgroup_v1(pid_t pid, const char *controller, char directory[256]);
+
+/* Sums over the devices of an io.stat file (kernel: Documentation/admin-guide/cgroup-v2.rst); it is
+ * empty before the first transfer. Returns 0 or -EINVAL. */
+int pmo_cgroup_io_parse(const char *text, uint64_t *read_bytes, uint64_t *written_bytes);

@@ -2,7 +2,6 @@
 #include "agent/observe/usage.h"
 
 #include <assert.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_link.h>
@@ -13,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "agent/base/cleanup.h"
@@ -22,213 +22,38 @@
 
 #define TICKS_A_SEARCH 5 /* seconds until a new process of a tree is noticed */
 
-struct member { /* of a process tree */
-    pid_t pid;
-    int stat_fd; /* /proc/PID/stat; -1 once the process is gone */
-};
+/* Files of an instance's own cgroups. */
+enum { CPU_STAT, CPU_STAT_V1, MEMORY, MEMORY_STAT, IO_STAT, FILES };
 
 struct pmo_usage_instance {
     pid_t pid;
-    int cpu_fd;    /* cpu.stat, -1 where the tree is read instead */
-    int memory_fd; /* memory.current, likewise */
-    struct member *members;
-    size_t count, room;
-    uint64_t tree_usec, lost_usec; /* last sum over the tree, and what left it */
-    struct nl_sock *sock;          /* in its network namespace, NULL where none is read */
+    struct pmo_tree *tree;
+    struct pmo_taskstats *taskstats; /* struct pmo_usage has it */
+    int files[FILES];                /* negative where the tree is read instead */
+    const char *inactive;            /* line of MEMORY_STAT */
+    struct nl_sock *sock;            /* in its network namespace, NULL where none is read */
     int ifindex;
     struct pmo_usage_instance *next;
 };
 
 struct pmo_usage {
     struct pmo_usage_instance *instances;
-    unsigned int ticks; /* since the last search for processes */
+    struct pmo_taskstats *taskstats; /* NULL: the kernel has none for us */
+    unsigned int ticks;              /* since the last search for processes */
 };
-
-struct child {
-    pid_t parent, pid;
-};
-
-/* Every process of the host by its parent. */
-struct children {
-    struct child *list;
-    size_t count, room;
-};
-
-static bool reads_tree(const struct pmo_usage_instance *instance)
-{
-    return instance->cpu_fd < 0 || instance->memory_fd < 0;
-}
-
-/* Reads a file from its start again. Returns 0 or a negative errno. */
-static int read_again(int fd, char *text, size_t room)
-{
-    ssize_t n = pread(fd, text, room - 1, 0);
-
-    if (n < 0)
-        return -errno;
-    text[n] = '\0';
-    return 0;
-}
-
-/* ---- process trees --------------------------------------------------------------------------- */
-static int by_parent(const void *a, const void *b)
-{
-    pid_t x = ((const struct child *)a)->parent, y = ((const struct child *)b)->parent;
-
-    return (x > y) - (x < y);
-}
-
-static int list_processes(struct children *children)
-{
-    DIR *proc = opendir("/proc");
-    const struct dirent *entry;
-    int r = 0;
-
-    if (!proc)
-        return pmo_err_r(errno, "cannot read /proc");
-    while ((entry = readdir(proc))) {
-        pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
-        struct pmo_process_stat stat;
-
-        if (pid <= 0 || pmo_process_stat_read(pid, &stat) < 0)
-            continue;
-        if (children->count == children->room) {
-            size_t more = children->room ? children->room * 2 : 512;
-            void *list = reallocarray(children->list, more, sizeof(*children->list));
-
-            if (!list) {
-                r = pmo_err_r(ENOMEM, "cannot list the processes");
-                break;
-            }
-            children->list = list;
-            children->room = more;
-        }
-        children->list[children->count++] = (struct child){stat.parent, pid};
-    }
-    (void)closedir(proc);
-    if (children->count)
-        qsort(children->list, children->count, sizeof(*children->list), by_parent);
-    return r;
-}
-
-static const struct child *first_child(const struct children *children, pid_t parent)
-{
-    size_t low = 0, high = children->count;
-
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-
-        if (children->list[middle].parent < parent)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return children->list + low;
-}
-
-static bool is_member(const struct pmo_usage_instance *instance, pid_t pid)
-{
-    for (size_t i = 0; i < instance->count; i++)
-        if (instance->members[i].pid == pid)
-            return true;
-    return false;
-}
-
-static int add_member(struct pmo_usage_instance *instance, pid_t pid)
-{
-    char path[32];
-    int fd;
-
-    if (is_member(instance, pid))
-        return 0;
-    (void)snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return errno == ENOENT ? -ESRCH : pmo_err_r(errno, "cannot open %s", path);
-    if (instance->count == instance->room) {
-        size_t more = instance->room ? instance->room * 2 : 4;
-        void *members = reallocarray(instance->members, more, sizeof(*instance->members));
-
-        if (!members) {
-            (void)close(fd);
-            return pmo_err_r(ENOMEM, "cannot follow process %d", pid);
-        }
-        instance->members = members;
-        instance->room = more;
-    }
-    instance->members[instance->count++] = (struct member){pid, fd};
-    return 0;
-}
-
-/* Adds what descends from the members. One that was left by its parent stays. */
-static int grow_tree(struct pmo_usage_instance *instance, const struct children *children)
-{
-    const struct child *end = children->list + children->count;
-
-    for (size_t i = 0; i < instance->count; i++) {
-        pid_t parent = instance->members[i].pid;
-
-        for (const struct child *c = first_child(children, parent); c < end && c->parent == parent;
-             c++) {
-            int r = add_member(instance, c->pid);
-
-            if (r < 0 && r != -ESRCH)
-                return r;
-        }
-    }
-    return 0;
-}
 
 int pmo_usage_tick(struct pmo_usage *usage)
 {
-    struct children children = {0};
-    bool wanted = false;
+    struct pmo_processes *processes = NULL;
     int r;
 
-    if (usage->ticks++ % TICKS_A_SEARCH)
+    if (usage->ticks++ % TICKS_A_SEARCH || !usage->instances)
         return 0;
-    for (const struct pmo_usage_instance *i = usage->instances; i; i = i->next)
-        wanted |= reads_tree(i);
-    if (!wanted)
-        return 0;
-    r = list_processes(&children);
+    r = pmo_processes_list(&processes);
     for (struct pmo_usage_instance *i = usage->instances; r == 0 && i; i = i->next)
-        if (reads_tree(i))
-            r = grow_tree(i, &children);
-    free(children.list);
+        r = pmo_tree_grow(i->tree, processes);
+    pmo_processes_free(&processes);
     return r;
-}
-
-/* Sums the tree up. A process that ends takes its time along, into its parent's if that one waits
- * for it, else into lost_usec: either way the sum does not fall. */
-static int read_tree(struct pmo_usage_instance *instance, uint64_t *cpu_usec,
-                     uint64_t *memory_bytes)
-{
-    uint64_t ticks = 0, pages = 0, usec;
-    size_t kept = 0;
-
-    for (size_t i = 0; i < instance->count; i++) {
-        struct member member = instance->members[i];
-        struct pmo_process_stat stat;
-        char text[1024];
-
-        if (read_again(member.stat_fd, text, sizeof(text)) < 0 ||
-            pmo_process_stat_parse(text, &stat) < 0) {
-            (void)close(member.stat_fd);
-            continue;
-        }
-        ticks += stat.cpu_ticks;
-        pages += stat.resident_pages;
-        instance->members[kept++] = member;
-    }
-    instance->count = kept;
-    usec = ticks * 1000000 / (uint64_t)sysconf(_SC_CLK_TCK);
-    if (usec < instance->tree_usec)
-        instance->lost_usec += instance->tree_usec - usec;
-    instance->tree_usec = usec;
-    *cpu_usec = usec + instance->lost_usec;
-    *memory_bytes = pages * (uint64_t)sysconf(_SC_PAGESIZE);
-    return kept ? 0 : -ESRCH;
 }
 
 /* ---- cgroup ---------------------------------------------------------------------------------- */
@@ -269,22 +94,80 @@ static int open_in(const char *directory, const char *name)
     return open(path, O_RDONLY | O_CLOEXEC);
 }
 
-static int read_cgroup_cpu(int fd, uint64_t *cpu_usec)
+/* What v2 does not have may be in v1: a controller is in one of them. */
+static void open_cgroups(struct pmo_usage_instance *instance, const char *cgroup)
 {
-    char text[2048];
-    int r = read_again(fd, text, sizeof(text));
+    char v1[256];
 
-    return r < 0 ? -ESRCH : pmo_cgroup_cpu_parse(text, cpu_usec);
+    if (is_own_cgroup(cgroup, instance->pid)) {
+        instance->files[CPU_STAT] = open_in(cgroup, "cpu.stat");
+        instance->files[MEMORY] = open_in(cgroup, "memory.current");
+        instance->files[MEMORY_STAT] = open_in(cgroup, "memory.stat");
+        instance->files[IO_STAT] = open_in(cgroup, "io.stat");
+    }
+    instance->inactive = "inactive_file";
+    if (pmo_cgroup_v1(instance->pid, "cpu", v1) == 0 && is_own_cgroup(v1, instance->pid))
+        instance->files[CPU_STAT_V1] = open_in(v1, "cpu.stat");
+    if (instance->files[MEMORY] < 0 && pmo_cgroup_v1(instance->pid, "memory", v1) == 0 &&
+        is_own_cgroup(v1, instance->pid)) {
+        instance->files[MEMORY] = open_in(v1, "memory.usage_in_bytes");
+        instance->files[MEMORY_STAT] = open_in(v1, "memory.stat");
+        instance->inactive = "total_inactive_file";
+    }
 }
 
-static int read_cgroup_memory(int fd, uint64_t *bytes)
+/* CPU time is always there in v2, throttled time where it has the cpu controller. */
+static int read_cgroup_cpu(const struct pmo_usage_instance *instance,
+                           struct pmo_usage_reading *reading)
 {
-    char text[32];
+    uint64_t throttled;
+    char text[2048];
 
-    if (read_again(fd, text, sizeof(text)) < 0)
-        return -ESRCH;
-    *bytes = strtoull(text, NULL, 10);
+    if (instance->files[CPU_STAT] >= 0) {
+        if (pmo_read_again(instance->files[CPU_STAT], text, sizeof(text)) < 0)
+            return -ESRCH;
+        if (pmo_line_number(text, "usage_usec", &reading->cpu_usec) < 0)
+            return -EINVAL;
+        if (pmo_line_number(text, "throttled_usec", &throttled) == 0)
+            reading->throttled_usec = throttled;
+    }
+    if (reading->throttled_usec == PMO_USAGE_UNKNOWN &&
+        pmo_read_again(instance->files[CPU_STAT_V1], text, sizeof(text)) == 0 &&
+        pmo_line_number(text, "throttled_time", &throttled) == 0)
+        reading->throttled_usec = throttled / 1000;
     return 0;
+}
+
+static int read_cgroup_memory(const struct pmo_usage_instance *instance,
+                              struct pmo_usage_reading *reading)
+{
+    uint64_t inactive;
+    char text[8192];
+
+    if (instance->files[MEMORY] < 0)
+        return 0;
+    if (pmo_read_again(instance->files[MEMORY], text, sizeof(text)) < 0)
+        return -ESRCH;
+    if (pmo_number_parse(text, &reading->memory_bytes) < 0)
+        return -EINVAL;
+    reading->working_set_bytes = PMO_USAGE_UNKNOWN; /* not the tree's, which is something else */
+    if (pmo_read_again(instance->files[MEMORY_STAT], text, sizeof(text)) == 0 &&
+        pmo_line_number(text, instance->inactive, &inactive) == 0)
+        reading->working_set_bytes =
+            reading->memory_bytes > inactive ? reading->memory_bytes - inactive : 0;
+    return 0;
+}
+
+static void read_cgroup_io(const struct pmo_usage_instance *instance,
+                           struct pmo_usage_reading *reading)
+{
+    char text[16384]; /* a line of 100 bytes or so for each device */
+
+    if (instance->files[IO_STAT] < 0)
+        return;
+    if (pmo_read_again(instance->files[IO_STAT], text, sizeof(text)) < 0 ||
+        pmo_cgroup_io_parse(text, &reading->disk_read_bytes, &reading->disk_written_bytes) < 0)
+        reading->disk_read_bytes = reading->disk_written_bytes = PMO_USAGE_UNKNOWN;
 }
 
 /* ---- network --------------------------------------------------------------------------------- */
@@ -341,6 +224,7 @@ int pmo_usage_new(struct pmo_usage **usage)
 
     if (!made)
         return -ENOMEM;
+    (void)pmo_taskstats_open(&made->taskstats);
     *usage = made;
     return 0;
 }
@@ -351,14 +235,11 @@ static void instance_free(struct pmo_usage_instance **instance)
 
     if (!i)
         return;
-    for (size_t member = 0; member < i->count; member++)
-        (void)close(i->members[member].stat_fd);
-    if (i->cpu_fd >= 0)
-        (void)close(i->cpu_fd);
-    if (i->memory_fd >= 0)
-        (void)close(i->memory_fd);
+    for (size_t file = 0; file < FILES; file++)
+        if (i->files[file] >= 0)
+            (void)close(i->files[file]);
+    pmo_tree_free(&i->tree);
     nl_socket_free(i->sock);
-    free(i->members);
     free(i);
     *instance = NULL;
 }
@@ -372,6 +253,7 @@ void pmo_usage_free(struct pmo_usage **usage)
 
         pmo_usage_remove(*usage, &first);
     }
+    pmo_taskstats_close(&(*usage)->taskstats);
     free(*usage);
     *usage = NULL;
 }
@@ -379,18 +261,11 @@ void pmo_usage_free(struct pmo_usage **usage)
 static int instance_open(struct pmo_usage_instance *instance, const char *cgroup, int netns_fd,
                          const char *interface)
 {
-    int r;
+    int r = pmo_tree_new(&instance->tree, instance->pid);
 
-    if (is_own_cgroup(cgroup, instance->pid)) {
-        instance->cpu_fd = open_in(cgroup, "cpu.stat");
-        instance->memory_fd = open_in(cgroup, "memory.current");
-    }
-    if (reads_tree(instance)) {
-        r = add_member(instance, instance->pid);
-        if (r < 0)
-            return r == -ESRCH ? pmo_err_r(r, "cannot read the usage of process %d", instance->pid)
-                               : r;
-    }
+    if (r < 0)
+        return r == -ESRCH ? pmo_err_r(r, "cannot read the usage of process %d", instance->pid) : r;
+    open_cgroups(instance, cgroup);
     return interface[0] ? open_network(instance, netns_fd, interface) : 0;
 }
 
@@ -404,7 +279,9 @@ int pmo_usage_add(struct pmo_usage *usage, pid_t pid, const char *cgroup, int ne
     if (!made)
         return pmo_err_r(ENOMEM, "cannot read the usage of process %d", pid);
     made->pid = pid;
-    made->cpu_fd = made->memory_fd = -1;
+    made->taskstats = usage->taskstats;
+    for (size_t file = 0; file < FILES; file++)
+        made->files[file] = -EBADF;
     r = instance_open(made, cgroup, netns_fd, interface);
     if (r < 0) {
         instance_free(&made);
@@ -429,18 +306,47 @@ void pmo_usage_remove(struct pmo_usage *usage, struct pmo_usage_instance **insta
     instance_free(instance);
 }
 
+/* Returns 0, or -ESRCH where no process of the tree is left. */
+static int read_tree(struct pmo_usage_instance *instance, struct pmo_usage_reading *reading)
+{
+    struct pmo_tree_reading tree;
+    struct rlimit files;
+
+    if (pmo_tree_read(instance->tree, instance->taskstats, &tree) < 0)
+        return -ESRCH;
+    reading->cpu_usec = tree.cpu_usec;
+    reading->memory_bytes = tree.resident_bytes;
+    reading->run_delay_ns = tree.run_delay_ns;
+    reading->working_set_bytes = tree.anonymous_bytes;
+    reading->disk_read_bytes = tree.read_bytes;
+    reading->disk_written_bytes = tree.written_bytes;
+    reading->open_files = tree.open_files;
+    reading->open_files_most = tree.open_files_most;
+    if (pmo_tree_has(instance->tree, instance->pid) && /* its number may be another's by now */
+        prlimit(instance->pid, RLIMIT_NOFILE, NULL, &files) == 0)
+        reading->open_files_limit = files.rlim_cur;
+    return 0;
+}
+
 int pmo_usage_read(struct pmo_usage_instance *instance, struct pmo_usage_reading *reading)
 {
-    int r = 0;
+    int r;
 
-    *reading = (struct pmo_usage_reading){0};
-    if (reads_tree(instance))
-        r = read_tree(instance, &reading->cpu_usec, &reading->memory_bytes);
-    if (r == 0 && instance->cpu_fd >= 0)
-        r = read_cgroup_cpu(instance->cpu_fd, &reading->cpu_usec);
-    if (r == 0 && instance->memory_fd >= 0)
-        r = read_cgroup_memory(instance->memory_fd, &reading->memory_bytes);
-    if (r == 0 && instance->sock)
+    memset(reading, 0xff, sizeof(*reading)); /* PMO_USAGE_UNKNOWN */
+    reading->rx_bytes = reading->tx_bytes = 0;
+    r = read_tree(instance, reading);
+    if (r < 0 && instance->files[CPU_STAT] >= 0 && instance->files[MEMORY] >= 0)
+        r = 0; /* processes that were not found yet may be there: the cgroup knows */
+    if (r == 0)
+        r = read_cgroup_cpu(instance, reading);
+    if (r == 0)
+        r = read_cgroup_memory(instance, reading);
+    if (r == 0)
+        read_cgroup_io(instance, reading);
+    if (r == 0 && instance->sock) {
         r = read_network(instance, reading);
+        if (r < 0)
+            reading->rx_bytes = reading->tx_bytes = PMO_USAGE_UNKNOWN;
+    }
     return r;
 }

@@ -1,26 +1,50 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What each instance uses: CPU time, resident memory and network bytes, read once a second from
- * descriptors that stay open.
+ * What each instance uses, read once a second from descriptors that stay open.
  *
  * CPU and memory come from the instance's cgroup v2 where it has one of its own: one that holds
- * nothing but its main process and that one's descendants. Else they are summed over its process
- * tree: /proc/PID/stat has both numbers, and the time of children that were waited for, so that
- * none is lost between two looks for new processes. That time has a resolution of 10 ms, and shared
- * pages count once a process.
+ * nothing but its main process and that one's descendants. Where v1 is mounted beside it, memory
+ * and throttled time may come from a cgroup v1 of its own. The rest is of its process tree, and so
+ * is what the cgroups do not say: see agent/observe/tree.h for what that means for its resolution,
+ * and for processes that ended.
  *
- * Not thread-safe. Takes up to three descriptors an instance, and one a process of each tree.
+ * Not thread-safe. Takes up to six descriptors an instance, and four a process of each tree.
  */
 #pragma once
 
 #include <stdint.h>
 #include <sys/types.h>
 
-/* All but memory only ever grow. What cannot be read is 0. */
+#include "agent/observe/tree.h"
+
+/*
+ * Sums only ever grow. What cannot be read is PMO_USAGE_UNKNOWN; but rx_bytes and tx_bytes are 0
+ * where no interface is read. All of it may become known, or unknown again, from one reading to the
+ * next.
+ */
 struct pmo_usage_reading {
-    uint64_t cpu_usec;
+    uint64_t cpu_usec;           /* cpu.stat usage_usec; tree: /proc/PID/stat */
     uint64_t memory_bytes;       /* resident; of a cgroup: what it is charged for */
     uint64_t rx_bytes, tx_bytes; /* of its interface, as seen from inside */
+
+    /* Time in which a limit (cpu.max, cpu.cfs_quota_us) of its own cgroup kept it from running,
+     * summed over the CPUs: throttled_usec of cpu.stat, in v1 throttled_time. Unknown without such
+     * a cgroup; limits of those above it are not in it. (kernel: sched-bwc.rst) */
+    uint64_t throttled_usec;
+    /* Time its threads waited for a CPU, summed over them; up to the kernel, throttled time is in
+     * it. Unknown without CAP_NET_ADMIN and outside of the host's network namespace. */
+    uint64_t run_delay_ns;
+    /* Memory that cannot be taken from it easily. Of a cgroup what the kubelet means by it:
+     * memory.current less inactive_file of memory.stat, in v1 memory.usage_in_bytes less
+     * total_inactive_file, never below 0. Of a tree, its anonymous pages. */
+    uint64_t working_set_bytes;
+    /* From and to storage. io.stat has what was transferred, on each device: one that lies on
+     * another counts twice. Of a tree, writing counts when a page gets dirty. */
+    uint64_t disk_read_bytes, disk_written_bytes;
+    /* Descriptors: of all its processes, of the process that has most, and what the main one may
+     * have (its soft limit RLIMIT_NOFILE, which its children have from it). The last is unknown
+     * once that process is gone. */
+    uint64_t open_files, open_files_most, open_files_limit;
 };
 
 struct pmo_usage;          /* all instances */

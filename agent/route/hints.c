@@ -14,7 +14,8 @@
  * A reader whose `before` is the new even number synchronizes with that store and sees all new
  * fields. Every field is one relaxed atomic access, so there is no data race to reason about;
  * on x86 and arm64 those are plain moves. There is one writer, so seq itself needs no atomic
- * increment. `flags` and `in_flight` are outside of all this: the kernel changes them at any time.
+ * increment. `flags`, `arrived` and `ended` are outside of all this: the kernel changes them at any
+ * time, and nobody sets the counters back, so that requests in flight stay right whoever has a row.
  *
  * Members. Lists are laid one after the other in the member region: a new list goes behind the last
  * one, then the service's row is flipped to it under its seq. What a list leaves behind is used
@@ -38,7 +39,7 @@
 #include "agent/base/log.h"
 
 #define WORDS (PMO_HINTS_ROW / sizeof(__u32))
-/* Words of an instance's row that the agent writes: all but seq, flags, in_flight, cleared_ns. */
+/* Words of an instance's row that the agent writes: all but seq, flags, arrived, cleared_ns. */
 #define INSTANCE_FIRST_WORD (offsetof(struct pmo_hint_instance, service) / sizeof(__u32))
 #define INSTANCE_END_WORD   (offsetof(struct pmo_hint_instance, cleared_ns) / sizeof(__u32))
 
@@ -345,13 +346,21 @@ void pmo_hints_instance_delete(struct pmo_hints *hints, uint32_t instance)
 
     pmo_hints_flags(hints, instance, 0, UINT32_MAX);
     begin_write(&row->seq);
-    store_words(row, &none, 1, WORDS);
+    store_words(row, &none, INSTANCE_FIRST_WORD, WORDS);
     end_write(&row->seq);
 }
 
 const struct pmo_hint_instance *pmo_hints_row(const struct pmo_hints *hints, uint32_t instance)
 {
     return instance_at(hints, instance);
+}
+
+uint32_t pmo_hints_in_flight(const struct pmo_hints *hints, uint32_t instance)
+{
+    const struct pmo_hint_ended *row = row_at(hints, PMO_HINTS_FIRST_ENDED + instance);
+    uint32_t ended = __atomic_load_n(&row->ended, __ATOMIC_ACQUIRE);
+
+    return __atomic_load_n(&instance_at(hints, instance)->arrived, __ATOMIC_RELAXED) - ended;
 }
 
 void pmo_hints_heartbeat(struct pmo_hints *hints, uint64_t now_ns)

@@ -29,12 +29,14 @@ void pmo_hints_service_predict(struct pmo_hints *hints, int service, const uint3
 int pmo_hints_members(struct pmo_hints *hints, int service, const uint32_t *instances,
                       size_t count);
 
-/* Writes everything of an instance's row but flags, in_flight and cleared_ns. */
+/* Writes everything of an instance's row but flags, arrived and cleared_ns. */
 void pmo_hints_instance(struct pmo_hints *hints, uint32_t instance,
                         const struct pmo_hint_instance *row);
 /* Sets and clears bits of its flags atomically. */
 void pmo_hints_flags(struct pmo_hints *hints, uint32_t instance, uint32_t set, uint32_t clear);
-/* Clears the whole row, for reuse. */
+/* Clears the row, for reuse, but what counts requests in flight. */
 void pmo_hints_instance_delete(struct pmo_hints *hints, uint32_t instance);
 const struct pmo_hint_instance *pmo_hints_row(const struct pmo_hints *hints, uint32_t instance);
+/* Requests in flight. */
+uint32_t pmo_hints_in_flight(const struct pmo_hints *hints, uint32_t instance);
 void pmo_hints_heartbeat(struct pmo_hints *hints, uint64_t now_ns);

@@ -26,6 +26,8 @@
 #define ROLL_PERIOD    60                  /* seconds */
 #define ROLL_BUDGET_NS (20 * 1000 * 1000L) /* a backlog is rolled up bit by bit */
 
+#define DIRECTION 8 /* is above the protocol in its column: the tables are older than calls */
+
 #define MINUTE 60
 #define HOUR   3600
 #define DAY    (24 * HOUR)
@@ -127,7 +129,8 @@ static int type_id(struct pmo_history *history, struct known_service *service, s
     }
     if (!service->types[i]) {
         statement =
-            pmo_history_file_bind(&history->file, SQL_TYPE_ID, type->protocol, type->method);
+            pmo_history_file_bind(&history->file, SQL_TYPE_ID,
+                                  type->protocol | type->direction << DIRECTION, type->method);
         (void)sqlite3_bind_int64(statement, 3, type->status_class);
         (void)sqlite3_bind_int64(statement, 4, type->zone);
         (void)sqlite3_bind_text(statement, 5, type->route, -1, SQLITE_STATIC);
@@ -403,6 +406,7 @@ static int load_counts(struct pmo_history *history, struct pmo_store *store, int
 
     while (!*r && (rc = sqlite3_step(row)) == SQLITE_ROW) {
         struct pmo_type type = {
+            .direction = (uint8_t)(sqlite3_column_int64(row, 3) >> DIRECTION),
             .protocol = (uint8_t)sqlite3_column_int64(row, 3),
             .method = (uint8_t)sqlite3_column_int64(row, 4),
             .status_class = (uint8_t)sqlite3_column_int64(row, 5),

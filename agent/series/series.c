@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Everything that is remembered of a second is a whole number in a column (column.h): one column a
- * type, and some for each service (arrivals, bytes, CPU microseconds, instances, ...). Whether a
- * second was observed is a column too. Only the latency histograms of the last minute are kept
- * beside them.
+ * type, one an operation (its arrivals), and some for each service (arrivals, bytes, CPU
+ * microseconds, instances, ...). Whether a second was observed is a column too. Only the latency
+ * histograms of the last minute are kept beside them.
  */
 #include "agent/series/series.h"
 
@@ -14,6 +14,9 @@
 #include <string.h>
 
 #include "agent/series/column.h"
+#include "agent/series/latency.h"
+#include "agent/series/operations.h"
+#include "agent/series/span.h"
 
 /* Seconds with a latency histogram; older ones keep two quantiles. */
 #define HISTOGRAMS 60
@@ -64,19 +67,22 @@ static const struct {
 
 struct histogram {
     int64_t t;
-    uint32_t buckets[PMO_LATENCY_BUCKETS];
+    struct pmo_latency_octave latency[PMO_LATENCY_OCTAVES];
 };
 
 struct pmo_service_store {
     struct pmo_store *store;
     char *name;
     int64_t last; /* closed second, 0 before the first */
-    uint64_t total, arrived;
+    struct pmo_service_totals totals, call_totals;
     struct pmo_series columns[COLUMNS];
     struct histogram histograms[HISTOGRAMS]; /* slot t % HISTOGRAMS */
     struct type_series **types;              /* in the order they appeared */
     size_t types_count;
     void *types_tree; /* the same, by type: tsearch(3) */
+    struct pmo_operations *operations, *calls;
+    struct pmo_series *arrivals; /* of each operation */
+    size_t arrivals_count;
 };
 
 struct pmo_store {
@@ -84,32 +90,6 @@ struct pmo_store {
     size_t services_count;
     int64_t last; /* newest closed second of any service */
 };
-
-const char *pmo_protocol_name(uint8_t protocol)
-{
-    return protocol == PMO_PROTOCOL_HTTP1 ? "http1" : "unknown";
-}
-
-const char *pmo_method_name(uint8_t method)
-{
-    static const char *const names[PMO_METHODS] = {
-        [PMO_METHOD_OTHER] = "OTHER",     [PMO_METHOD_GET] = "GET",
-        [PMO_METHOD_HEAD] = "HEAD",       [PMO_METHOD_POST] = "POST",
-        [PMO_METHOD_PUT] = "PUT",         [PMO_METHOD_DELETE] = "DELETE",
-        [PMO_METHOD_CONNECT] = "CONNECT", [PMO_METHOD_OPTIONS] = "OPTIONS",
-        [PMO_METHOD_TRACE] = "TRACE",     [PMO_METHOD_PATCH] = "PATCH",
-    };
-
-    return names[method < PMO_METHODS ? method : PMO_METHOD_OTHER];
-}
-
-const char *pmo_status_class_name(uint8_t status_class)
-{
-    static const char *const names[PMO_STATUS_CLASSES] = {"aborted", "1xx", "2xx",
-                                                          "3xx",     "4xx", "5xx"};
-
-    return names[status_class < PMO_STATUS_CLASSES ? status_class : PMO_STATUS_ABORTED];
-}
 
 /* ---- services and types ---------------------------------------------------------------------- */
 
@@ -137,6 +117,11 @@ static void service_free(struct pmo_service_store *service)
         pmo_series_forget(&service->types[i]->series, INT64_MAX);
         free(service->types[i]);
     }
+    for (size_t i = 0; i < service->arrivals_count; i++)
+        pmo_series_forget(&service->arrivals[i], INT64_MAX);
+    pmo_operations_free(&service->operations);
+    pmo_operations_free(&service->calls);
+    free(service->arrivals);
     free(service->types);
     free(service->name);
     free(service);
@@ -180,8 +165,8 @@ struct pmo_service_store *pmo_store_service(struct pmo_store *store, const char 
     if (!service)
         return NULL;
     service->name = strdup(name);
-    if (!service->name) {
-        free(service);
+    if (!service->name || pmo_operations_new(&service->operations)) {
+        service_free(service);
         return NULL;
     }
     service->store = store;
@@ -236,15 +221,6 @@ static struct type_series *type_of(struct pmo_service_store *service, const stru
 
 /* ---- counting -------------------------------------------------------------------------------- */
 
-/* Part of @n that falls to second @i of @seconds: whole numbers that add up to @n, no two of them
- * further apart than one. */
-static uint64_t share(uint64_t n, uint64_t seconds, uint64_t i)
-{
-    uint64_t rest = n % seconds;
-
-    return n / seconds + (i + 1) * rest / seconds - i * rest / seconds;
-}
-
 /* The clock is the whole store's: a service may have been silent for hours. */
 static bool remembered(const struct pmo_service_store *service, int64_t t)
 {
@@ -252,27 +228,6 @@ static bool remembered(const struct pmo_service_store *service, int64_t t)
 
     return t > 0 && t <= PMO_SERIES_T_MAX &&
            (!last || (t > last - PMO_SERIES_SECONDS && t <= last + AHEAD_MAX));
-}
-
-/* What a count is spread over: all its seconds, of which only the last hour is remembered. */
-struct span {
-    int64_t since;
-    uint64_t seconds;
-    int64_t from, to;
-};
-
-static struct span span_of(int64_t since, int64_t until)
-{
-    struct span span = {.since = since < 0 ? 0 : since,
-                        .to = until > 0 && until < PMO_SERIES_T_MAX ? until : 0};
-
-    if (span.since > span.to)
-        span.since = span.to;
-    span.seconds = (uint64_t)(span.to - span.since) + 1;
-    span.from = span.to - PMO_SERIES_SECONDS + 1;
-    if (span.from < span.since)
-        span.from = span.since;
-    return span;
 }
 
 static struct histogram *histogram_of(struct pmo_service_store *service, int64_t t)
@@ -304,69 +259,169 @@ static int add_requests(struct pmo_service_store *service, struct type_series *t
     uint8_t class = type->type.status_class;
     int r = pmo_series_add(&type->series, t, requests);
 
+    if (type->type.direction == PMO_OUTBOUND)
+        return r;
     if (class >= PMO_STATUS_CLASSES)
         class = PMO_STATUS_ABORTED;
     return r ? r : pmo_series_add(&service->columns[COLUMN_CLASS + class], t, requests);
 }
 
+static int add_bytes(struct pmo_service_store *service, int64_t t, uint64_t rx, uint64_t tx)
+{
+    int r = pmo_series_add(&service->columns[COLUMN_RX], t, rx);
+
+    return r ? r : pmo_series_add(&service->columns[COLUMN_TX], t, tx);
+}
+
+static int add_to_column(struct pmo_service_store *service, enum column column,
+                         const struct pmo_span *span, uint64_t n)
+{
+    int r = 0;
+
+    for (int64_t t = span->from; !r && n && t <= span->to; t++)
+        if (remembered(service, t))
+            r = pmo_series_add(&service->columns[column], t, pmo_span_share(span, n, t));
+    return r;
+}
+
+static int arrivals_of(struct pmo_service_store *service, size_t operation,
+                       struct pmo_series **arrivals)
+{
+    size_t count = service->arrivals_count;
+    struct pmo_series *more;
+
+    if (operation >= count) {
+        count = count ? count * 2 : 1;
+        more = reallocarray(service->arrivals, count, sizeof(*more));
+        if (!more)
+            return -ENOMEM;
+        memset(more + service->arrivals_count, 0,
+               (count - service->arrivals_count) * sizeof(*more));
+        service->arrivals = more;
+        service->arrivals_count = count;
+    }
+    *arrivals = &service->arrivals[operation];
+    return 0;
+}
+
+static int add_arrivals(struct pmo_service_store *service, size_t operation,
+                        const struct pmo_span *span, uint64_t requests)
+{
+    struct pmo_series *arrivals = NULL;
+    int r = arrivals_of(service, operation, &arrivals);
+
+    service->totals.arrived += requests;
+    for (int64_t t = span->from; !r && t <= span->to; t++)
+        if (remembered(service, t))
+            r = pmo_series_add(arrivals, t, pmo_span_share(span, requests, t));
+    return r ? r : add_to_column(service, COLUMN_ARRIVALS, span, requests);
+}
+
+static void add_totals(struct pmo_service_totals *totals, const struct pmo_counts *counts)
+{
+    totals->requests += counts->requests;
+    totals->finished += counts->finished;
+    totals->request_bytes += counts->request_bytes;
+    totals->response_bytes += counts->response_bytes;
+    totals->first_byte_ns += counts->first_byte_ns;
+    totals->last_byte_ns += counts->last_byte_ns;
+    for (size_t i = 0; i < PMO_LATENCY_OCTAVES; i++) {
+        const struct pmo_latency_octave *octave = &counts->latency[i];
+
+        totals->first_byte[i] += (uint64_t)octave->first_byte[0] + octave->first_byte[1];
+        totals->last_byte[i] += octave->last_byte;
+    }
+}
+
+static int add_latencies(struct pmo_service_store *service, const struct pmo_span *span, int64_t t,
+                         const struct pmo_counts *counts)
+{
+    struct histogram *histogram = histogram_of(service, t);
+
+    if (!histogram)
+        return 0;
+    for (size_t i = 0; i < PMO_LATENCY_OCTAVES; i++) {
+        const struct pmo_latency_octave *from = &counts->latency[i];
+        struct pmo_latency_octave *to = &histogram->latency[i];
+
+        to->first_byte[0] += pmo_span_share(span, from->first_byte[0], t);
+        to->first_byte[1] += pmo_span_share(span, from->first_byte[1], t);
+        to->last_byte += pmo_span_share(span, from->last_byte, t);
+    }
+    return t > service->last ? 0 : keep_latencies(service, t);
+}
+
+static int add_calls(struct pmo_service_store *service, const struct pmo_type *type, int64_t since,
+                     int64_t until, const struct pmo_counts *counts)
+{
+    int r = service->calls ? 0 : pmo_operations_new(&service->calls);
+    struct pmo_span span = pmo_span_of(since, until);
+    struct type_series *series;
+
+    if (r || (r = pmo_operations_add(service->calls, type, since, until, counts)) < 0)
+        return r;
+    if (type->status_class == PMO_STATUS_ARRIVED) {
+        service->call_totals.arrived += counts->requests;
+        return 0;
+    }
+    series = type_of(service, type);
+    if (!series)
+        return -ENOMEM;
+    add_totals(&service->call_totals, counts);
+    series->total += counts->requests;
+    r = 0;
+    for (int64_t t = span.from; !r && t <= span.to; t++)
+        if (remembered(service, t))
+            r = add_requests(service, series, t, pmo_span_share(&span, counts->requests, t));
+    return r;
+}
+
+static int add_served(struct pmo_service_store *service, const struct pmo_type *type, int64_t since,
+                      int64_t until, const struct pmo_counts *counts)
+{
+    int operation = pmo_operations_add(service->operations, type, since, until, counts), r = 0;
+    struct pmo_span span = pmo_span_of(since, until);
+    struct type_series *series;
+
+    if (operation < 0)
+        return operation;
+    if (type->status_class == PMO_STATUS_ARRIVED)
+        return add_arrivals(service, (size_t)operation, &span, counts->requests);
+    series = type_of(service, type);
+    if (!series)
+        return -ENOMEM;
+    add_totals(&service->totals, counts);
+    series->total += counts->requests;
+    for (int64_t t = span.from; !r && t <= span.to; t++) {
+        if (!remembered(service, t))
+            continue;
+        r = add_requests(service, series, t, pmo_span_share(&span, counts->requests, t));
+        if (!r)
+            r = add_bytes(service, t, pmo_span_share(&span, counts->request_bytes, t),
+                          pmo_span_share(&span, counts->response_bytes, t));
+        if (!r)
+            r = add_latencies(service, &span, t, counts);
+    }
+    return r;
+}
+
 int pmo_service_store_add(struct pmo_service_store *service, const struct pmo_type *type,
                           int64_t since, int64_t until, const struct pmo_counts *counts)
 {
-    struct type_series *series = type_of(service, type);
-    struct span span = span_of(since, until);
-    struct histogram *histogram;
-    int r;
-
-    if (!series)
-        return -ENOMEM;
-    service->total += counts->requests;
-    series->total += counts->requests;
-    for (int64_t t = span.from; t <= span.to; t++) {
-        if (!remembered(service, t))
-            continue;
-        r = add_requests(service, series, t, share(counts->requests, span.seconds, t - span.since));
-        if (r)
-            return r;
-        histogram = histogram_of(service, t);
-        if (!histogram)
-            continue;
-        for (size_t i = 0; i < PMO_LATENCY_BUCKETS; i++)
-            histogram->buckets[i] += share(counts->latency[i], span.seconds, t - span.since);
-        if (t > service->last)
-            continue;
-        r = keep_latencies(service, t);
-        if (r)
-            return r;
-    }
-    return 0;
+    return type->direction == PMO_OUTBOUND ? add_calls(service, type, since, until, counts)
+                                           : add_served(service, type, since, until, counts);
 }
 
 int pmo_service_store_add_instance(struct pmo_service_store *service, int64_t since, int64_t until,
                                    const struct pmo_instance_counts *counts)
 {
-    const struct {
-        enum column column;
-        uint64_t n;
-    } added[] = {{COLUMN_ARRIVALS, counts->arrivals},
-                 {COLUMN_SYNS, counts->syns},
-                 {COLUMN_CONNECTIONS, counts->connections},
-                 {COLUMN_RX, counts->rx_bytes},
-                 {COLUMN_TX, counts->tx_bytes}};
-    struct span span = span_of(since, until);
-    int r;
+    struct pmo_span span = pmo_span_of(since, until);
+    int r = add_to_column(service, COLUMN_ARRIVALS, &span, counts->arrivals);
 
-    service->arrived += counts->arrivals;
-    for (int64_t t = span.from; t <= span.to; t++) {
-        if (!remembered(service, t))
-            continue;
-        for (size_t i = 0; i < sizeof(added) / sizeof(*added); i++) {
-            r = pmo_series_add(&service->columns[added[i].column], t,
-                               share(added[i].n, span.seconds, t - span.since));
-            if (r)
-                return r;
-        }
-    }
-    return 0;
+    service->totals.arrived += counts->arrivals;
+    if (!r)
+        r = add_to_column(service, COLUMN_SYNS, &span, counts->syns);
+    return r ? r : add_to_column(service, COLUMN_CONNECTIONS, &span, counts->connections);
 }
 
 static double *member_of(struct pmo_service_second *second, size_t i)
@@ -403,6 +458,8 @@ static int observe(struct pmo_service_store *service, int64_t t)
         pmo_series_forget(&service->columns[i], t - PMO_SERIES_SECONDS);
     for (size_t i = 0; t / 60 > before / 60 && i < service->types_count; i++)
         pmo_series_forget(&service->types[i]->series, t - PMO_SERIES_SECONDS);
+    for (size_t i = 0; t / 60 > before / 60 && i < service->arrivals_count; i++)
+        pmo_series_forget(&service->arrivals[i], t - PMO_SERIES_SECONDS);
     return pmo_series_set(&service->columns[COLUMN_OBSERVED], t, 1);
 }
 
@@ -482,46 +539,51 @@ uint64_t pmo_service_store_class(const struct pmo_service_store *service, int64_
     return pmo_series_get(&service->columns[COLUMN_CLASS + status_class], t);
 }
 
-double pmo_service_store_latency(const struct pmo_service_store *service, int64_t until,
-                                 unsigned int seconds, double quantile)
+static double quantile_of(const struct pmo_service_store *service, enum pmo_latency_end end,
+                          int64_t until, unsigned int seconds, double quantile)
 {
-    uint64_t buckets[PMO_LATENCY_BUCKETS] = {0}, answered = 0, below = 0;
-    double rank, lower, upper;
+    struct pmo_latency_octave latency[PMO_LATENCY_OCTAVES] = {0};
 
     for (size_t i = 0; i < HISTOGRAMS; i++) {
         const struct histogram *histogram = &service->histograms[i];
 
-        if (!histogram->t || histogram->t > until || histogram->t <= until - (int64_t)seconds)
-            continue;
-        for (size_t b = 0; b < PMO_LATENCY_BUCKETS; b++) {
-            buckets[b] += histogram->buckets[b];
-            answered += histogram->buckets[b];
-        }
+        if (histogram->t && histogram->t <= until && histogram->t > until - (int64_t)seconds)
+            pmo_latency_add(latency, histogram->latency);
     }
-    if (!answered)
-        return NAN;
-    rank = quantile * (double)answered;
-    for (unsigned int b = 0; b < PMO_LATENCY_BUCKETS - 1; b++) {
-        if (!buckets[b] || (double)(below + buckets[b]) < rank) {
-            below += buckets[b];
-            continue;
-        }
-        upper = pmo_latency_bucket_us(b);
-        lower = upper / M_SQRT2;
-        return lower * pow(upper / lower, (rank - (double)below) / (double)buckets[b]);
-    }
-    /* the last bucket is open: at least this */
-    return pmo_latency_bucket_us(PMO_LATENCY_BUCKETS - 2);
+    return pmo_latency_quantile_us(latency, end, quantile);
+}
+
+double pmo_service_store_latency(const struct pmo_service_store *service, int64_t until,
+                                 unsigned int seconds, double quantile)
+{
+    return quantile_of(service, PMO_FIRST_BYTE, until, seconds, quantile);
+}
+
+double pmo_service_store_last_byte(const struct pmo_service_store *service, int64_t until,
+                                   unsigned int seconds, double quantile)
+{
+    return quantile_of(service, PMO_LAST_BYTE, until, seconds, quantile);
 }
 
 uint64_t pmo_service_store_total(const struct pmo_service_store *service)
 {
-    return service->total;
+    return service->totals.requests;
 }
 
 uint64_t pmo_service_store_arrived(const struct pmo_service_store *service)
 {
-    return service->arrived;
+    return service->totals.arrived;
+}
+
+const struct pmo_service_totals *pmo_service_store_totals(const struct pmo_service_store *service)
+{
+    return &service->totals;
+}
+
+const struct pmo_service_totals *
+pmo_service_store_call_totals(const struct pmo_service_store *service)
+{
+    return &service->call_totals;
 }
 
 size_t pmo_service_store_types(const struct pmo_service_store *service)
@@ -548,5 +610,28 @@ int pmo_service_store_type_count(const struct pmo_service_store *service, size_t
         return -ENODATA;
     requests = pmo_series_get(&service->types[i]->series, t);
     *count = requests < UINT32_MAX ? (uint32_t)requests : UINT32_MAX;
+    return 0;
+}
+
+const struct pmo_operations *pmo_service_store_operations(const struct pmo_service_store *service)
+{
+    return service->operations;
+}
+
+const struct pmo_operations *pmo_service_store_calls(const struct pmo_service_store *service)
+{
+    return service->calls;
+}
+
+int pmo_service_store_operation_arrivals(const struct pmo_service_store *service, size_t i,
+                                         int64_t t, uint32_t *arrivals)
+{
+    uint64_t requests = 0;
+
+    if (!observed(service, t))
+        return -ENODATA;
+    if (i < service->arrivals_count)
+        requests = pmo_series_get(&service->arrivals[i], t);
+    *arrivals = requests < UINT32_MAX ? (uint32_t)requests : UINT32_MAX;
     return 0;
 }

@@ -20,13 +20,15 @@
 
 /* What kind of requests a series counts. */
 struct pmo_type {
+    uint8_t direction;    /* enum pmo_direction */
     uint8_t protocol;     /* enum pmo_protocol */
     uint8_t method;       /* enum pmo_method */
-    uint8_t status_class; /* 0 aborted, 1..5 */
+    uint8_t status_class; /* 0 aborted, 1..5; PMO_STATUS_ARRIVED where it is not known yet */
     uint8_t zone;
     char route[PMO_ROUTE_BYTES];
 };
 
+const char *pmo_direction_name(uint8_t direction);
 const char *pmo_protocol_name(uint8_t protocol);
 const char *pmo_method_name(uint8_t method);
 const char *pmo_status_class_name(uint8_t status_class); /* "2xx", "aborted" */
@@ -47,6 +49,16 @@ struct pmo_service_second {
     uint32_t ready, starting; /* instances */
 };
 
+/* What a service has counted since counting began. */
+struct pmo_service_totals {
+    uint64_t requests; /* answered or aborted */
+    uint64_t arrived, finished, request_bytes, response_bytes;
+    uint64_t first_byte_ns, last_byte_ns;         /* sums over those in the histograms */
+    uint64_t first_byte[PMO_LATENCY_BUCKETS / 2]; /* requests by octave of latency */
+    uint64_t last_byte[PMO_LATENCY_BUCKETS / 2];
+};
+
+struct pmo_operations;    /* operations.h */
 struct pmo_store;         /* all services */
 struct pmo_service_store; /* one service: its seconds and its types */
 
@@ -64,7 +76,10 @@ const char *pmo_service_store_name(const struct pmo_service_store *service);
  * pmo_service_store_add - requests of one type in [since, until]
  * @since, @until: first and last second the count covers; equal but after a gap, when the count is
  *   spread evenly over them in whole requests (the total stays exact)
- * @counts: latency buckets are merged into the second's histogram
+ * @counts: latency buckets are merged into the second's histogram; of requests that have ARRIVED,
+ *   only their number is read: they are the service's arrivals
+ * Outbound types are series like others, and part of nothing else: not of the service's arrivals,
+ * status classes, latencies, bytes or totals.
  * Returns 0 or -ENOMEM.
  */
 int pmo_service_store_add(struct pmo_service_store *service, const struct pmo_type *type,
@@ -89,13 +104,21 @@ int64_t pmo_service_store_last(const struct pmo_service_store *service);
 /* Requests answered (or aborted) of one status class in second @t; all types. */
 uint64_t pmo_service_store_class(const struct pmo_service_store *service, int64_t t,
                                  unsigned int status_class);
-/* Latency quantile (0..1) in microseconds over the seconds (until-seconds, until], NAN where none
- * was answered. Interpolated inside the bucket on a log scale; @seconds up to 60. */
+/* Quantile (0..1) in microseconds of the time to the first byte over the seconds (until-seconds,
+ * until], NAN where none was answered. Interpolated inside the bucket on a log scale; @seconds up
+ * to 60. */
 double pmo_service_store_latency(const struct pmo_service_store *service, int64_t until,
                                  unsigned int seconds, double quantile);
+/* The same to the last byte. */
+double pmo_service_store_last_byte(const struct pmo_service_store *service, int64_t until,
+                                   unsigned int seconds, double quantile);
 /* Requests since the beginning: answered or aborted, and arrived. Never forgets. */
 uint64_t pmo_service_store_total(const struct pmo_service_store *service);
 uint64_t pmo_service_store_arrived(const struct pmo_service_store *service);
+const struct pmo_service_totals *pmo_service_store_totals(const struct pmo_service_store *service);
+/* The same of the requests that the service made to others. */
+const struct pmo_service_totals *
+pmo_service_store_call_totals(const struct pmo_service_store *service);
 
 size_t pmo_service_store_types(const struct pmo_service_store *service);
 const struct pmo_type *pmo_service_store_type_at(const struct pmo_service_store *service, size_t i);
@@ -103,6 +126,14 @@ uint64_t pmo_service_store_type_total(const struct pmo_service_store *service, s
 /* Count of type @i in second @t. Returns 0, or -ENODATA. */
 int pmo_service_store_type_count(const struct pmo_service_store *service, size_t i, int64_t t,
                                  uint32_t *count);
+
+/* What requests ask for, whatever came of them (never settled: a service has no gauge of its own),
+ * and how many of operation @i arrived in second @t. Returns 0, or -ENODATA. */
+const struct pmo_operations *pmo_service_store_operations(const struct pmo_service_store *service);
+/* The same of its calls; NULL: there were none. */
+const struct pmo_operations *pmo_service_store_calls(const struct pmo_service_store *service);
+int pmo_service_store_operation_arrivals(const struct pmo_service_store *service, size_t i,
+                                         int64_t t, uint32_t *arrivals);
 
 /*
  * For history: puts back second @t as it was, closed, or a type's count in it. Totals are left

@@ -61,6 +61,8 @@ bool pmo_query_integer(struct pmo_exchange *exchange, const char *name, int64_t 
 /* ---- endpoints in files of their own ---- */
 
 int pmo_answer_series(struct pmo_exchange *exchange);
+int pmo_answer_types(struct pmo_exchange *exchange);
+int pmo_answer_routes(struct pmo_exchange *exchange);
 int pmo_answer_metrics(struct pmo_exchange *exchange);
 
 /* ---- JSON forms (describe.c); NULL: no memory ---- */

@@ -30,10 +30,11 @@ json_t *pmo_json_type(const struct pmo_type *type)
 {
     char zone[8];
 
-    return json_pack("{s:s, s:s, s:o, s:s, s:s}", "protocol", pmo_protocol_name(type->protocol),
-                     "method", pmo_method_name(type->method), "route", pmo_json_text(type->route),
-                     "statusClass", pmo_status_class_name(type->status_class), "zone",
-                     pmo_zone_name(type->zone, zone));
+    return json_pack(
+        "{s:s, s:s, s:s, s:o, s:s, s:s}", "direction", pmo_direction_name(type->direction),
+        "protocol", pmo_protocol_name(type->protocol), "method", pmo_method_name(type->method),
+        "route", pmo_json_text(type->route), "statusClass",
+        pmo_status_class_name(type->status_class), "zone", pmo_zone_name(type->zone, zone));
 }
 
 static const char *address_text(const uint8_t addr[16], char text[INET6_ADDRSTRLEN])
@@ -45,13 +46,27 @@ static const char *address_text(const uint8_t addr[16], char text[INET6_ADDRSTRL
     return inet_ntop(AF_INET6, addr, text, INET6_ADDRSTRLEN);
 }
 
+static json_t *use_json(const struct pmo_use *use)
+{
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "throttledMsPerS",
+                     pmo_json_number(use->second.throttled_s * 1e3), "cpuWaitMsPerS",
+                     pmo_json_number(use->second.run_delay_s * 1e3), "workingSetBytes",
+                     pmo_json_number(use->working_set_bytes), "diskReadBytesPerS",
+                     pmo_json_number(use->second.disk_read_bytes), "diskWriteBytesPerS",
+                     pmo_json_number(use->second.disk_written_bytes), "openFiles",
+                     pmo_json_number(use->open_files), "openFilesRatio",
+                     pmo_json_number(use->open_files_ratio));
+}
+
 json_t *pmo_json_instance(const struct pmo_agent_instance *instance, double predicted_latency_s)
 {
+    uint64_t limit = instance->reading.open_files_limit;
     char address[INET6_ADDRSTRLEN];
 
     return json_pack(
-        "{s:I, s:o, s:s, s:b, s:s, s:i, s:n, s:I, s:o, s:I, s:o, s:o, s:o, s:I, s:o, s:o}", "id",
-        (json_int_t)instance->id, "name", pmo_json_text(instance->name), "phase",
+        "{s:I, s:o, s:s, s:b, s:s, s:i, s:n, s:I, s:o, s:I, s:o, s:o, s:o, s:I, s:o, s:o, s:o, "
+        "s:o}",
+        "id", (json_int_t)instance->id, "name", pmo_json_text(instance->name), "phase",
         pmo_instance_phase_name(instance->phase), "managed", instance->managed, "address",
         address_text(instance->listener.addr, address), "port", (int)instance->listener.port,
         "zone" /* instances have none yet */, "pid", (json_int_t)instance->pid, "cgroup",
@@ -60,7 +75,9 @@ json_t *pmo_json_instance(const struct pmo_agent_instance *instance, double pred
         pmo_json_number(predicted_latency_s * 1e3), "cpuCores",
         pmo_json_number(instance->cpu_share), "memoryBytes", (json_int_t)instance->memory_bytes,
         "receiveBytesPerS", pmo_json_number(instance->rx_bytes_per_s), "transmitBytesPerS",
-        pmo_json_number(instance->tx_bytes_per_s));
+        pmo_json_number(instance->tx_bytes_per_s), "openFilesLimit",
+        pmo_json_number(limit == PMO_USAGE_UNKNOWN ? NAN : (double)limit), "use",
+        use_json(&instance->use));
 }
 
 enum pmo_mode pmo_service_mode(const struct pmo_agent *agent, const struct pmo_service *service)
@@ -142,8 +159,9 @@ json_t *pmo_json_service(const struct pmo_agent *agent, const struct pmo_service
     bool known = pmo_service_store_second(store, agent->now, &second) == 0;
 
     return json_pack(
-        "{s:o, s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:I, s:o, s:o, s:o}, s:I, s:I, s:I, s:I,"
-        " s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:{s:o, s:o}, s:o}",
+        "{s:o, s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:I, s:o, s:o, s:o}, "
+        "s:I, s:I, s:I, s:I,"
+        " s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:{s:o, s:o}, s:o, s:o}",
         "name", pmo_json_text(service->name), "mode",
         pmo_mode_name(pmo_service_mode(agent, service)), "managed", service->managed, "policy",
         policy_json(service->policy), "rps", pmo_json_number(known ? second.arrivals : NAN),
@@ -152,11 +170,17 @@ json_t *pmo_json_service(const struct pmo_agent *agent, const struct pmo_service
         pmo_json_number(pmo_service_store_latency(store, agent->now, LATENCY_SECONDS, 0.5) / 1e3),
         "latencyP99Ms",
         pmo_json_number(pmo_service_store_latency(store, agent->now, LATENCY_SECONDS, 0.99) / 1e3),
-        "forecast", "origin", (json_int_t)forecast->origin, "trust",
-        pmo_json_number(forecast->trust), "in10s", range_json(forecast, 10), "in30s",
-        range_json(forecast, 30), "wanted", (json_int_t)service->wanted, "ready",
-        (json_int_t)service->ready, "starting", (json_int_t)service->starting, "draining",
-        (json_int_t)service->draining, "utilization",
+        "lastByteP50Ms",
+        pmo_json_number(pmo_service_store_last_byte(store, agent->now, LATENCY_SECONDS, 0.5) / 1e3),
+        "lastByteP99Ms",
+        pmo_json_number(pmo_service_store_last_byte(store, agent->now, LATENCY_SECONDS, 0.99) /
+                        1e3),
+        "requestBytesPerS", pmo_json_number(known ? second.rx_bytes : NAN), "responseBytesPerS",
+        pmo_json_number(known ? second.tx_bytes : NAN), "forecast", "origin",
+        (json_int_t)forecast->origin, "trust", pmo_json_number(forecast->trust), "in10s",
+        range_json(forecast, 10), "in30s", range_json(forecast, 30), "wanted",
+        (json_int_t)service->wanted, "ready", (json_int_t)service->ready, "starting",
+        (json_int_t)service->starting, "draining", (json_int_t)service->draining, "utilization",
         pmo_json_number(pmo_service_utilization(agent, service)), "capacityRps",
         pmo_json_number(service->capacity_rps > 0 ? service->capacity_rps : NAN), "leadTimeS",
         pmo_json_number(service->lead_time_s), "requestsTotal",
@@ -166,7 +190,7 @@ json_t *pmo_json_service(const struct pmo_agent *agent, const struct pmo_service
         pmo_json_number(service->cpu_seconds), "memoryBytes",
         pmo_json_number(service->memory_bytes), "network", "receiveBytesPerS",
         pmo_json_number(service->rx_bytes), "transmitBytesPerS", pmo_json_number(service->tx_bytes),
-        "instances", instances_json(agent, service));
+        "use", use_json(&service->use), "instances", instances_json(agent, service));
 }
 
 /* Weight and error of each model at a few horizons: all sixty would say little more. */

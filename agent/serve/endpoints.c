@@ -65,14 +65,15 @@ static json_t *totals_json(const struct pmo_agent *agent)
         requests += pmo_service_store_total(s->store);
         arrived += pmo_service_store_arrived(s->store);
     }
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "requests",
-                     (json_int_t)requests, "arrived", (json_int_t)arrived, "decisions",
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+                     "requests", (json_int_t)requests, "arrived", (json_int_t)arrived, "decisions",
                      (json_int_t)agent->decisions_made, "windows", (json_int_t)totals->windows,
                      "lateWindows", (json_int_t)totals->late_windows, "ringFull",
                      (json_int_t)totals->ring_full, "routesFull", (json_int_t)totals->routes_full,
                      "countersFull", (json_int_t)totals->counters_full, "instancesFull",
                      (json_int_t)totals->instances_full, "midstream", (json_int_t)totals->midstream,
-                     "holes", (json_int_t)totals->holes, "notHttp", (json_int_t)totals->not_http);
+                     "holes", (json_int_t)totals->holes, "notHttp", (json_int_t)totals->not_http,
+                     "tls", (json_int_t)totals->tls, "tlsRead", (json_int_t)totals->tls_read);
 }
 
 static int answer_status(struct pmo_exchange *exchange)
@@ -300,12 +301,15 @@ static int answer_orchestrate(struct pmo_exchange *exchange)
 static const char *const no_parameters[] = {NULL};
 static const char *const service_parameter[] = {"service", NULL};
 static const char *const series_parameters[] = {"service", "since", "until", NULL};
+static const char *const types_parameters[] = {"service", "instance", NULL};
 static const char *const decisions_parameters[] = {"service", "limit", "since", NULL};
 
 const struct pmo_endpoint pmo_endpoints[] = {
     {"POST", "/v1/orchestrate", no_parameters, answer_orchestrate},
     {"GET", "/v1/services", no_parameters, answer_services},
     {"GET", "/v1/series", series_parameters, pmo_answer_series},
+    {"GET", "/v1/types", types_parameters, pmo_answer_types},
+    {"GET", "/v1/routes", service_parameter, pmo_answer_routes},
     {"GET", "/v1/forecast", service_parameter, answer_forecast},
     {"GET", "/v1/decisions", decisions_parameters, answer_decisions},
     {"GET", "/v1/decisions/{id}", no_parameters, answer_decision},

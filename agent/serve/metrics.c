@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * GET /metrics: Prometheus text exposition format 0.0.4. Base units and the suffixes _total,
- * _seconds, _bytes and _ratio as its naming conventions ask for.
+ * _seconds, _bytes and _ratio as its naming conventions ask for. What OpenTelemetry's semantic
+ * conventions for HTTP servers and clients define has their name, as their translation to
+ * Prometheus writes it; the rest begins with pmo_. (http.server.request.body.size would be a
+ * histogram of bodies: the kernel side has sums of heads and bodies.)
  */
 #include "agent/serve/api.h"
 
@@ -13,6 +16,7 @@
 #include <string.h>
 
 #include "agent/base/cleanup.h"
+#include "agent/series/latency.h"
 
 #define LATENCY_SECONDS 10
 
@@ -59,22 +63,31 @@ static void print_head(FILE *out, const char *metric, const char *type, const ch
     (void)fprintf(out, "# HELP %s %s\n# TYPE %s %s\n", metric, help, metric, type);
 }
 
-static void print_requests(FILE *out, const struct pmo_agent *agent)
+static void print_types(FILE *out, const struct pmo_agent *agent, uint8_t direction,
+                        const char *metric, const char *help)
 {
-    static const char metric[] = "pmo_requests_total";
-
-    print_head(out, metric, "counter", "Requests that were answered, or aborted before that.");
+    print_head(out, metric, "counter", help);
     for (const struct pmo_service *s = agent->services; s; s = s->next)
         for (size_t i = 0; i < pmo_service_store_types(s->store); i++) {
             const struct pmo_type *type = pmo_service_store_type_at(s->store, i);
             char zone[8];
 
+            if (type->direction != direction)
+                continue;
             print_sample(out, metric, (double)pmo_service_store_type_total(s->store, i), "service",
                          s->name, "method", pmo_method_name(type->method), "route", type->route,
                          "status_class", pmo_status_class_name(type->status_class), "protocol",
                          pmo_protocol_name(type->protocol), "zone", pmo_zone_name(type->zone, zone),
                          NULL);
         }
+}
+
+static void print_requests(FILE *out, const struct pmo_agent *agent)
+{
+    print_types(out, agent, PMO_INBOUND, "pmo_requests_total",
+                "Requests that were answered, or aborted before that.");
+    print_types(out, agent, PMO_OUTBOUND, "pmo_calls_total",
+                "The same of requests to others, where a policy says calls: true.");
 }
 
 static void print_latency(FILE *out, const struct pmo_agent *agent)
@@ -93,6 +106,49 @@ static void print_latency(FILE *out, const struct pmo_agent *agent)
                                                    quantiles[q].value) /
                              1e6,
                          "service", s->name, "quantile", quantiles[q].name, NULL);
+}
+
+/* By service alone: a histogram for each type would be forty thousand samples. */
+static void print_histogram(FILE *out, const struct pmo_service *s, const char *metric,
+                            const uint64_t octaves[PMO_LATENCY_OCTAVES], uint64_t sum_ns)
+{
+    char name[64], bound[32];
+    uint64_t count = 0;
+
+    (void)snprintf(name, sizeof(name), "%s_bucket", metric);
+    for (unsigned int i = 0; i < PMO_LATENCY_OCTAVES; i++) {
+        count += octaves[i];
+        if (i < PMO_LATENCY_OCTAVES - 1)
+            (void)snprintf(bound, sizeof(bound), "%.10g", pmo_latency_octave_s(i));
+        else
+            (void)snprintf(bound, sizeof(bound), "+Inf"); /* it is open */
+        print_sample(out, name, (double)count, "service", s->name, "le", bound, NULL);
+    }
+    (void)snprintf(name, sizeof(name), "%s_sum", metric);
+    print_sample(out, name, (double)sum_ns / 1e9, "service", s->name, NULL);
+    (void)snprintf(name, sizeof(name), "%s_count", metric);
+    print_sample(out, name, (double)count, "service", s->name, NULL);
+}
+
+static void print_histograms(FILE *out, const struct pmo_agent *agent)
+{
+    static const char first[] = "pmo_request_first_byte_seconds";
+    static const char last[] = "http_server_request_duration_seconds";
+
+    print_head(out, first, "histogram",
+               "From the complete head of a request to the first byte of its answer.");
+    for (const struct pmo_service *s = agent->services; s; s = s->next) {
+        const struct pmo_service_totals *totals = pmo_service_store_totals(s->store);
+
+        print_histogram(out, s, first, totals->first_byte, totals->first_byte_ns);
+    }
+    print_head(out, last, "histogram",
+               "From the complete head of a request to the last byte of its answer.");
+    for (const struct pmo_service *s = agent->services; s; s = s->next) {
+        const struct pmo_service_totals *totals = pmo_service_store_totals(s->store);
+
+        print_histogram(out, s, last, totals->last_byte, totals->last_byte_ns);
+    }
 }
 
 static void print_forecasts(FILE *out, const struct pmo_agent *agent)
@@ -129,6 +185,64 @@ static void print_instances(FILE *out, const struct pmo_agent *agent)
     }
 }
 
+static bool has_calls(const struct pmo_service *s)
+{
+    return (s->policy && s->policy->calls) || pmo_service_store_calls(s->store);
+}
+
+static double calls_in_flight(const struct pmo_agent *agent, const struct pmo_service *service)
+{
+    double sum = 0;
+
+    for (const struct pmo_agent_instance *i = agent->instances; i; i = i->next)
+        for (size_t k = 0; i->service == service && i->calls && k < pmo_operations_count(i->calls);
+             k++)
+            sum += pmo_operations_in_flight(i->calls, k);
+    return sum;
+}
+
+/* What is counted of requests to others has the names of clients. */
+static void print_calls(FILE *out, const struct pmo_agent *agent)
+{
+    static const char first[] = "pmo_call_first_byte_seconds";
+    static const char last[] = "http_client_request_duration_seconds";
+    static const char active[] = "http_client_active_requests";
+    static const char sent[] = "pmo_call_request_bytes_total";
+    static const char received[] = "pmo_call_response_bytes_total";
+
+    print_head(out, first, "histogram",
+               "From the complete head of a request to others to the first byte of its answer.");
+    for (const struct pmo_service *s = agent->services; s; s = s->next) {
+        const struct pmo_service_totals *totals = pmo_service_store_call_totals(s->store);
+
+        if (has_calls(s))
+            print_histogram(out, s, first, totals->first_byte, totals->first_byte_ns);
+    }
+    print_head(out, last, "histogram",
+               "From the complete head of a request to others to the last byte of its answer.");
+    for (const struct pmo_service *s = agent->services; s; s = s->next) {
+        const struct pmo_service_totals *totals = pmo_service_store_call_totals(s->store);
+
+        if (has_calls(s))
+            print_histogram(out, s, last, totals->last_byte, totals->last_byte_ns);
+    }
+    print_head(out, active, "gauge", "Requests to others that are not at the end of their answer.");
+    for (const struct pmo_service *s = agent->services; s; s = s->next)
+        if (has_calls(s))
+            print_sample(out, active, calls_in_flight(agent, s), "service", s->name, NULL);
+    print_head(out, sent, "counter", "Heads and bodies of answered requests to others.");
+    for (const struct pmo_service *s = agent->services; s; s = s->next)
+        if (has_calls(s))
+            print_sample(out, sent, (double)pmo_service_store_call_totals(s->store)->request_bytes,
+                         "service", s->name, NULL);
+    print_head(out, received, "counter", "Heads and bodies of their answers.");
+    for (const struct pmo_service *s = agent->services; s; s = s->next)
+        if (has_calls(s))
+            print_sample(out, received,
+                         (double)pmo_service_store_call_totals(s->store)->response_bytes, "service",
+                         s->name, NULL);
+}
+
 /* Metrics with one value a service. */
 
 static double arrivals_total(const struct pmo_agent *agent, const struct pmo_service *service)
@@ -143,6 +257,16 @@ static double in_flight(const struct pmo_agent *agent, const struct pmo_service 
     for (const struct pmo_agent_instance *i = agent->instances; i; i = i->next)
         sum += i->service == service ? i->in_flight : 0;
     return sum;
+}
+
+static double request_bytes(const struct pmo_agent *agent, const struct pmo_service *service)
+{
+    return (double)pmo_service_store_totals(service->store)->request_bytes;
+}
+
+static double response_bytes(const struct pmo_agent *agent, const struct pmo_service *service)
+{
+    return (double)pmo_service_store_totals(service->store)->response_bytes;
 }
 
 static double wanted(const struct pmo_agent *agent, const struct pmo_service *service)
@@ -180,12 +304,50 @@ static double memory(const struct pmo_agent *agent, const struct pmo_service *se
     return service->memory_bytes;
 }
 
+static double throttled(const struct pmo_agent *agent, const struct pmo_service *service)
+{
+    return service->use_total.throttled_s;
+}
+
+static double cpu_wait(const struct pmo_agent *agent, const struct pmo_service *service)
+{
+    return service->use_total.run_delay_s;
+}
+
+static double working_set(const struct pmo_agent *agent, const struct pmo_service *service)
+{
+    return service->use.working_set_bytes;
+}
+
+static double disk_read(const struct pmo_agent *agent, const struct pmo_service *service)
+{
+    return service->use_total.disk_read_bytes;
+}
+
+static double disk_written(const struct pmo_agent *agent, const struct pmo_service *service)
+{
+    return service->use_total.disk_written_bytes;
+}
+
+static double open_files(const struct pmo_agent *agent, const struct pmo_service *service)
+{
+    return service->use.open_files;
+}
+
+static double open_files_ratio(const struct pmo_agent *agent, const struct pmo_service *service)
+{
+    return service->use.open_files_ratio;
+}
+
 static const struct {
     const char *name, *type, *help;
     double (*value)(const struct pmo_agent *agent, const struct pmo_service *service);
 } service_metrics[] = {
     {"pmo_arrivals_total", "counter", "Requests whose head has arrived.", arrivals_total},
-    {"pmo_requests_in_flight", "gauge", "Requests without an answer yet.", in_flight},
+    {"http_server_active_requests", "gauge", "Requests that are not at the end of their answer.",
+     in_flight},
+    {"pmo_request_bytes_total", "counter", "Heads and bodies of answered requests.", request_bytes},
+    {"pmo_response_bytes_total", "counter", "Heads and bodies of their answers.", response_bytes},
     {"pmo_instances_wanted", "gauge", "Instances asked for.", wanted},
     {"pmo_instance_seconds_total", "counter", "Time that instances ran.", instance_seconds},
     {"pmo_instance_capacity_rps", "gauge", "Requests per second one instance can take.",
@@ -197,6 +359,17 @@ static const struct {
     {"pmo_forecast_trust_ratio", "gauge", "How far recent 0.9 quantiles held.", trust},
     {"pmo_cpu_cores", "gauge", "Cores that all instances used in the last second.", cpu},
     {"pmo_memory_bytes", "gauge", "Resident memory of all instances.", memory},
+    {"pmo_cpu_throttled_seconds_total", "counter",
+     "Time that limits of instances' cgroups kept them from running.", throttled},
+    {"pmo_cpu_wait_seconds_total", "counter", "Time that threads of instances waited for a CPU.",
+     cpu_wait},
+    {"pmo_memory_working_set_bytes", "gauge",
+     "Memory of all instances that cannot be taken from them easily.", working_set},
+    {"pmo_disk_read_bytes_total", "counter", "Read from storage by instances.", disk_read},
+    {"pmo_disk_written_bytes_total", "counter", "Written to storage by instances.", disk_written},
+    {"pmo_open_files", "gauge", "File descriptors of all instances.", open_files},
+    {"pmo_open_files_ratio", "gauge", "Of their limit, in the process that is nearest to it.",
+     open_files_ratio},
 };
 
 static void print_services(FILE *out, const struct pmo_agent *agent)
@@ -207,6 +380,26 @@ static void print_services(FILE *out, const struct pmo_agent *agent)
             print_sample(out, service_metrics[i].name, service_metrics[i].value(agent, s),
                          "service", s->name, NULL);
     }
+}
+
+static void print_headers(FILE *out, const struct pmo_agent *agent)
+{
+    static const char metric[] = "pmo_header_requests_total";
+
+    print_head(out, metric, "counter", "Requests that carry a header which a policy names.");
+    for (const struct pmo_service *s = agent->services; s; s = s->next)
+        for (size_t i = 0; s->headers && i < pmo_operations_count(s->headers); i++) {
+            const char *text = pmo_operations_at(s->headers, i)->route, *value = strstr(text, ": ");
+            char name[PMO_HEADER_BYTES];
+            struct pmo_operation_load load;
+
+            if (!value)
+                continue;
+            (void)snprintf(name, sizeof(name), "%.*s", (int)(value - text), text);
+            pmo_operations_load(s->headers, i, agent->now, &load);
+            print_sample(out, metric, (double)load.arrived, "service", s->name, "header", name,
+                         "value", value + 2, NULL);
+        }
 }
 
 static void print_agent(FILE *out, const struct pmo_agent *agent)
@@ -239,8 +432,11 @@ static void print_agent(FILE *out, const struct pmo_agent *agent)
          (double)totals->midstream},
         {"pmo_holes_total", "counter", "Segments too far out of order to be parsed.",
          (double)totals->holes},
-        {"pmo_not_http_total", "counter", "Connections that are not HTTP/1.x.",
+        {"pmo_not_http_total", "counter", "Connections that are neither HTTP nor TLS.",
          (double)totals->not_http},
+        {"pmo_tls_total", "counter", "Connections that are TLS.", (double)totals->tls},
+        {"pmo_tls_read_total", "counter", "Those of them whose library's calls are read.",
+         (double)totals->tls_read},
     };
 
     for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++) {
@@ -263,9 +459,12 @@ int pmo_answer_metrics(struct pmo_exchange *exchange)
         return -ENOMEM;
     print_requests(out, agent);
     print_latency(out, agent);
+    print_histograms(out, agent);
     print_forecasts(out, agent);
     print_instances(out, agent);
     print_services(out, agent);
+    print_calls(out, agent);
+    print_headers(out, agent);
     print_agent(out, agent);
     if (fclose(out) < 0) {
         free(text);

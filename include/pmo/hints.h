@@ -10,20 +10,24 @@
  *   1 .. services_max                     struct pmo_hint_service
  *   .. + services_max                     char name[64], NUL-terminated, of each service
  *   .. + instances_max                    struct pmo_hint_instance (row i is instance i)
+ *   .. + instances_max                    struct pmo_hint_ended (likewise)
  *   .. + members_max / 16                 __u32 instance numbers, 16 a row
  *
  * A service's members are members_count numbers from members_first on in the last region.
  *
  * Readers of a service or an instance row: read seq; if it is odd, start again; read the fields;
- * read seq again; if it changed, start again. `flags` and `in_flight` change at any time, also
- * outside of seq, and are read with one atomic load each.
+ * read seq again; if it changed, start again. `flags`, `arrived` and `ended` change at any time,
+ * also outside of seq, and are read with one atomic load each.
+ *
+ * An instance's requests in flight are `arrived` less `ended` (both wrap), of which `ended` is read
+ * first. Two counters in two cache lines, as it is two CPUs that write them, most often.
  */
 #pragma once
 
 #include <linux/types.h>
 
 #define PMO_HINTS_MAGIC   0x53544e48U /* "HNTS" */
-#define PMO_HINTS_VERSION 1U
+#define PMO_HINTS_VERSION 2U
 #define PMO_HINTS_ROW     64U
 
 #define PMO_HINTS_SERVICES_MAX  1024U
@@ -33,7 +37,8 @@
 #define PMO_HINTS_FIRST_SERVICE  1U
 #define PMO_HINTS_FIRST_NAME     (PMO_HINTS_FIRST_SERVICE + PMO_HINTS_SERVICES_MAX)
 #define PMO_HINTS_FIRST_INSTANCE (PMO_HINTS_FIRST_NAME + PMO_HINTS_SERVICES_MAX)
-#define PMO_HINTS_FIRST_MEMBERS  (PMO_HINTS_FIRST_INSTANCE + PMO_HINTS_INSTANCES_MAX)
+#define PMO_HINTS_FIRST_ENDED    (PMO_HINTS_FIRST_INSTANCE + PMO_HINTS_INSTANCES_MAX)
+#define PMO_HINTS_FIRST_MEMBERS  (PMO_HINTS_FIRST_ENDED + PMO_HINTS_INSTANCES_MAX)
 #define PMO_HINTS_ROWS           (PMO_HINTS_FIRST_MEMBERS + PMO_HINTS_MEMBERS_MAX / 16U)
 
 struct pmo_hints_header {
@@ -52,10 +57,10 @@ struct pmo_hints_header {
 
 struct pmo_hint_instance {
     __u32 seq;
-    __u32 flags;     /* PMO_HINT_*; the kernel clears PMO_HINT_READY by itself */
-    __u32 in_flight; /* requests without a complete response head, counted by the kernel */
-    __u32 service;   /* number of its service, 0-based */
-    __u32 weight;    /* share of requests it should get, relative to its siblings; 1024 is one */
+    __u32 flags;   /* PMO_HINT_*; the kernel clears PMO_HINT_READY by itself */
+    __u32 arrived; /* requests, counted by the kernel */
+    __u32 service; /* number of its service, 0-based */
+    __u32 weight;  /* share of requests it should get, relative to its siblings; 1024 is one */
     __u32 predicted_latency_us; /* first byte, in the next second */
     __u32 capacity_mrps;        /* thousandths of requests per second within the objective */
     __u32 version;              /* of the deployed program, 0 where unknown */
@@ -64,6 +69,11 @@ struct pmo_hint_instance {
     __u16 zone;
     __u32 pid;
     __u64 cleared_ns; /* CLOCK_MONOTONIC when the kernel last cleared the ready bit */
+};
+
+struct pmo_hint_ended {
+    __u32 ended; /* requests whose response is complete, or will not be; counted by the kernel */
+    __u32 pad[15];
 };
 
 struct pmo_hint_service {
@@ -80,4 +90,5 @@ struct pmo_hint_service {
 
 _Static_assert(sizeof(struct pmo_hints_header) == PMO_HINTS_ROW, "a row");
 _Static_assert(sizeof(struct pmo_hint_instance) == PMO_HINTS_ROW, "a row");
+_Static_assert(sizeof(struct pmo_hint_ended) == PMO_HINTS_ROW, "a row");
 _Static_assert(sizeof(struct pmo_hint_service) == PMO_HINTS_ROW, "a row");

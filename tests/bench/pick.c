@@ -53,7 +53,7 @@ static void belong(void *rows, int service)
 
     for (uint32_t i = 1; i <= INSTANCES; i++)
         row[i] = (struct pmo_hint_instance){.flags = PMO_HINT_READY,
-                                            .in_flight = i % 7,
+                                            .arrived = i % 7,
                                             .service = (uint32_t)service,
                                             .weight = 1024,
                                             .predicted_latency_us = 900,

@@ -102,18 +102,13 @@ static int measure(const char *name, int counter, int empty, uint8_t flags)
 /* SYNs that the program has counted. */
 static uint64_t counted(const struct pmo_bpf *s)
 {
-    struct pmo_instance_counter *counter =
-        calloc((size_t)libbpf_num_possible_cpus(), sizeof(*counter));
-    size_t size = (size_t)libbpf_num_possible_cpus() * sizeof(*counter);
-    uint32_t instance = 1;
-    uint64_t sum = 0;
+    struct pmo_instance_counter counter;
+    uint32_t instance = 1; /* in the shard for all */
 
-    if (counter && !bpf_map__lookup_elem(s->maps.instance_counters, &instance, sizeof(instance),
-                                         counter, size, 0))
-        for (int i = 0; i < libbpf_num_possible_cpus(); i++)
-            sum += counter[i].window[0].syns + counter[i].window[1].syns;
-    free(counter);
-    return sum;
+    if (bpf_map__lookup_elem(s->maps.instance_counters, &instance, sizeof(instance), &counter,
+                             sizeof(counter), 0))
+        return 0;
+    return counter.window[0].syns + counter.window[1].syns;
 }
 
 int main(void)

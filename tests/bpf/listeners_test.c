@@ -338,7 +338,7 @@ static void a_thousand_listeners_are_scanned_in_milliseconds(void)
         again_ms = ms < again_ms ? ms : again_ms;
     }
     printf("(%.1f ms, %.2f ms again) ", first_ms, again_ms);
-    CU_ASSERT_TRUE(again_ms < 20);
+    CU_ASSERT_TRUE(again_ms < 20 * suite_slower());
     for (int i = 0; i < LISTENERS_MANY; i++)
         (void)close(fds[i]);
     pmo_listeners_free(&listeners);

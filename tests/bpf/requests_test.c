@@ -9,17 +9,10 @@
 #include <bpf/bpf.h>
 #include "agent/base/log.h"
 #include "tests/bpf/world.h"
-#include <pmo/hints.h>
 
 #define OK "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 static struct world w;
-
-static const struct pmo_hint_instance *hint(uint32_t instance)
-{
-    return (const struct pmo_hint_instance *)pmo_kernel_hints(w.kernel) + PMO_HINTS_FIRST_INSTANCE +
-           instance;
-}
 
 static void requests_are_counted_by_method_route_and_status(void)
 {
@@ -33,9 +26,9 @@ static void requests_are_counted_by_method_route_and_status(void)
         wire_response(&wire, OK);
     }
     wire_request(&wire, "POST /cart HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc");
-    CU_ASSERT_EQUAL(hint(wire.instance)->in_flight, 1);
+    CU_ASSERT_EQUAL(world_in_flight(&w, wire.instance), 1);
     wire_response(&wire, "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n");
-    CU_ASSERT_EQUAL(hint(wire.instance)->in_flight, 0);
+    CU_ASSERT_EQUAL(world_in_flight(&w, wire.instance), 0);
     wire_request(&wire, "GET /users/977 HTTP/1.1\r\nHost: a\r\n\r\n");
     wire_response(&wire, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
     wire_close(&wire);
@@ -81,9 +74,9 @@ static void heads_and_bodies_may_be_split_anywhere(void)
         wire_send(wire.client, wire.server, request, (size_t)split);
         wire_send(wire.client, wire.server, request + split, (size_t)(n - split));
         wire_send(wire.server, wire.client, response, (size_t)at);
-        CU_ASSERT_EQUAL(hint(wire.instance)->in_flight, 1);
+        CU_ASSERT_EQUAL(world_in_flight(&w, wire.instance), 1);
         wire_send(wire.server, wire.client, response + at, (size_t)(m - at));
-        CU_ASSERT_EQUAL(hint(wire.instance)->in_flight, 0);
+        CU_ASSERT_EQUAL(world_in_flight(&w, wire.instance), 0);
     }
     for (int i = 0; i < n; i++)
         wire_send(wire.client, wire.server, request + i, 1);
@@ -98,26 +91,14 @@ static void heads_and_bodies_may_be_split_anywhere(void)
 
 static void pipelined_requests_are_matched_with_their_responses(void)
 {
-    static char requests[60000], responses[60000];
     struct wire wire;
-    size_t n = 0, m = 0;
 
     CU_ASSERT_FATAL(world_open(&w));
     CU_ASSERT_FATAL(wire_open(&w, &wire, AF_INET));
-    for (int i = 0; i < 600; i++) {
-        n += (size_t)snprintf(requests + n, sizeof(requests) - n,
-                              i % 3 == 2 ? "HEAD /b HTTP/1.1\r\nHost: a\r\n\r\n"
-                                         : "GET /%c HTTP/1.1\r\nHost: a\r\n\r\n",
-                              i % 3 == 0 ? 'a' : 'c');
-        m += (size_t)snprintf(responses + m, sizeof(responses) - m, "%s",
-                              i % 3 == 0   ? OK
-                              : i % 3 == 1 ? "HTTP/1.1 404 No\r\nContent-Length: 2\r\n\r\nno"
-                                           : "HTTP/1.1 302 Go\r\nContent-Length: 2\r\n\r\n");
-    }
-    wire_send(wire.client, wire.server, requests, n);
-    CU_ASSERT_EQUAL(hint(wire.instance)->in_flight, 600);
-    wire_send(wire.server, wire.client, responses, m);
-    CU_ASSERT_EQUAL(hint(wire.instance)->in_flight, 0);
+    wire_pipeline(&wire, false);
+    CU_ASSERT_EQUAL(world_in_flight(&w, wire.instance), 600);
+    wire_pipeline(&wire, true);
+    CU_ASSERT_EQUAL(world_in_flight(&w, wire.instance), 0);
     wire_close(&wire);
     world_settle(&w);
     CU_ASSERT_EQUAL(world_requests(&w, (int)wire.instance, PMO_METHOD_GET, 2, "/a"), 200);
@@ -134,12 +115,148 @@ static void requests_without_an_answer_are_counted_as_aborted(void)
     CU_ASSERT_FATAL(world_open(&w));
     CU_ASSERT_FATAL(wire_open(&w, &wire, AF_INET));
     wire_request(&wire, "GET /slow HTTP/1.1\r\n\r\nGET /slow HTTP/1.1\r\n\r\nGET /half HTT");
-    CU_ASSERT_EQUAL(hint(wire.instance)->in_flight, 2);
+    CU_ASSERT_EQUAL(world_in_flight(&w, wire.instance), 2);
     wire_close(&wire);
     world_settle(&w);
-    CU_ASSERT_EQUAL(hint(wire.instance)->in_flight, 0);
+    CU_ASSERT_EQUAL(world_in_flight(&w, wire.instance), 0);
     CU_ASSERT_EQUAL(world_requests(&w, (int)wire.instance, PMO_METHOD_GET, 0, "/slow"), 2);
+    CU_ASSERT_EQUAL(world_requests(&w, (int)wire.instance, PMO_METHOD_GET, 0, "/half"), 1);
+    CU_ASSERT_EQUAL(world_requests(&w, (int)wire.instance, -1, -1, NULL), 3);
+    world_close(&w, false);
+}
+
+static void interim_responses_answer_nothing(void)
+{
+    struct wire wire;
+
+    CU_ASSERT_FATAL(world_open(&w));
+    CU_ASSERT_FATAL(wire_open(&w, &wire, AF_INET));
+    wire_request(&wire, "PUT /a HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+    wire_response(&wire, "HTTP/1.1 100 Continue\r\n\r\n");
+    wire_request(&wire, "ok");
+    wire_response(&wire, "HTTP/1.1 103 Early Hints\r\nLink: </b>\r\n\r\n");
+    CU_ASSERT_EQUAL(world_in_flight(&w, wire.instance), 1);
+    wire_response(&wire, OK);
+    CU_ASSERT_EQUAL(world_in_flight(&w, wire.instance), 0);
+    wire_request(&wire, "GET /b HTTP/1.1\r\n\r\n");
+    wire_response(&wire,
+                  "HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n");
+    wire_close(&wire);
+    world_settle(&w);
+    CU_ASSERT_EQUAL(world_requests(&w, (int)wire.instance, PMO_METHOD_PUT, 2, "/a"), 1);
+    CU_ASSERT_EQUAL(world_requests(&w, (int)wire.instance, PMO_METHOD_GET, 4, "/b"), 1);
     CU_ASSERT_EQUAL(world_requests(&w, (int)wire.instance, -1, -1, NULL), 2);
+    world_close(&w, false);
+}
+
+static void responses_without_a_body_end_with_their_head(void)
+{
+    static const char *const heads[] = {"HTTP/1.1 204 No Content\r\n\r\n",
+                                        "HTTP/1.1 304 Not Modified\r\nContent-Length: 500\r\n\r\n",
+                                        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+                                        "HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n",
+                                        "HTTP/1.1 200 OK\r\n\r\n"};
+    struct wire wire;
+
+    CU_ASSERT_FATAL(world_open(&w));
+    CU_ASSERT_FATAL(wire_open(&w, &wire, AF_INET));
+    for (int i = 0; i < 5; i++) {
+        wire_request(&wire, i < 2 ? "GET /a HTTP/1.1\r\n\r\n" : "HEAD /a HTTP/1.1\r\n\r\n");
+        wire_response(&wire, heads[i]);
+        CU_ASSERT_EQUAL(world_in_flight(&w, wire.instance), 0);
+        wire_request(&wire, "GET /b HTTP/1.1\r\n\r\n");
+        wire_response(&wire, OK);
+    }
+    wire_close(&wire);
+    world_settle(&w);
+    CU_ASSERT_EQUAL(world_requests(&w, (int)wire.instance, PMO_METHOD_GET, -1, "/a"), 2);
+    CU_ASSERT_EQUAL(world_requests(&w, (int)wire.instance, PMO_METHOD_HEAD, 2, "/a"), 3);
+    CU_ASSERT_EQUAL(world_requests(&w, (int)wire.instance, PMO_METHOD_GET, 2, "/b"), 5);
+    world_close(&w, false);
+}
+
+/* What follows looks like HTTP in both directions, and is not. */
+static void talk_of_something_else(struct wire *wire)
+{
+    wire_request(wire, "GET /no HTTP/1.1\r\nHost: a\r\n\r\n");
+    wire_response(wire, OK);
+    CU_ASSERT_EQUAL(world_in_flight(&w, wire->instance), 0);
+}
+
+static void an_upgrade_ends_the_counting_on_its_connection(void)
+{
+    static const char request[] = "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\n"
+                                  "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\r\n";
+    struct wire wire;
+
+    CU_ASSERT_FATAL(world_open(&w));
+    CU_ASSERT_FATAL(wire_open(&w, &wire, AF_INET));
+    wire_request(&wire, request); /* which the server passes over, RFC 9110 7.8 */
+    wire_response(&wire, OK);
+    wire_request(&wire, "GET /still HTTP/1.1\r\n\r\n");
+    wire_response(&wire, OK);
+    wire_request(&wire, request);
+    wire_response(&wire, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n"
+                         "Upgrade: websocket\r\n\r\n");
+    CU_ASSERT_EQUAL(world_in_flight(&w, wire.instance), 0);
+    talk_of_something_else(&wire);
+    wire_close(&wire);
+    world_settle(&w);
+    CU_ASSERT_EQUAL(world_requests(&w, (int)wire.instance, PMO_METHOD_GET, 2, "/chat"), 1);
+    CU_ASSERT_EQUAL(world_requests(&w, (int)wire.instance, PMO_METHOD_GET, 2, "/still"), 1);
+    CU_ASSERT_EQUAL(world_requests(&w, (int)wire.instance, PMO_METHOD_GET, 1, "/chat"), 1);
+    CU_ASSERT_EQUAL(world_requests(&w, (int)wire.instance, -1, -1, NULL), 3);
+    world_close(&w, false);
+}
+
+static void a_tunnel_is_one_request_whatever_it_carries(void)
+{
+    struct wire wire;
+
+    CU_ASSERT_FATAL(world_open(&w));
+    CU_ASSERT_FATAL(wire_open(&w, &wire, AF_INET));
+    wire_request(&wire, "CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n\r\n");
+    wire_response(&wire, "HTTP/1.1 407 Who Are You\r\nContent-Length: 2\r\n\r\nno");
+    wire_request(&wire, "CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n\r\n");
+    wire_response(&wire, "HTTP/1.1 200 Connected\r\n\r\n");
+    talk_of_something_else(&wire);
+    wire_close(&wire);
+    world_settle(&w);
+    CU_ASSERT_EQUAL(world_requests(&w, (int)wire.instance, PMO_METHOD_CONNECT, 4, "/"), 1);
+    CU_ASSERT_EQUAL(world_requests(&w, (int)wire.instance, PMO_METHOD_CONNECT, 2, "/"), 1);
+    CU_ASSERT_EQUAL(world_requests(&w, (int)wire.instance, -1, -1, NULL), 2);
+    world_close(&w, false);
+}
+
+static void requests_of_any_method_and_form_are_counted(void)
+{
+    static const char *const requests[] = {
+        "get /a HTTP/1.1\r\nHost: a\r\n\r\n",
+        "BREW /a HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET http://a.example:80/a?q HTTP/1.1\r\nHost: a\r\n\r\n",
+        "\r\n\r\nGET /a HTTP/1.0\r\n\r\n",
+        "GET  /a  HTTP/1.1\r\nHost: a\r\n\r\n",
+        "POST /a HTTP/1.1\r\nTransfer-Encoding: gzip,\r\n chunked\r\n\r\n"
+        "1a;b=\"c\"\r\nGET /no HTTP/1.1\r\n\r\nabcdef\r\n0;d\r\nTrailer: e\r\n f\r\n\r\n",
+        "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
+    };
+    struct wire wire;
+
+    CU_ASSERT_FATAL(world_open(&w));
+    CU_ASSERT_FATAL(wire_open(&w, &wire, AF_INET));
+    for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
+        wire_request(&wire, requests[i]);
+        CU_ASSERT_EQUAL(world_in_flight(&w, wire.instance), 1);
+        wire_response(&wire, OK);
+        CU_ASSERT_EQUAL(world_in_flight(&w, wire.instance), 0);
+    }
+    wire_close(&wire);
+    world_settle(&w);
+    CU_ASSERT_EQUAL(world_requests(&w, (int)wire.instance, PMO_METHOD_OTHER, 2, "/a"), 2);
+    CU_ASSERT_EQUAL(world_requests(&w, (int)wire.instance, PMO_METHOD_GET, 2, "/a"), 3);
+    CU_ASSERT_EQUAL(world_requests(&w, (int)wire.instance, PMO_METHOD_POST, 2, "/a"), 1);
+    CU_ASSERT_EQUAL(world_requests(&w, (int)wire.instance, PMO_METHOD_OPTIONS, 2, "*"), 1);
+    CU_ASSERT_EQUAL(world_requests(&w, (int)wire.instance, -1, -1, NULL), 7);
     world_close(&w, false);
 }
 
@@ -185,7 +302,7 @@ static void what_is_not_http_is_left_alone(void)
     wire_close(&wire);
     world_settle(&w);
     CU_ASSERT_EQUAL(world_requests(&w, (int)wire.instance, -1, -1, NULL), 0);
-    CU_ASSERT_EQUAL(hint(wire.instance)->in_flight, 0);
+    CU_ASSERT_EQUAL(world_in_flight(&w, wire.instance), 0);
     CU_ASSERT(pmo_kernel_control(w.kernel)->not_http >= 1);
     world_close(&w, false);
 }
@@ -370,6 +487,11 @@ SUITE(requests) = {TEST(requests_are_counted_by_method_route_and_status),
                    TEST(heads_and_bodies_may_be_split_anywhere),
                    TEST(pipelined_requests_are_matched_with_their_responses),
                    TEST(requests_without_an_answer_are_counted_as_aborted),
+                   TEST(interim_responses_answer_nothing),
+                   TEST(responses_without_a_body_end_with_their_head),
+                   TEST(an_upgrade_ends_the_counting_on_its_connection),
+                   TEST(a_tunnel_is_one_request_whatever_it_carries),
+                   TEST(requests_of_any_method_and_form_are_counted),
                    TEST(a_path_of_64_kib_and_a_body_of_a_mebibyte_are_one_request_each),
                    TEST(what_is_not_http_is_left_alone),
                    TEST(latency_is_the_time_to_the_first_byte),

@@ -124,7 +124,7 @@ static void a_listener_that_closes_loses_its_ready_bit_at_once(void)
     wire.listener = -1;
     wire_close(&wire);
     world_settle(&w);
-    CU_ASSERT_EQUAL(w.last_closed, wire.instance);
+    CU_ASSERT_EQUAL(w.events[wire.instance][PMO_EVENT_CLOSED], 1);
     end();
 }
 
@@ -177,8 +177,8 @@ static void a_killed_process_loses_its_ready_bit_within_a_millisecond(void)
             worst_ms = ms;
         wire_close(&wire);
     }
-    CU_ASSERT(worst_ms <
-              50); /* of 20, on a loaded machine; the percentile is measured end to end */
+    /* of 20, on a loaded machine; the percentile is measured end to end */
+    CU_ASSERT(worst_ms < 50 * suite_slower());
     end();
 }
 

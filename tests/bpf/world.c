@@ -11,15 +11,26 @@
 #include <time.h>
 #include <unistd.h>
 #include "agent/base/log.h"
+#include <pmo/hints.h>
 
 static void on_type(void *context, const struct pmo_type_record *record)
 {
     struct world *w = context;
     struct counted_type *t = w->types;
+    bool header = record->key.protocol == PMO_PROTOCOL_HEADER;
 
+    if (!header && record->key.status_class == PMO_STATUS_ARRIVED &&
+        record->key.direction == PMO_OUTBOUND) {
+        w->calls_left[record->key.instance % PMO_INSTANCES_MAX] += record->counts.requests;
+        return;
+    }
+    if (!header && record->key.status_class == PMO_STATUS_ARRIVED) {
+        w->instances[record->key.instance % PMO_INSTANCES_MAX].arrivals += record->counts.requests;
+        return;
+    }
     while (t < w->types + w->types_count && memcmp(&t->key, &record->key, sizeof(t->key)))
         t++;
-    if (t == w->types + 256)
+    if (t == w->types + WORLD_TYPES)
         return;
     if (t == w->types + w->types_count) {
         w->types_count++;
@@ -28,9 +39,14 @@ static void on_type(void *context, const struct pmo_type_record *record)
         (void)pmo_kernel_route(w->kernel, record->key.route, t->route);
     }
     t->requests += record->counts.requests;
-    t->latency_ns += record->counts.latency_ns;
+    if (header)
+        return; /* nothing else is there */
+    t->finished += record->counts.finished;
+    t->request_bytes += record->counts.request_bytes;
+    t->response_bytes += record->counts.response_bytes;
+    t->latency_ns += record->counts.first_byte_ns;
     for (unsigned int i = 0; i < PMO_LATENCY_BUCKETS; i++)
-        t->in_buckets += record->counts.latency[i];
+        t->in_buckets += record->counts.latency[i / 2].first_byte[i & 1];
 }
 
 static void on_instance(void *context, const struct pmo_instance_record *record)
@@ -56,10 +72,8 @@ static void on_event(void *context, const struct pmo_event *event)
 {
     struct world *w = context;
 
-    if (event->kind < 4)
-        w->events[event->kind]++;
-    if (event->kind == PMO_EVENT_CLOSED)
-        w->last_closed = event->instance;
+    if (event->kind <= PMO_EVENT_TLS && event->instance < PMO_INSTANCES_MAX)
+        w->events[event->instance][event->kind]++;
 }
 
 bool world_reopen(struct world *w)
@@ -70,16 +84,19 @@ bool world_reopen(struct world *w)
                                              .window = on_window,
                                              .event = on_event};
 
-    if (pmo_kernel_open(&w->kernel, w->bpffs, &events))
+    if (pmo_kernel_open(&w->kernel, w->bpffs, &w->extras, &events))
         return false;
     return !pmo_kernel_start(w->kernel);
 }
 
 bool world_open(struct world *w)
 {
+    struct pmo_kernel_extras extras = w->extras;
+
     if (w->kernel)
         world_close(w, false); /* a test that failed left it */
     memset(w, 0, sizeof(*w));
+    w->extras = extras;
     (void)snprintf(w->bpffs, sizeof(w->bpffs), "/tmp/pmo-test-XXXXXX");
     if (!mkdtemp(w->bpffs) || mount("bpf", w->bpffs, "bpf", 0, NULL)) {
         (void)pmo_err_r(errno, "cannot mount a bpf file system on %s", w->bpffs);
@@ -115,16 +132,80 @@ void world_settle(struct world *w)
     pmo_kernel_read_events(w->kernel);
 }
 
-uint64_t world_requests(const struct world *w, int instance, int method, int status_class,
-                        const char *route)
+static uint64_t sum_of(const struct world *w, uint8_t direction, int instance, int method,
+                       int status_class, const char *route)
 {
     uint64_t sum = 0;
 
     for (const struct counted_type *t = w->types; t < w->types + w->types_count; t++)
-        if ((instance < 0 || t->key.instance == (uint32_t)instance) &&
+        if (t->key.direction == direction && t->key.protocol != PMO_PROTOCOL_HEADER &&
+            (instance < 0 || t->key.instance == (uint32_t)instance) &&
             (method < 0 || t->key.method == method) &&
             (status_class < 0 || t->key.status_class == status_class) &&
             (!route || !strcmp(route, t->route)))
+            sum += t->requests;
+    return sum;
+}
+
+struct find_instance {
+    uint32_t id;
+    struct pmo_calling calling;
+    uint64_t netns;
+};
+
+static void match(void *context, const struct pmo_listener *listener,
+                  const struct pmo_instance *instance)
+{
+    struct find_instance *find = context;
+
+    if (instance->id != find->id)
+        return;
+    find->calling =
+        (struct pmo_calling){.instance = instance->id, .generation = instance->generation};
+    find->netns = listener->netns;
+}
+
+bool world_caller(struct world *w, uint32_t instance, enum pmo_caller_kind kind, uint64_t id)
+{
+    struct pmo_caller key = {.kind = kind, .id = id};
+    struct find_instance find = {.id = instance};
+
+    pmo_kernel_instances(w->kernel, match, &find);
+    if (kind == PMO_CALLER_NETNS && !id)
+        key.id = find.netns;
+    return find.calling.instance && !pmo_kernel_caller(w->kernel, &key, &find.calling);
+}
+
+uint32_t world_in_flight(const struct world *w, uint32_t instance)
+{
+    const char *hints = pmo_kernel_hints(w->kernel);
+    const struct pmo_hint_instance *row =
+        (const void *)(hints + PMO_HINTS_FIRST_INSTANCE * PMO_HINTS_ROW);
+    const struct pmo_hint_ended *end =
+        (const void *)(hints + PMO_HINTS_FIRST_ENDED * PMO_HINTS_ROW);
+
+    return row[instance].arrived - end[instance].ended;
+}
+
+uint64_t world_requests(const struct world *w, int instance, int method, int status_class,
+                        const char *route)
+{
+    return sum_of(w, PMO_INBOUND, instance, method, status_class, route);
+}
+
+uint64_t world_calls(const struct world *w, int instance, int method, int status_class,
+                     const char *route)
+{
+    return sum_of(w, PMO_OUTBOUND, instance, method, status_class, route);
+}
+
+uint64_t world_headers(const struct world *w, uint32_t instance, const char *text)
+{
+    uint64_t sum = 0;
+
+    for (const struct counted_type *t = w->types; t < w->types + w->types_count; t++)
+        if (t->key.instance == instance && t->key.protocol == PMO_PROTOCOL_HEADER &&
+            (!text || !strcmp(text, t->route)))
             sum += t->requests;
     return sum;
 }
@@ -220,4 +301,41 @@ void wire_request(struct wire *wire, const char *bytes)
 void wire_response(struct wire *wire, const char *bytes)
 {
     wire_send(wire->server, wire->client, bytes, strlen(bytes));
+}
+
+size_t wire_http2_frame(char *to, char type, char flags, char stream, const char *payload,
+                        size_t length)
+{
+    const char header[9] = {0, 0, (char)length, type, flags, 0, 0, 0, stream};
+
+    memcpy(to, header, 9);
+    memcpy(to + 9, payload, length);
+    return 9 + length;
+}
+
+void wire_http2(struct wire *wire)
+{
+    char bytes[64] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    size_t n = 24 + wire_http2_frame(bytes + 24, 4, 0, 0, "", 0);
+
+    wire_send(wire->client, wire->server, bytes, n);
+    n = wire_http2_frame(bytes, 4, 0, 0, "", 0);
+    wire_send(wire->server, wire->client, bytes, n);
+}
+
+void wire_pipeline(struct wire *wire, bool responses)
+{
+    static const char *const texts[2][3] = {{"GET /a HTTP/1.1\r\nHost: a\r\n\r\n",
+                                             "GET /c HTTP/1.1\r\nHost: a\r\n\r\n",
+                                             "HEAD /b HTTP/1.1\r\nHost: a\r\n\r\n"},
+                                            {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+                                             "HTTP/1.1 404 No\r\nContent-Length: 2\r\n\r\nno",
+                                             "HTTP/1.1 302 Go\r\nContent-Length: 2\r\n\r\n"}};
+    static char all[60000];
+    char *end = all;
+
+    for (int i = 0; i < 600; i++)
+        end = stpcpy(end, texts[responses][i % 3]);
+    wire_send(responses ? wire->server : wire->client, responses ? wire->client : wire->server, all,
+              (size_t)(end - all));
 }

@@ -13,18 +13,21 @@
 struct counted_type {
     struct pmo_counter_key key;
     char route[PMO_ROUTE_BYTES];
-    uint64_t requests, latency_ns, in_buckets;
+    uint64_t requests, finished, request_bytes, response_bytes, latency_ns, in_buckets;
 };
+
+#define WORLD_TYPES 4096 /* of the whole host */
 
 struct world {
     char bpffs[64];
     struct pmo_kernel *kernel;
-    struct counted_type types[256];
+    struct counted_type types[WORLD_TYPES];
     size_t types_count;
     struct pmo_instance_counts instances[PMO_INSTANCES_MAX];
+    uint64_t calls_left[PMO_INSTANCES_MAX]; /* requests to others */
+    struct pmo_kernel_extras extras;        /* that it opens with; world_open() leaves them alone */
     uint64_t windows, spans; /* window records, and those that cover more than one window */
-    uint64_t events[4];
-    uint32_t last_closed;
+    uint16_t events[PMO_INSTANCES_MAX][PMO_EVENT_TLS + 1];
 };
 
 /* Mounts a bpf file system and opens the kernel side in it; false: failed (and said why). @w is
@@ -37,9 +40,23 @@ bool world_reopen(struct world *w);
 /* Waits until all that was counted before the call has been handed out. */
 void world_settle(struct world *w);
 
+/* Has what this process, cgroup or network namespace (0: that of the instance) asks others for
+ * counted as calls of an instance. Returns whether it will be. */
+bool world_caller(struct world *w, uint32_t instance, enum pmo_caller_kind kind, uint64_t id);
+
 /* Sum over types, with any argument -1 or NULL standing for all. */
 uint64_t world_requests(const struct world *w, int instance, int method, int status_class,
                         const char *route);
+
+/* The same of requests that instances make to others. */
+uint64_t world_calls(const struct world *w, int instance, int method, int status_class,
+                     const char *route);
+
+/* Of an instance, now. */
+uint32_t world_in_flight(const struct world *w, uint32_t instance);
+
+/* Requests to an instance that carried a header, as in "name: value"; NULL stands for all. */
+uint64_t world_headers(const struct world *w, uint32_t instance, const char *text);
 
 /* What was counted of an instance that has one type; NULL: nothing. The whole host is counted, so a
  * test looks at its own instance only. */
@@ -61,3 +78,10 @@ void wire_close(struct wire *wire);
 void wire_request(struct wire *wire, const char *bytes);
 void wire_response(struct wire *wire, const char *bytes);
 void wire_send(int from, int to, const char *bytes, size_t length);
+/* Begins HTTP/2 on it, both ways. */
+void wire_http2(struct wire *wire);
+/* A frame of HTTP/2, put @to where there is room: its length. */
+size_t wire_http2_frame(char *to, char type, char flags, char stream, const char *payload,
+                        size_t length);
+/* 600 requests at once, or their responses: in turn GET /a (200), GET /c (404), HEAD /b (302). */
+void wire_pipeline(struct wire *wire, bool responses);

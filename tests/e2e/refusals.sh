@@ -80,6 +80,52 @@ a_host_that_cannot_run_the_agent_is_told_in_one_line() {
     [ ! -e "$socket" ] || complain "the socket is left"
 }
 
+# lacking NAME: sets $at_agent so that what it runs finds a kernel whose type information has no such
+# name: to whoever asks for it, the kernel has no such tracepoint or iterator
+lacking() {
+    LC_ALL=C sed "s/\x00$1\x00/\x00${1%?}_\x00/" /sys/kernel/btf/vmlinux >"$here/$1"
+    ! cmp -s "$here/$1" /sys/kernel/btf/vmlinux || give_up "the kernel has no $1"
+    # shellcheck disable=SC2016
+    at_agent=(unshare -m sh -c
+        'mount --bind "$0" /sys/kernel/btf/vmlinux && exec "$@"' "$here/$1")
+}
+
+# doctor: what it says on a machine that lacks something; its status goes to $here/status
+doctor() {
+    "${at_agent[@]}" "$build/pmoctl" doctor --json >"$here/doctor"
+    echo $? >"$here/status"
+    jq -r '.features[] | select(.state == "off" or .state == "missing") | "\(.name) \(.state)"' \
+        "$here/doctor"
+}
+
+what_a_kernel_lacks_is_off_and_told() {
+    nginx_start
+    lacking btf_trace_sched_process_exit
+    equal "doctor without exits" "$(doctor)" "exits of processes off"
+    equal "its status" "$(cat "$here/status")" 0
+    agent_start --mode observe
+    h2load --h1 -n 1000 -c 1 "$url/counted" >"$here/h2load"
+    settle
+    equal "counted without exits" "$(counted "$service" | grep counted)" "GET /counted 2xx 1000"
+    grep -q 'warning: exits of processes are off.*failed to find.*sched_process_exit' "$here/agent.log" ||
+        complain "the agent does not say why exits are off"
+    equal "lines in its log" "$(wc -l <"$here/agent.log")" 1
+    agent_end TERM
+    lacking bpf_iter_tcp
+    equal "doctor without an iterator" "$(doctor)" "older connections off"
+    agent_start --mode observe
+    grep -q 'warning: older connections are off' "$here/agent.log" ||
+        complain "the agent does not say that older connections are off"
+    equal "lines in its log" "$(wc -l <"$here/agent.log")" 1
+    agent_end TERM
+    lacking btf_trace_inet_sock_set_state
+    equal "doctor without listeners" "$(doctor)" "listeners missing"
+    equal "its status" "$(cat "$here/status")" 1
+    refused 'kernel refuses.*listener_state.*pmoctl doctor' "${at_agent[@]}" "$build/pmo-agent" \
+        --socket "$socket" --state-dir "$state" --bpffs "$bpffs"
+    [ ! -e "$bpffs/pmo" ] || complain "something is left in $bpffs/pmo"
+}
+
 a_second_agent_is_refused_and_the_first_goes_on() {
     nginx_start
     agent_start --mode observe
@@ -112,6 +158,11 @@ a_corrupt_history_is_moved_aside_and_kept() {
     equal "lines of the next agent" "$(wc -l <"$here/agent.log")" 0
 }
 
+# row_byte MAP OFFSET: a byte of row 0 of a pinned map, in hexadecimal
+row_byte() {
+    bpftool -j map lookup pinned "$bpffs/pmo/$1" key 0 0 0 0 | jq -r --argjson at "$2" '.value[$at]'
+}
+
 # row_byte_write MAP OFFSET BYTE: changes one byte of row 0 of a pinned map
 row_byte_write() {
     local map=$bpffs/pmo/$1 bytes
@@ -123,23 +174,25 @@ row_byte_write() {
 }
 
 maps_of_another_version_are_refused_and_kept_until_discarded() {
-    local pins
+    local pins hints_version maps_version
     nginx_start
     agent_start --mode observe
     agent_end USR2
     pins=$(find "$bpffs/pmo" | sort)
+    hints_version=$(row_byte hints 4)
+    maps_version=$(row_byte control 0)
     h2load --h1 -n 1000 -c 1 "$url/kept" >"$here/h2load"
     sleep 1.2 # until the window is in the ring
 
     row_byte_write hints 4 99 # struct pmo_hints_header: version
     refused_here 'hints.*version.*--discard' --mode observe
     equal "pins after hints of version 99" "$(find "$bpffs/pmo" | sort)" "$pins"
-    row_byte_write hints 4 1
+    row_byte_write hints 4 "$hints_version"
 
     row_byte_write control 0 99 # struct pmo_control: abi_version
     refused_here 'version 99.*--discard' --mode observe
     equal "pins after maps of version 99" "$(find "$bpffs/pmo" | sort)" "$pins"
-    row_byte_write control 0 1
+    row_byte_write control 0 "$maps_version"
 
     agent_start --mode observe
     settle

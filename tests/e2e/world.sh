@@ -9,6 +9,7 @@
 world_begin() {
     bpffs=$here/bpffs socket=$here/socket state=$here/state
     agent='' children=() mesh='' began=$(date +%s)
+    address=127.0.0.1 at_server=() at_client=() at_agent=() namespaces=() nginx_listen=''
     trap world_end EXIT
     trap 'exit 130' INT TERM
     mkdir "$bpffs" && mount -t bpf bpf "$bpffs"
@@ -19,6 +20,7 @@ world_end() {
     [ -z "$agent" ] || agent_end TERM
     for child in "${children[@]}"; do end "$child" TERM; done
     [ -z "$mesh" ] || mesh_remove
+    for namespace in "${namespaces[@]}"; do ip netns delete "$namespace"; done
     umount "$bpffs"
 }
 
@@ -71,8 +73,8 @@ has_ended() {
 
 # agent_start OPTION...: returns when it counts
 agent_start() {
-    "$build/pmo-agent" --socket "$socket" --state-dir "$state" --bpffs "$bpffs" "$@" \
-        >"$here/agent.out" 2>"$here/agent.log" &
+    "${at_agent[@]}" "$build/pmo-agent" --socket "$socket" --state-dir "$state" \
+        --bpffs "$bpffs" "$@" >"$here/agent.out" 2>"$here/agent.log" &
     agent=$!
     until_true 15 agent_is_ready || give_up "the agent is not ready: $(tail -1 "$here/agent.log")"
 }
@@ -112,26 +114,35 @@ agent_has_read() {
 
 # counted SERVICE: a line "METHOD ROUTE STATUS COUNT" for each type since the test began
 counted() {
-    "$build/pmoctl" series --json --socket "$socket" --service "$1" --since "$began" | jq -r '
+    types_of "$1" inbound
+}
+
+# types_of SERVICE DIRECTION
+types_of() {
+    "$build/pmoctl" series --json --socket "$socket" --service "$1" --since "$began" |
+        jq -r --arg direction "$2" 'map(select(.type.direction == $direction)) |
         group_by(.type)[] | (map(.count) | add) as $count | .[0].type |
         "\(.method) \(.route) \(.status_class) \($count)"'
 }
 
 # ---- servers and clients -------------------------------------------------------------------------
 
-# nginx_start: sets $port, $url, and $service as the agent calls it
+# nginx_start: at $address, with $nginx_listen behind its listen directive ("ssl..." makes it TLS,
+# "http2" HTTP/2); sets $port, $url, and $service as the agent calls it
 nginx_start() {
     port=''
     while [ -z "$port" ] || (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do
         port=$((10000 + RANDOM % 20000))
     done
-    url=http://127.0.0.1:$port service=nginx:$port
+    url=http://$address:$port service=nginx:$port
+    [[ $nginx_listen != ssl* ]] || url=https://$address:$port
     cat >"$here/nginx.conf" <<END
 daemon off;
 worker_processes 1;
 pid $here/nginx.pid;
 events { worker_connections 4096; }
 http {
+    client_body_timeout 300s; lingering_time 300s; lingering_timeout 300s; # some networks are bad
     access_log off;
     keepalive_requests 1000000000;
     large_client_header_buffers 4 256k;
@@ -141,16 +152,19 @@ http {
     uwsgi_temp_path $here/uwsgi;
     scgi_temp_path $here/scgi;
     server {
-        listen 127.0.0.1:$port backlog=4096;
+        listen $address:$port backlog=4096${nginx_listen:+ $nginx_listen};
         location / { return 200 "hello\n"; }
         location /missing { return 404; }
+        location = /page { root $here; }
         location = /status { stub_status; }
     }
 }
 END
-    nginx -e "$here/nginx.log" -c "$here/nginx.conf" >"$here/nginx.log" 2>&1 &
+    "${at_server[@]}" nginx -e "$here/nginx.log" -c "$here/nginx.conf" >"$here/nginx.log" 2>&1 &
     children+=($!)
-    until_true 5 curl -s -o "$here/answer" "$url/status" || give_up "nginx: $(cat "$here/nginx.log")"
+    until_true 5 "${at_client[@]}" curl -sk \
+        $([ "$nginx_listen" != http2 ] || echo --http2-prior-knowledge) -o "$here/answer" "$url/status" ||
+        give_up "nginx: $(cat "$here/nginx.log")"
 }
 
 # load_start NAME COMMAND...: a load generator in the background; its output goes to $here/NAME

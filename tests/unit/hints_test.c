@@ -96,7 +96,7 @@ static void a_router_reads_what_the_agent_wrote(void)
     const uint8_t addr[16] = {[10] = 0xff, 0xff, 198, 18, 0, 7};
     const uint32_t mrps[3] = {1000, 2000, 3000}, member = 5;
     struct pmo_hint_instance row = {.flags = 0xff,
-                                    .in_flight = 99,
+                                    .arrived = 99,
                                     .weight = 512,
                                     .predicted_latency_us = 1500,
                                     .capacity_mrps = 80000,
@@ -386,15 +386,15 @@ static void the_one_with_less_in_flight_for_its_weight_is_picked(void)
     int front = service_of(&w, "front", 0, 2), three = service_of(&w, "three", 2, 3);
     unsigned int of[5];
 
-    writable(&w, 0)->in_flight = 5;
-    writable(&w, 1)->in_flight = 4;
+    writable(&w, 0)->arrived = 5;
+    writable(&w, 1)->arrived = 4;
     draw(&w, front, 1000, of, 2);
     CU_ASSERT_EQUAL(of[1], 1000);
     writable(&w, 0)->weight = 2048;
     draw(&w, front, 1000, of, 2);
     CU_ASSERT_EQUAL(of[0], 1000);
     /* the most loaded of three loses to both others */
-    writable(&w, 3)->in_flight = 9;
+    writable(&w, 3)->arrived = 9;
     draw(&w, three, 90000, of, 5);
     CU_ASSERT_EQUAL(of[3], 0);
     CU_ASSERT_TRUE(near(of[2], 45000));

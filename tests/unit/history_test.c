@@ -65,10 +65,10 @@ static void count(struct pmo_service_store *service, const char *route, int64_t 
                   uint64_t requests)
 {
     struct pmo_type type = {.protocol = 1, .method = PMO_METHOD_POST, .status_class = 5, .zone = 3};
-    struct pmo_instance_counts arrivals = {.arrivals = requests, .rx_bytes = 10};
-    struct pmo_counts counts = {.requests = requests};
+    struct pmo_instance_counts arrivals = {.arrivals = requests};
+    struct pmo_counts counts = {.requests = requests, .request_bytes = 10};
 
-    counts.latency[12] = (uint32_t)requests;
+    counts.latency[6].first_byte[0] = (uint32_t)requests;
     (void)snprintf(type.route, sizeof(type.route), "%s", route);
     CU_ASSERT_EQUAL(pmo_service_store_add(service, &type, t, t, &counts), 0);
     CU_ASSERT_EQUAL(pmo_service_store_add_instance(service, t, t, &arrivals), 0);
@@ -191,6 +191,45 @@ static void a_second_comes_back_after_a_restart_as_it_was(void)
     CU_ASSERT_EQUAL(requests, 7);
     CU_ASSERT_EQUAL(pmo_service_store_class(service, T0, 5), 1007);
     CU_ASSERT_EQUAL(pmo_service_store_total(service), 0);
+    pmo_history_close(&history);
+    pmo_store_free(&store);
+    pmo_store_free(&again);
+    end();
+}
+
+static void calls_come_back_as_calls(void)
+{
+    struct pmo_type type = {.direction = PMO_OUTBOUND,
+                            .protocol = PMO_PROTOCOL_GRPC,
+                            .method = PMO_METHOD_POST,
+                            .status_class = 5,
+                            .route = "/a"};
+    struct pmo_store *store = fresh_store(), *again = fresh_store();
+    struct pmo_service_store *service = pmo_store_service(store, "front", true);
+    struct pmo_counts counts = {.requests = 3};
+    struct pmo_history *history;
+    uint32_t requests;
+
+    begin();
+    history = opened();
+    CU_ASSERT_EQUAL(pmo_service_store_add(service, &type, T0, T0, &counts), 0);
+    note(history, service, T0, 1000);
+    pmo_history_close(&history);
+    history = opened();
+    CU_ASSERT_EQUAL(pmo_history_load(history, again, T0 + 10), 0);
+    service = pmo_store_service(again, "front", false);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(service);
+    CU_ASSERT_EQUAL_FATAL(pmo_service_store_types(service), 2);
+    for (size_t i = 0; i < 2; i++) {
+        const struct pmo_type *is = pmo_service_store_type_at(service, i);
+
+        if (is->direction != PMO_OUTBOUND)
+            continue;
+        CU_ASSERT_EQUAL(is->protocol, PMO_PROTOCOL_GRPC);
+        CU_ASSERT_EQUAL(pmo_service_store_type_count(service, i, T0, &requests), 0);
+        CU_ASSERT_EQUAL(requests, 3);
+    }
+    CU_ASSERT_EQUAL(pmo_service_store_class(service, T0, 5), 1000);
     pmo_history_close(&history);
     pmo_store_free(&store);
     pmo_store_free(&again);
@@ -502,6 +541,7 @@ static void a_state_directory_is_made_and_a_wrong_one_refused(void)
 
 SUITE(history) = {
     TEST(a_second_comes_back_after_a_restart_as_it_was),
+    TEST(calls_come_back_as_calls),
     TEST(kill_minus_nine_loses_only_what_was_not_flushed),
     TEST(a_count_that_came_before_the_flush_is_written),
     TEST(rolled_up_sums_are_exact),

@@ -180,6 +180,7 @@ static void every_field_is_read(void)
                                                     "  forecast: {quantile: 0.9, target: 80%}\n"
                                                     "  scaleUp: {limit: 4 per 10s}\n"
                                                     "  scaleDown: {after: 20s, limit: 1 per 5s}\n"
+                                                    "  observe: {calls: true}\n"
                                                     "  rules:\n"
                                                     "    - " SEED "\n"),
                           0);
@@ -200,7 +201,8 @@ static void every_field_is_read(void)
     CU_ASSERT_TRUE(p->down_limit == 1 && p->down_period_s == 5);
     CU_ASSERT_EQUAL(p->down_delay_s, 20);
     CU_ASSERT_EQUAL(p->rules_count, 1);
-    CU_ASSERT_EQUAL(p->rules[0].line, 13);
+    CU_ASSERT_EQUAL(p->rules[0].line, 14);
+    CU_ASSERT_TRUE(p->calls);
     pmo_policies_free(&policies);
     CU_ASSERT_PTR_NULL(policies);
 }
@@ -214,12 +216,42 @@ static void what_is_left_out_has_a_default(void)
     p = pmo_policies_at(policies, 0);
     CU_ASSERT_EQUAL(p->mode, PMO_MODE_RECOMMEND);
     CU_ASSERT_FALSE(p->mode_set);
+    CU_ASSERT_FALSE(p->calls);
     CU_ASSERT_TRUE(p->min == 1 && p->max == 10);
     CU_ASSERT_DOUBLE_EQUAL(p->quantile, 0.95, 1e-12);
     CU_ASSERT_DOUBLE_EQUAL(p->target, 0.9, 1e-12);
     CU_ASSERT_TRUE(p->capacity_rps == 0 && p->lead_time_s == 0);
     CU_ASSERT_TRUE(p->up_limit == 0 && p->down_limit == 0 && p->down_delay_s == 60);
     pmo_policies_free(&policies);
+}
+
+static void headers_are_read(void)
+{
+    const struct pmo_policy_header *headers[PMO_HEADERS_MAX];
+    struct pmo_policies *policies = NULL;
+    const struct pmo_policy *p;
+
+    CU_ASSERT_EQUAL_FATAL(
+        read_text(&policies,
+                  HEAD "  observe: {headers: [{name: X-Tenant, values: [acme, Umbrella]}, "
+                       "{name: x-feature, hash: true}]}\n---\n"
+                       "apiVersion: pmo.dev/v1alpha1\nkind: OrchestrationPolicy\n"
+                       "metadata: {name: b}\nspec: {target: {service: b}, observe: "
+                       "{headers: [{name: x-feature, hash: true}]}}\n"),
+        0);
+    p = pmo_policies_at(policies, 0);
+    CU_ASSERT_EQUAL_FATAL(p->headers_count, 2);
+    CU_ASSERT_STRING_EQUAL(p->headers[0].name, "x-tenant");
+    CU_ASSERT_EQUAL(p->headers[0].values_count, 2);
+    CU_ASSERT_STRING_EQUAL(p->headers[0].values[1], "Umbrella");
+    CU_ASSERT_FALSE(p->headers[0].hash);
+    CU_ASSERT_STRING_EQUAL(p->headers[1].name, "x-feature");
+    CU_ASSERT_TRUE(p->headers[1].hash);
+    CU_ASSERT_FALSE(p->calls);
+    CU_ASSERT_EQUAL(pmo_policies_headers(policies, headers),
+                    2); /* the second policy's is the same */
+    pmo_policies_free(&policies);
+    CU_ASSERT_EQUAL(pmo_policies_headers(NULL, headers), 0);
 }
 
 static void forecasting_can_be_turned_off(void)
@@ -267,6 +299,53 @@ static void each_mistake_is_one_complaint_at_its_place(void)
         {HEAD "  rules:\n    - scale up by 2 instances if laod > 1 rps\n",
          "7:7: \"laod\" is not understood; did you mean \"load\"?"},
         {HEAD "  rules:\n    - {scale: up}\n", "7:7: a rule is one sentence"},
+        {HEAD "  observe: calls\n", "6:12: observe: \"calls\" is not known; write {calls: true}"},
+        {HEAD "  observe: {call: true}\n", "6:13: unknown field \"call\"; did you mean \"calls\"?"},
+        {HEAD "  observe: {calls: perhaps}\n", "6:20: calls: \"perhaps\" is not known"},
+        {HEAD "  observe: {headers: x-tenant}\n", "6:22: headers must be a list; write e.g. heade"},
+        {HEAD "  observe: {headers: [x-tenant]}\n", "6:23: a header has a name; write e.g. {nam"},
+        {HEAD "  observe: {headers: [{hash: true}]}\n", "6:23: a header has no name; write e.g."},
+        {HEAD "  observe: {headers: [{name: \"x y\", hash: true}]}\n",
+         "6:30: name: \"x y\" is no name of a header; write a letter"},
+        {HEAD "  observe: {headers: [{name: x234567890123456789012345678901a, hash: true}]}\n",
+         "6:30: name: \"x234567890123456789012345678901a\" is no name of a header"},
+        {HEAD "  observe: {headers: [{name: Cookie, hash: true}]}\n",
+         "6:30: name: cookie is never counted by its value; write another header"},
+        {HEAD "  observe: {headers: [{name: x-a, hash: true}, {name: X-A, hash: true}]}\n",
+         "6:55: name: x-a is there already; take one out"},
+        {HEAD "  observe: {headers: [{name: x-a}]}\n", "6:23: what of the header's values is "},
+        {HEAD "  observe: {headers: [{name: x-a, values: [b], hash: true}]}\n",
+         "6:43: what of the header's values is counted? write either values: [acme,"},
+        {HEAD "  observe: {headers: [{name: x-a, values: [\"b c\"]}]}\n",
+         "6:44: value \"b c\" is not understood; write up to 31 letters without blanks"},
+        {HEAD "  observe: {headers: [{name: x-a, valeus: [b], hash: true}]}\n",
+         "6:35: unknown field \"valeus\"; did you mean \"values\"?"},
+        {HEAD "  observe: {headers: [{name: a, hash: true}, {name: b, hash: true}, {name: c, hash: "
+              "true}, {name: d, hash: true}, {name: e, hash: true}]}\n",
+         "6:115: at most 4 headers are looked for; take out those from here on"},
+        {HEAD "  observe: {headers: [{name: a, hash: true}, {name: b, hash: true}]}\n---\n"
+              "apiVersion: pmo.dev/v1alpha1\nkind: OrchestrationPolicy\nmetadata: {name: b}\n"
+              "spec: {target: {service: b}, observe: {headers: [{name: a, values: [x]}, {name: b, "
+              "hash: true}, {name: c, hash: true}, {name: d, hash: true}]}}\n",
+         "11:49: all policies together name at most 4 headers, and one with other values is "},
+        {HEAD "  routes: /u\n", "6:11: routes must be a list; write e.g. routes: ["},
+        {HEAD "  routes: [{name: x}]\n", "6:12: a route is a path; write it in quotes"},
+        {HEAD "  routes: [users]\n", "6:12: route \"users\" is not a path; write e.g. /users/"},
+        {HEAD "  routes: [/]\n", "6:12: route \"/\" is not a path; write e.g. /users/{name}"},
+        {HEAD "  routes: [\"/a?b=c\"]\n", "6:12: route \"/a?b=c\" is not a path: routes have no"},
+        {HEAD "  routes: [/a/]\n", "6:12: route \"/a/\" has an empty segment; write one slash"},
+        {HEAD "  routes: [/a//b]\n", "6:12: route \"/a//b\" has an empty segment"},
+        {HEAD "  routes: [\"/a{b}\"]\n", "6:12: route \"/a{b}\" \"a{b}\" is no name; write one"},
+        {HEAD "  routes: [\"/{}\"]\n", "6:12: route \"/{}\" \"{}\" is no name; write one"},
+        {HEAD "  routes: [\"/{a b}\"]\n", "6:12: route \"/{a b}\" is not a path"},
+        {HEAD "  routes: [\"/{a..}\"]\n", "6:12: route \"/{a..}\" \"{a..}\" is no name"},
+        {HEAD "  routes: [\"/{a...}/b\"]\n",
+         "6:12: route \"/{a...}/b\" \"{a...}\" takes all that comes behind it; end"},
+        {HEAD "  routes: [/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a]\n",
+         "6:12: route \"/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a\" has too many segments"},
+        {HEAD "  routes: [/b, \"/u/{a}\", \"/u/{b}/x\"]\n",
+         "6:26: route \"/u/{b}/x\" has another name for a segment of \"/u/{a}\"; write the same"},
+        {HEAD "  routes: [/b, /b]\n", "6:16: route \"/b\" is there already; take one out"},
         {"apiVersion: pmo.dev/v2\nkind: OrchestrationPolicy\nmetadata: {name: a}\n"
          "spec: {target: {service: a}}\n",
          "1:13: apiVersion: \"pmo.dev/v2\" is not known; "},
@@ -351,6 +430,27 @@ static void a_service_has_its_own_policy_or_the_general_one(void)
     pmo_policies_free(&policies);
 }
 
+static void pinned_routes_are_read(void)
+{
+    struct pmo_policies *policies = NULL;
+    const struct pmo_policy *p;
+    char text[4096] = HEAD "  routes:\n";
+
+    CU_ASSERT_EQUAL_FATAL(read_text(&policies,
+                                    HEAD "  routes: [\"/u/{name}\", /u/me, \"/a/{rest...}\", "
+                                         "\"/u/{name}/orders/{order-id}\", /v1.2/x-y]\n"),
+                          0);
+    p = pmo_policies_at(policies, 0);
+    CU_ASSERT_EQUAL_FATAL(p->routes_count, 5);
+    CU_ASSERT_STRING_EQUAL(p->routes[0], "/u/{name}");
+    CU_ASSERT_STRING_EQUAL(p->routes[4], "/v1.2/x-y");
+    pmo_policies_free(&policies);
+    for (size_t i = 0; i <= PMO_PATTERNS_MAX; i++)
+        (void)snprintf(text + strlen(text), 32, "    - /r%zu\n", i);
+    CU_ASSERT_EQUAL(read_text(&policies, text), -EINVAL);
+    CU_ASSERT_PTR_NOT_NULL(strstr(said, "39:7: a policy pins at most 32 routes; take out those"));
+}
+
 static void modes_have_names(void)
 {
     CU_ASSERT_EQUAL(pmo_mode_parse("act"), PMO_MODE_ACT);
@@ -379,12 +479,14 @@ SUITE(policy) = {
     TEST(a_rule_that_is_too_long_is_refused),
     TEST(every_field_is_read),
     TEST(what_is_left_out_has_a_default),
+    TEST(headers_are_read),
     TEST(forecasting_can_be_turned_off),
     TEST(each_mistake_is_one_complaint_at_its_place),
     TEST(all_mistakes_of_a_file_are_told_at_once),
     TEST(more_rules_than_fit_are_refused),
     TEST(other_kinds_are_left_to_others),
     TEST(a_service_has_its_own_policy_or_the_general_one),
+    TEST(pinned_routes_are_read),
     TEST(modes_have_names),
     TEST(the_example_policy_is_right),
     {0},

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/series/operations.h"
 #include "agent/series/series.h"
 
 #define T0 1700000030LL /* in the middle of a minute */
@@ -85,8 +86,9 @@ static void a_second_is_known_once_it_is_closed_and_then_holds_zeros(void)
 
 static void a_second_keeps_what_was_counted_and_measured(void)
 {
-    struct pmo_instance_counts counts = {
-        .arrivals = 7, .connections = 3, .syns = 4, .rx_bytes = 5000000000ULL, .tx_bytes = 12};
+    struct pmo_instance_counts counts = {.arrivals = 7, .connections = 3, .syns = 4};
+    struct pmo_counts bytes = {.request_bytes = 5000000000ULL, .response_bytes = 12};
+    struct pmo_type type = {.protocol = PMO_PROTOCOL_HTTP1};
     struct pmo_service_second gauges = {.in_flight = 9,
                                         .cpu_seconds = 0.25,
                                         .memory_bytes = 3e9,
@@ -97,8 +99,10 @@ static void a_second_keeps_what_was_counted_and_measured(void)
     struct pmo_store *store;
     struct pmo_service_store *service = fresh(&store);
 
-    CU_ASSERT_EQUAL(pmo_service_store_add_instance(service, T0, T0, &counts), 0);
-    CU_ASSERT_EQUAL(pmo_service_store_add_instance(service, T0, T0, &counts), 0);
+    for (int i = 0; i < 2; i++) {
+        CU_ASSERT_EQUAL(pmo_service_store_add_instance(service, T0, T0, &counts), 0);
+        CU_ASSERT_EQUAL(pmo_service_store_add(service, &type, T0, T0, &bytes), 0);
+    }
     pmo_service_store_close(service, T0, &gauges);
     CU_ASSERT_EQUAL_FATAL(pmo_service_store_second(service, T0, &second), 0);
     CU_ASSERT_EQUAL(second.arrivals, 14);
@@ -254,6 +258,51 @@ static void types_are_told_apart_by_each_of_their_members(void)
     CU_ASSERT_STRING_EQUAL(pmo_method_name(PMO_METHOD_PATCH), "PATCH");
     CU_ASSERT_STRING_EQUAL(pmo_method_name(200), "OTHER");
     CU_ASSERT_STRING_EQUAL(pmo_protocol_name(PMO_PROTOCOL_HTTP1), "http1");
+    CU_ASSERT_STRING_EQUAL(pmo_protocol_name(PMO_PROTOCOL_HTTP2), "http2");
+    CU_ASSERT_STRING_EQUAL(pmo_protocol_name(PMO_PROTOCOL_GRPC), "grpc");
+    CU_ASSERT_STRING_EQUAL(pmo_protocol_name(200), "unknown");
+    pmo_store_free(&store);
+}
+
+static void calls_are_types_of_their_own_and_part_of_nothing_else(void)
+{
+    struct pmo_counts counts = {
+        .requests = 5, .finished = 4, .request_bytes = 10, .response_bytes = 20};
+    struct pmo_service_second second;
+    struct pmo_store *store;
+    struct pmo_service_store *service = fresh(&store);
+    struct pmo_type type = type_named("/a", 2);
+    uint32_t requests;
+
+    counts.latency[6].first_byte[0] = 5;
+    CU_ASSERT_EQUAL(pmo_service_store_add(service, &type, T0, T0, &counts), 0);
+    type.direction = PMO_OUTBOUND;
+    CU_ASSERT_EQUAL(pmo_service_store_add(service, &type, T0, T0, &counts), 0);
+    type.status_class = PMO_STATUS_ARRIVED;
+    CU_ASSERT_EQUAL(pmo_service_store_add(service, &type, T0, T0, &counts), 0);
+    type.status_class = 2;
+    CU_ASSERT_EQUAL(pmo_service_store_restore_type(service, &type, T0, 7), 0);
+    pmo_service_store_close(service, T0, NULL);
+
+    CU_ASSERT_EQUAL(pmo_service_store_second(service, T0, &second), 0);
+    CU_ASSERT_EQUAL(second.arrivals, 0);
+    CU_ASSERT_EQUAL(second.rx_bytes, 10);
+    CU_ASSERT_EQUAL(second.tx_bytes, 20);
+    CU_ASSERT_EQUAL(pmo_service_store_class(service, T0, 2), 5);
+    CU_ASSERT_EQUAL(pmo_service_store_total(service), 5);
+    CU_ASSERT_EQUAL(pmo_service_store_arrived(service), 0);
+    CU_ASSERT_EQUAL(pmo_service_store_totals(service)->finished, 4);
+    CU_ASSERT_EQUAL(pmo_service_store_call_totals(service)->requests, 5);
+    CU_ASSERT_EQUAL(pmo_service_store_call_totals(service)->arrived, 5);
+    CU_ASSERT_EQUAL(pmo_operations_count(pmo_service_store_operations(service)), 1);
+    CU_ASSERT_EQUAL(pmo_operations_count(pmo_service_store_calls(service)), 1);
+    CU_ASSERT_EQUAL(pmo_service_store_types(service), 2);
+    CU_ASSERT_EQUAL(pmo_service_store_type_at(service, 1)->direction, PMO_OUTBOUND);
+    CU_ASSERT_EQUAL(pmo_service_store_type_total(service, 1), 5);
+    CU_ASSERT_EQUAL(pmo_service_store_type_count(service, 1, T0, &requests), 0);
+    CU_ASSERT_EQUAL(requests, 5 + 7);
+    CU_ASSERT_STRING_EQUAL(pmo_direction_name(PMO_INBOUND), "inbound");
+    CU_ASSERT_STRING_EQUAL(pmo_direction_name(PMO_OUTBOUND), "outbound");
     pmo_store_free(&store);
 }
 
@@ -266,8 +315,8 @@ static void latency_quantiles_lie_in_their_bucket(void)
     struct pmo_service_second second;
     double p50, p99;
 
-    counts.latency[10] = 90;
-    counts.latency[20] = 10;
+    counts.latency[5].first_byte[0] = 90;
+    counts.latency[10].first_byte[0] = 10;
     CU_ASSERT_TRUE(isnan(pmo_service_store_latency(service, T0, 60, 0.5)));
     CU_ASSERT_EQUAL(pmo_service_store_add(service, &type, T0, T0, &counts), 0);
     pmo_service_store_close(service, T0, NULL);
@@ -283,7 +332,7 @@ static void latency_quantiles_lie_in_their_bucket(void)
 
     /* a late answer still changes its second */
     memset(counts.latency, 0, sizeof(counts.latency));
-    counts.latency[PMO_LATENCY_BUCKETS - 1] = 1000;
+    counts.latency[PMO_LATENCY_BUCKETS / 2 - 1].first_byte[1] = 1000;
     CU_ASSERT_EQUAL(pmo_service_store_add(service, &type, T0, T0, &counts), 0);
     CU_ASSERT_EQUAL_FATAL(pmo_service_store_second(service, T0, &second), 0);
     CU_ASSERT_DOUBLE_EQUAL(second.latency_p50_us, pmo_latency_bucket_us(PMO_LATENCY_BUCKETS - 2),
@@ -292,11 +341,87 @@ static void latency_quantiles_lie_in_their_bucket(void)
     /* the window moves on, the second keeps its quantiles */
     CU_ASSERT_FALSE(isnan(pmo_service_store_latency(service, T0 + 59, 60, 0.5)));
     CU_ASSERT_TRUE(isnan(pmo_service_store_latency(service, T0 + 60, 60, 0.5)));
-    counts.latency[0] = 1;
+    counts.latency[0].first_byte[0] = 1;
     CU_ASSERT_EQUAL(pmo_service_store_add(service, &type, T0 + 60, T0 + 60, &counts), 0);
     CU_ASSERT_TRUE(isnan(pmo_service_store_latency(service, T0 + 59, 60, 0.5)));
     CU_ASSERT_EQUAL(pmo_service_store_second(service, T0, &second), 0);
     CU_ASSERT_FALSE(isnan(second.latency_p50_us));
+    pmo_store_free(&store);
+}
+
+static uint32_t arrivals_at(const struct pmo_service_store *service, size_t i, int64_t t)
+{
+    uint32_t arrivals = UINT32_MAX;
+
+    CU_ASSERT_EQUAL(pmo_service_store_operation_arrivals(service, i, t, &arrivals), 0);
+    return arrivals;
+}
+
+static void arrivals_are_kept_by_operation_and_make_up_those_of_the_service(void)
+{
+    struct pmo_instance_counts rest = {.arrivals = 5};
+    struct pmo_counts many = {.requests = 1000, .finished = 99}, few = {.requests = 7};
+    struct pmo_type a = type_named("/a", PMO_STATUS_ARRIVED), b = type_named("/b", 6);
+    struct pmo_service_second second;
+    struct pmo_store *store;
+    struct pmo_service_store *service = fresh(&store);
+    uint64_t spread = 0;
+    uint32_t arrivals;
+
+    CU_ASSERT_EQUAL(pmo_service_store_add(service, &a, T0, T0 + 99, &many), 0);
+    CU_ASSERT_EQUAL(pmo_service_store_add(service, &b, T0 + 99, T0 + 99, &few), 0);
+    CU_ASSERT_EQUAL(pmo_service_store_add_instance(service, T0 + 99, T0 + 99, &rest), 0);
+    CU_ASSERT_EQUAL(pmo_service_store_operation_arrivals(service, 0, T0, &arrivals), -ENODATA);
+    for (int64_t t = T0; t < T0 + 100; t++) {
+        pmo_service_store_close(service, t, NULL);
+        spread += arrivals_at(service, 0, t);
+    }
+    CU_ASSERT_EQUAL(pmo_operations_count(pmo_service_store_operations(service)), 2);
+    CU_ASSERT_EQUAL(spread, 1000);
+    CU_ASSERT_EQUAL(arrivals_at(service, 0, T0 + 99), 10);
+    CU_ASSERT_EQUAL(arrivals_at(service, 1, T0 + 98), 0);
+    CU_ASSERT_EQUAL(arrivals_at(service, 1, T0 + 99), 7);
+    CU_ASSERT_EQUAL_FATAL(pmo_service_store_second(service, T0 + 99, &second), 0);
+    CU_ASSERT_EQUAL(second.arrivals, 10 + 7 + 5);
+    CU_ASSERT_EQUAL(pmo_service_store_arrived(service), 1012);
+    /* nobody knows yet what becomes of them */
+    CU_ASSERT_EQUAL(pmo_service_store_types(service), 0);
+    CU_ASSERT_EQUAL(pmo_service_store_total(service), 0);
+    CU_ASSERT_EQUAL(pmo_service_store_totals(service)->finished, 0);
+    pmo_store_free(&store);
+}
+
+static void totals_hold_bytes_and_latencies_of_all_types(void)
+{
+    struct pmo_counts counts = {.requests = 3,
+                                .finished = 2,
+                                .first_byte_ns = 300,
+                                .last_byte_ns = 400,
+                                .request_bytes = 50,
+                                .response_bytes = 60};
+    struct pmo_type a = type_named("/a", 2), b = type_named("/b", 5);
+    const struct pmo_service_totals *totals;
+    struct pmo_store *store;
+    struct pmo_service_store *service = fresh(&store);
+    double last_byte;
+
+    counts.latency[4].first_byte[0] = 1;
+    counts.latency[4].first_byte[1] = 2;
+    counts.latency[7].last_byte = 2;
+    CU_ASSERT_EQUAL(pmo_service_store_add(service, &a, T0, T0, &counts), 0);
+    CU_ASSERT_EQUAL(pmo_service_store_add(service, &b, T0, T0 + 9, &counts), 0);
+    totals = pmo_service_store_totals(service);
+    CU_ASSERT_EQUAL(totals->requests, 6);
+    CU_ASSERT_EQUAL(totals->finished, 4);
+    CU_ASSERT_EQUAL(totals->first_byte_ns, 600);
+    CU_ASSERT_EQUAL(totals->last_byte_ns, 800);
+    CU_ASSERT_EQUAL(totals->request_bytes, 100);
+    CU_ASSERT_EQUAL(totals->response_bytes, 120);
+    CU_ASSERT_EQUAL(totals->first_byte[4], 6);
+    CU_ASSERT_EQUAL(totals->last_byte[7], 4);
+    last_byte = pmo_service_store_last_byte(service, T0 + 9, 60, 0.5);
+    CU_ASSERT_TRUE(last_byte > pmo_latency_bucket_us(13) && last_byte < pmo_latency_bucket_us(15));
+    CU_ASSERT_TRUE(isnan(pmo_service_store_last_byte(service, T0 + 200, 60, 0.5)));
     pmo_store_free(&store);
 }
 
@@ -327,18 +452,36 @@ static void restored_seconds_are_no_part_of_the_totals(void)
     pmo_store_free(&store);
 }
 
+/* One second of a type as it comes from the kernel side, for the service and its one instance. */
+static void exchange(struct pmo_service_store *service, struct pmo_operations *instance,
+                     const char *route, int64_t t)
+{
+    struct pmo_type arrived = type_named(route, PMO_STATUS_ARRIVED),
+                    answered = type_named(route, 2);
+    struct pmo_counts counts = {
+        .requests = 150, .finished = 150, .request_bytes = 30000, .response_bytes = 1500000};
+
+    counts.latency[8].first_byte[0] = counts.latency[9].last_byte = 150;
+    (void)pmo_service_store_add(service, &arrived, t, t, &counts);
+    (void)pmo_service_store_add(service, &answered, t, t, &counts);
+    (void)pmo_operations_add(instance, &arrived, t, t, &counts);
+    (void)pmo_operations_add(instance, &answered, t, t, &counts);
+}
+
 static void two_thousand_types_and_two_hundred_services_fit(void)
 {
+    struct pmo_operations *instances[200] = {NULL};
     struct pmo_service_second gauges = {
         .in_flight = 3, .cpu_seconds = 0.3, .memory_bytes = 2e9, .ready = 2};
-    struct pmo_instance_counts counts = {
-        .arrivals = 300, .connections = 9, .rx_bytes = 90000, .tx_bytes = 90000, .syns = 9};
+    struct pmo_instance_counts counts = {.connections = 9, .syns = 9};
     size_t before = mallinfo2().uordblks + mallinfo2().hblkhd, used;
     struct pmo_service_store *service;
     struct pmo_store *store;
     char name[32];
 
     (void)fresh(&store);
+    for (int s = 0; s < 200; s++)
+        CU_ASSERT_EQUAL_FATAL(pmo_operations_new(&instances[s]), 0);
     for (int64_t t = T0; t < T0 + 4000; t++) {
         for (int s = 0; s < 200; s++) {
             (void)snprintf(name, sizeof(name), "service-%d", s);
@@ -346,14 +489,16 @@ static void two_thousand_types_and_two_hundred_services_fit(void)
             for (int i = 0; i < 10; i++) { /* the first two in each second, the others rarely */
                 (void)snprintf(name, sizeof(name), "/%d", i);
                 if (i < 2 || t % 600 == i)
-                    add(service, name, t, t, 150);
+                    exchange(service, instances[s], name, t);
             }
             (void)pmo_service_store_add_instance(service, t, t, &counts);
             pmo_service_store_close(service, t, &gauges);
         }
     }
     used = mallinfo2().uordblks + mallinfo2().hblkhd - before;
-    CU_ASSERT_TRUE(used < 40U << 20);
+    CU_ASSERT_TRUE(used < 48U << 20);
+    for (int s = 0; s < 200; s++)
+        pmo_operations_free(&instances[s]);
     pmo_store_free(&store);
 }
 
@@ -366,7 +511,10 @@ SUITE(series) = {
     TEST(counts_after_a_long_silence_land_and_push_out_the_old_hour),
     TEST(the_sum_over_the_seconds_is_the_total_whatever_came),
     TEST(types_are_told_apart_by_each_of_their_members),
+    TEST(calls_are_types_of_their_own_and_part_of_nothing_else),
     TEST(latency_quantiles_lie_in_their_bucket),
+    TEST(arrivals_are_kept_by_operation_and_make_up_those_of_the_service),
+    TEST(totals_hold_bytes_and_latencies_of_all_types),
     TEST(restored_seconds_are_no_part_of_the_totals),
     TEST(two_thousand_types_and_two_hundred_services_fit),
     {0},

@@ -135,7 +135,8 @@ static void the_rows_of_a_series_add_up_to_the_total(void)
     total = json_integer_value(json_object_get(service, "requestsTotal"));
     CU_ASSERT_EQUAL(total, 51 * (WORLD_SECONDS - 1));
     CU_ASSERT_EQUAL(sum, total);
-    CU_ASSERT_EQUAL(json_integer_value(json_object_get(service, "arrivedTotal")), total);
+    CU_ASSERT_EQUAL(json_integer_value(json_object_get(service, "arrivedTotal")),
+                    total + WORLD_IN_FLIGHT);
     json_decref(series);
     json_decref(services);
     world_stop(&w);
@@ -156,6 +157,74 @@ static void a_missing_second_is_listed_and_not_a_zero(void)
     CU_ASSERT_EQUAL(json_array_size(json_object_get(series, "arrivals")), 9);
     CU_ASSERT_EQUAL(json_array_size(json_object_get(series, "rows")), 18);
     json_decref(series);
+    world_stop(&w);
+}
+
+static double number(const json_t *object, const char *name)
+{
+    return json_number_value(json_object_get(object, name));
+}
+
+static void types_show_what_a_service_is_asked_for(void)
+{
+    json_t *answer, *types, *type, *totals;
+    struct world w;
+
+    world_start(&w);
+    answer = world_get(&w, "/v1/types?service=front");
+    CU_ASSERT_TRUE(json_is_null(json_object_get(answer, "instance")));
+    types = json_object_get(answer, "types");
+    CU_ASSERT_EQUAL_FATAL(json_array_size(types), 2);
+    type = json_array_get(types, 0); /* the busiest first */
+    CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(type, "route")), "/products/{id}");
+    CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(type, "protocol")), "http1");
+    CU_ASSERT_EQUAL(number(type, "rps"), 50 + WORLD_IN_FLIGHT);
+    CU_ASSERT_EQUAL(number(type, "inFlight"), WORLD_IN_FLIGHT);
+    CU_ASSERT_EQUAL(number(type, "requestBytesPerS"), 5000);
+    CU_ASSERT_EQUAL(number(type, "responseBytesPerS"), 50000);
+    CU_ASSERT_EQUAL(number(type, "errorRate"), 0);
+    CU_ASSERT_TRUE(number(type, "firstByteP50Ms") > 4 && number(type, "firstByteP50Ms") < 8);
+    CU_ASSERT_TRUE(number(type, "lastByteP50Ms") > 16 && number(type, "lastByteP99Ms") < 34);
+    totals = json_object_get(type, "totals");
+    CU_ASSERT_EQUAL(number(totals, "answered"), 50 * (WORLD_SECONDS - 1));
+    CU_ASSERT_EQUAL(number(totals, "arrived"), number(totals, "finished") + WORLD_IN_FLIGHT);
+    CU_ASSERT_EQUAL(number(totals, "responseBytes"), 1000 * number(totals, "finished"));
+    json_decref(answer);
+    world_stop(&w);
+}
+
+static void types_of_an_instance_are_its_own(void)
+{
+    json_t *first, *second, *types;
+    struct world w;
+
+    world_start(&w);
+    first = world_get(&w, "/v1/types?service=front&instance=front-1");
+    second = world_get(&w, "/v1/types?service=front&instance=front-2");
+    types = json_object_get(first, "types");
+    CU_ASSERT_EQUAL_FATAL(json_array_size(types), 1);
+    CU_ASSERT_EQUAL(number(json_array_get(types, 0), "inFlight"), WORLD_IN_FLIGHT);
+    CU_ASSERT_EQUAL(json_array_size(json_object_get(second, "types")), 0);
+    expect_error(&w, "GET", "/v1/types?service=front&instance=front-3", NULL, 404, "front-3");
+    expect_error(&w, "GET", "/v1/types?service=catalog&instance=front-1", NULL, 404, "front-1");
+    expect_error(&w, "GET", "/v1/types?instance=front-1", NULL, 400, "service=NAME");
+    json_decref(first);
+    json_decref(second);
+    world_stop(&w);
+}
+
+static void services_show_the_last_byte_and_bytes(void)
+{
+    json_t *services, *front;
+    struct world w;
+
+    world_start(&w);
+    services = world_get(&w, "/v1/services");
+    front = json_array_get(json_object_get(services, "services"), 1);
+    CU_ASSERT_EQUAL(number(front, "requestBytesPerS"), 5100);
+    CU_ASSERT_EQUAL(number(front, "responseBytesPerS"), 51000);
+    CU_ASSERT_TRUE(number(front, "lastByteP50Ms") > 16 && number(front, "lastByteP99Ms") < 34);
+    json_decref(services);
     world_stop(&w);
 }
 
@@ -221,8 +290,9 @@ static bool is_metric_line(const char *line)
     const char *c = line + n;
     char *end;
 
-    if (!strncmp(line, "# HELP pmo_", 11) || !strncmp(line, "# TYPE pmo_", 11))
-        return true;
+    if (!strncmp(line, "# HELP ", 7) || !strncmp(line, "# TYPE ", 7))
+        return !strncmp(line + 7, "pmo_", 4) || !strncmp(line + 7, "http_server_", 12) ||
+               !strncmp(line + 7, "http_client_", 12);
     if (n == 0)
         return false;
     while (*c == '{' || *c == ',') {
@@ -252,7 +322,7 @@ static void metrics_are_in_the_text_format_with_labels_escaped(void)
         strstr(answer.text, "pmo_requests_total{service=\"front\",method=\"GET\",route=\""
                             "/a\\\"b\\\\c\\n%FF{id}\",status_class=\"2xx\",protocol=\"http1\","
                             "zone=\"unknown\"} 99\n"));
-    CU_ASSERT_PTR_NOT_NULL(strstr(answer.text, "\npmo_arrivals_total{service=\"front\"} 5049\n"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(answer.text, "\npmo_arrivals_total{service=\"front\"} 5052\n"));
     CU_ASSERT_PTR_NOT_NULL(
         strstr(answer.text, "\npmo_instances{service=\"front\",phase=\"ready\"} 2\n"));
     CU_ASSERT_PTR_NOT_NULL(
@@ -265,6 +335,236 @@ static void metrics_are_in_the_text_format_with_labels_escaped(void)
             CU_FAIL("not a line of the text format");
         }
     free(answer.text);
+    world_stop(&w);
+}
+
+static void expect_line(const char *text, const char *line)
+{
+    if (!strstr(text, line))
+        printf("\n    is missing: %s\n", line);
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, line));
+}
+
+static void use_is_in_the_metrics_and_unknown_use_is_nan(void)
+{
+    static const char *const lines[] = {
+        "\npmo_cpu_throttled_seconds_total{service=\"front\"} 1.5\n",
+        "\npmo_cpu_wait_seconds_total{service=\"front\"} 2.5\n",
+        "\npmo_disk_read_bytes_total{service=\"front\"} 3000\n",
+        "\npmo_disk_written_bytes_total{service=\"front\"} 4000\n",
+        "\npmo_memory_working_set_bytes{service=\"front\"} 3000000\n",
+        "\npmo_open_files{service=\"front\"} 128\n",
+        "\npmo_open_files_ratio{service=\"front\"} 0.125\n",
+        "\npmo_cpu_throttled_seconds_total{service=\"catalog\"} NaN\n",
+        "\npmo_open_files{service=\"catalog\"} NaN\n",
+    };
+    struct answer answer;
+    struct world w;
+
+    world_start(&w);
+    answer = world_ask(&w, "GET", "/metrics", NULL, NULL);
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+        CU_ASSERT_PTR_NOT_NULL(strstr(answer.text, lines[i]));
+    free(answer.text);
+    world_stop(&w);
+}
+
+static void expect_use(const json_t *owner, bool known)
+{
+    static const struct {
+        const char *name;
+        double value;
+    } figures[] = {{"throttledMsPerS", 250},     {"cpuWaitMsPerS", 500},
+                   {"workingSetBytes", 3e6},     {"diskReadBytesPerS", 4096},
+                   {"diskWriteBytesPerS", 8192}, {"openFiles", 128},
+                   {"openFilesRatio", 0.125}};
+    const json_t *use = json_object_get(owner, "use");
+
+    CU_ASSERT_EQUAL(json_object_size(use), sizeof(figures) / sizeof(figures[0]));
+    for (size_t i = 0; i < sizeof(figures) / sizeof(figures[0]); i++) {
+        const json_t *figure = json_object_get(use, figures[i].name);
+
+        if (known)
+            CU_ASSERT_DOUBLE_EQUAL(json_number_value(figure), figures[i].value, 1e-9);
+        CU_ASSERT_EQUAL(json_is_null(figure), !known);
+    }
+}
+
+static void what_instances_use_is_shown_and_null_where_it_is_not_known(void)
+{
+    const json_t *services, *front, *instances;
+    struct world w;
+    json_t *answer;
+
+    world_start(&w);
+    answer = world_get(&w, "/v1/services");
+    services = json_object_get(answer, "services");
+    front = json_array_get(services, 1);
+    instances = json_object_get(front, "instances");
+    expect_use(json_array_get(services, 0), false);
+    expect_use(front, true);
+    expect_use(json_array_get(instances, 0), true);
+    expect_use(json_array_get(instances, 1), false);
+    CU_ASSERT_EQUAL(
+        json_number_value(json_object_get(json_array_get(instances, 0), "openFilesLimit")), 1024);
+    CU_ASSERT_TRUE(json_is_null(json_object_get(json_array_get(instances, 1), "openFilesLimit")));
+    json_decref(answer);
+    world_stop(&w);
+}
+
+static void metrics_have_histograms_that_add_up(void)
+{
+    static const char bucket[] =
+        "\nhttp_server_request_duration_seconds_bucket{service=\"front\",le=\"";
+    struct answer answer;
+    double last = -1, bound = 0;
+    unsigned int buckets = 0;
+    struct world w;
+
+    world_start(&w);
+    answer = world_ask(&w, "GET", "/metrics", NULL, NULL);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(answer.text);
+    for (const char *at = answer.text; (at = strstr(at, bucket)); buckets++) {
+        char *end;
+        double le = strtod(at += sizeof(bucket) - 1, &end), count = strtod(end + 2, NULL);
+
+        CU_ASSERT_TRUE(le > bound); /* +Inf too */
+        CU_ASSERT_TRUE(count >= last);
+        /* all are in octave 10: up to 2^25 ns */
+        CU_ASSERT_EQUAL(count, le < 0.033 ? 0 : 51 * (WORLD_SECONDS - 1));
+        bound = le;
+        last = count;
+    }
+    CU_ASSERT_EQUAL(buckets, PMO_LATENCY_BUCKETS / 2);
+    expect_line(answer.text, "# TYPE http_server_request_duration_seconds histogram\n");
+    expect_line(answer.text, "_duration_seconds_bucket{service=\"front\",le=\"+Inf\"} 5049\n");
+    expect_line(answer.text, "_duration_seconds_count{service=\"front\"} 5049\n");
+    expect_line(answer.text, "_duration_seconds_sum{service=\"front\"} 100.98\n");
+    expect_line(answer.text,
+                "_first_byte_seconds_bucket{service=\"front\",le=\"0.008388608\"} 5049\n");
+    expect_line(answer.text,
+                "_first_byte_seconds_bucket{service=\"front\",le=\"0.004194304\"} 0\n");
+    expect_line(answer.text, "_first_byte_seconds_sum{service=\"front\"} 25.245\n");
+    expect_line(answer.text, "\npmo_request_bytes_total{service=\"front\"} 504900\n");
+    expect_line(answer.text, "\npmo_response_bytes_total{service=\"front\"} 5049000\n");
+    expect_line(answer.text, "\nhttp_server_active_requests{service=\"front\"} 3\n");
+    CU_ASSERT_PTR_NULL(strstr(answer.text, "pmo_calls_total{"));
+    CU_ASSERT_PTR_NULL(strstr(answer.text, "http_client_active_requests{"));
+    free(answer.text);
+    world_stop(&w);
+}
+
+/* ---- calls ------------------------------------------------------------------------------------
+ */
+
+/* The server sleeps until it is asked. */
+static void add_calls(struct world *w)
+{
+    struct pmo_type type = {.direction = PMO_OUTBOUND,
+                            .protocol = PMO_PROTOCOL_HTTP1,
+                            .method = PMO_METHOD_GET,
+                            .status_class = 2,
+                            .route = "/catalog/{id}"};
+    struct pmo_counts counts = {.requests = 70,
+                                .finished = 70,
+                                .last_byte_ns = 7000000000,
+                                .request_bytes = 700,
+                                .response_bytes = 7000};
+    struct pmo_agent_instance *instance = &w->instances[0];
+
+    counts.latency[10].last_byte = 70;
+    CU_ASSERT_EQUAL_FATAL(pmo_operations_new(&instance->calls), 0);
+    for (int i = 0; i < 2; i++) {
+        CU_ASSERT_EQUAL(pmo_service_store_add(w->front.store, &type, WORLD_NOW, WORLD_NOW, &counts),
+                        0);
+        CU_ASSERT(pmo_operations_add(instance->calls, &type, WORLD_NOW, WORLD_NOW, &counts) >= 0);
+        type.status_class = PMO_STATUS_ARRIVED;
+        counts.requests = 72;
+    }
+}
+
+static void calls_are_told_apart_and_part_of_no_other_number(void)
+{
+    json_t *before, *after, *types, *type, *call = NULL;
+    struct answer answer;
+    struct world w;
+    size_t i;
+
+    world_start(&w);
+    before = world_get(&w, "/v1/services");
+    add_calls(&w);
+    after = world_get(&w, "/v1/services");
+    CU_ASSERT(json_equal(before, after));
+    json_decref(before);
+    json_decref(after);
+
+    types = world_get(&w, "/v1/types?service=front&instance=front-1");
+    json_array_foreach (json_object_get(types, "types"), i, type)
+        if (!strcmp(json_string_value(json_object_get(type, "direction")), "outbound"))
+            call = type;
+    CU_ASSERT_PTR_NOT_NULL_FATAL(call);
+    CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(call, "route")), "/catalog/{id}");
+    CU_ASSERT_EQUAL(json_number_value(json_object_get(call, "inFlight")), 2);
+    json_decref(types);
+    types = world_get(&w, "/v1/routes?service=front");
+    answer.text = json_dumps(types, 0);
+    CU_ASSERT_PTR_NULL(strstr(answer.text, "/catalog/{id}"));
+    free(answer.text);
+    json_decref(types);
+
+    answer = world_ask(&w, "GET", "/metrics", NULL, NULL);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(answer.text);
+    expect_line(answer.text,
+                "\npmo_calls_total{service=\"front\",method=\"GET\",route=\"/catalog/{id}\""
+                ",status_class=\"2xx\",protocol=\"http1\",zone=\"unknown\"} 70\n");
+    CU_ASSERT_PTR_NULL(strstr(answer.text, "pmo_requests_total{service=\"front\",method=\"GET\","
+                                           "route=\"/catalog/{id}\""));
+    expect_line(answer.text, "http_client_request_duration_seconds_count{service=\"front\"} 70\n");
+    expect_line(answer.text, "http_client_request_duration_seconds_sum{service=\"front\"} 7\n");
+    expect_line(answer.text,
+                "http_server_request_duration_seconds_count{service=\"front\"} 5049\n");
+    expect_line(answer.text, "\nhttp_client_active_requests{service=\"front\"} 2\n");
+    expect_line(answer.text, "\npmo_call_request_bytes_total{service=\"front\"} 700\n");
+    expect_line(answer.text, "\npmo_call_response_bytes_total{service=\"front\"} 7000\n");
+    CU_ASSERT_PTR_NULL(strstr(answer.text, "http_client_active_requests{service=\"catalog\"}"));
+    free(answer.text);
+    pmo_operations_free(&w.instances[0].calls);
+    world_stop(&w);
+}
+
+static void requests_are_shown_by_the_headers_they_carry(void)
+{
+    struct pmo_type type = {.protocol = PMO_PROTOCOL_HEADER,
+                            .status_class = PMO_STATUS_ARRIVED,
+                            .route = "x-tenant: acme"};
+    struct pmo_counts counts = {.requests = 70};
+    json_t *before, *after, *types, *header;
+    struct answer answer;
+    struct world w;
+
+    world_start(&w);
+    before = world_get(&w, "/v1/services");
+    CU_ASSERT_EQUAL_FATAL(pmo_operations_new(&w.front.headers), 0);
+    CU_ASSERT(pmo_operations_add(w.front.headers, &type, WORLD_NOW, WORLD_NOW, &counts) >= 0);
+    after = world_get(&w, "/v1/services");
+    CU_ASSERT(json_equal(before, after));
+    json_decref(before);
+    json_decref(after);
+
+    types = world_get(&w, "/v1/types?service=front");
+    CU_ASSERT_EQUAL(json_array_size(json_object_get(types, "headers")), 1);
+    header = json_array_get(json_object_get(types, "headers"), 0);
+    CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(header, "name")), "x-tenant");
+    CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(header, "value")), "acme");
+    CU_ASSERT_EQUAL(json_number_value(json_object_get(header, "requests")), 70);
+    CU_ASSERT_EQUAL(json_number_value(json_object_get(header, "rps")), 70);
+    json_decref(types);
+    answer = world_ask(&w, "GET", "/metrics", NULL, NULL);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(answer.text);
+    expect_line(answer.text, "\npmo_header_requests_total{service=\"front\",header=\"x-tenant\","
+                             "value=\"acme\"} 70\n");
+    free(answer.text);
+    pmo_operations_free(&w.front.headers);
     world_stop(&w);
 }
 
@@ -419,10 +719,18 @@ SUITE(serve) = {
     TEST(a_file_that_is_not_a_socket_stays),
     TEST(the_rows_of_a_series_add_up_to_the_total),
     TEST(a_missing_second_is_listed_and_not_a_zero),
+    TEST(types_show_what_a_service_is_asked_for),
+    TEST(types_of_an_instance_are_its_own),
+    TEST(services_show_the_last_byte_and_bytes),
     TEST(a_range_without_seconds_is_an_empty_series),
     TEST(decisions_come_newest_first_from_memory_and_history),
     TEST(an_agent_that_has_seen_no_second_yet_answers),
     TEST(metrics_are_in_the_text_format_with_labels_escaped),
+    TEST(use_is_in_the_metrics_and_unknown_use_is_nan),
+    TEST(what_instances_use_is_shown_and_null_where_it_is_not_known),
+    TEST(metrics_have_histograms_that_add_up),
+    TEST(calls_are_told_apart_and_part_of_no_other_number),
+    TEST(requests_are_shown_by_the_headers_they_carry),
     TEST(a_wrong_request_is_told_what_to_do),
     TEST(head_is_answered_like_get_without_the_body),
     TEST(truncated_and_senseless_input_does_no_harm),

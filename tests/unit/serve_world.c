@@ -15,17 +15,40 @@
 
 #define WAIT_MS_MAX 5000
 
-static void add_requests(struct pmo_service_store *store, const char *route, int64_t t,
-                         uint64_t count)
+static const struct pmo_use world_use = {.second = {0.25, 0.5, 4096, 8192},
+                                         .working_set_bytes = 3e6,
+                                         .open_files = 128,
+                                         .open_files_ratio = 0.125};
+
+static void add_counts(struct pmo_service_store *store, struct pmo_operations *operations,
+                       const char *route, uint8_t status_class, int64_t t,
+                       const struct pmo_counts *counts)
 {
-    struct pmo_type type = {PMO_PROTOCOL_HTTP1, PMO_METHOD_GET, 2, 0, ""};
-    struct pmo_counts counts = {.requests = count, .latency_ns = count * 5000000};
-    struct pmo_instance_counts instance = {.arrivals = count};
+    struct pmo_type type = {
+        .protocol = PMO_PROTOCOL_HTTP1, .method = PMO_METHOD_GET, .status_class = status_class};
 
     (void)snprintf(type.route, sizeof(type.route), "%s", route);
-    counts.latency[16] = (uint32_t)count;
-    CU_ASSERT_EQUAL_FATAL(pmo_service_store_add(store, &type, t, t, &counts), 0);
-    CU_ASSERT_EQUAL_FATAL(pmo_service_store_add_instance(store, t, t, &instance), 0);
+    CU_ASSERT_EQUAL_FATAL(pmo_service_store_add(store, &type, t, t, counts), 0);
+    if (operations)
+        CU_ASSERT_FATAL(pmo_operations_add(operations, &type, t, t, counts) >= 0);
+}
+
+/* Requests that arrive and are answered; 100 and 1,000 bytes each. */
+static void add_requests(struct pmo_service_store *store, struct pmo_operations *operations,
+                         const char *route, int64_t t, uint64_t count)
+{
+    struct pmo_counts arrived = {.requests = count};
+    struct pmo_counts counts = {.requests = count,
+                                .finished = count,
+                                .first_byte_ns = count * 5000000,
+                                .last_byte_ns = count * 20000000,
+                                .request_bytes = count * 100,
+                                .response_bytes = count * 1000};
+
+    counts.latency[8].first_byte[0] = (uint32_t)count;
+    counts.latency[10].last_byte = (uint32_t)count;
+    add_counts(store, operations, route, PMO_STATUS_ARRIVED, t, &arrived);
+    add_counts(store, operations, route, 2, t, &counts);
 }
 
 static void make_service(struct world *w, struct pmo_service *service, const char *name)
@@ -33,14 +56,15 @@ static void make_service(struct world *w, struct pmo_service *service, const cha
     struct pmo_service_second gauges = {.ready = 2, .starting = 1};
 
     (void)snprintf(service->name, sizeof(service->name), "%s", name);
+    service->scope = pmo_route_scope(name);
     service->store = pmo_store_service(w->core.agent.store, name, true);
     CU_ASSERT_PTR_NOT_NULL_FATAL(service->store);
     CU_ASSERT_EQUAL_FATAL(pmo_forecaster_new(&service->forecaster), 0);
     for (int64_t t = WORLD_NOW - WORLD_SECONDS + 1; t <= WORLD_NOW; t++) {
         if (t == WORLD_MISSING)
             continue;
-        add_requests(service->store, "/products/{id}", t, 50);
-        add_requests(service->store, WORLD_ODD_ROUTE, t, 1);
+        add_requests(service->store, w->instances[0].operations, "/products/{id}", t, 50);
+        add_requests(service->store, NULL, WORLD_ODD_ROUTE, t, 1);
         pmo_service_store_close(service->store, t, &gauges);
         pmo_forecaster_observe(service->forecaster, t, 51);
     }
@@ -50,6 +74,8 @@ static void make_service(struct world *w, struct pmo_service *service, const cha
     service->wanted = service->ready = 2;
     service->lead_time_s = 3;
     service->capacity_rps = 40;
+    service->use = pmo_use_unknown;
+    service->use_total = pmo_use_unknown.second;
 }
 
 /* Decision 1 is in the history only, 2 is made by the planner and kept in memory. */
@@ -113,8 +139,13 @@ static void make_world(struct world *w)
     w->core.agent.now = WORLD_NOW;
     w->core.agent.started = WORLD_NOW - 100;
     CU_ASSERT_EQUAL_FATAL(pmo_store_new(&w->core.agent.store), 0);
+    CU_ASSERT_EQUAL_FATAL(pmo_routes_new(&w->core.agent.routes), 0);
     make_service(w, &w->catalog, "catalog");
+    CU_ASSERT_EQUAL_FATAL(pmo_operations_new(&w->instances[0].operations), 0);
     make_service(w, &w->front, "front");
+    add_counts(w->front.store, w->instances[0].operations, "/products/{id}", PMO_STATUS_ARRIVED,
+               WORLD_NOW, &(struct pmo_counts){.requests = WORLD_IN_FLIGHT});
+    pmo_operations_settle(w->instances[0].operations, WORLD_IN_FLIGHT);
     w->catalog.policy = NULL;
     w->catalog.lead_time_s = NAN;
     w->catalog.next = &w->front;
@@ -128,13 +159,18 @@ static void make_world(struct world *w)
         instance->phase = PMO_INSTANCE_READY;
         instance->managed = true;
         instance->netns_fd = -1;
+        instance->in_flight = i ? 0 : WORLD_IN_FLIGHT;
         instance->listener = (struct pmo_listener){
             .addr = {[10] = 0xff, [11] = 0xff, [12] = 198, [13] = 18, [15] = i + 1}, .port = 8080};
         instance->predicted_latency_s = 0.005;
+        instance->use = i ? pmo_use_unknown : world_use;
+        instance->reading.open_files_limit = i ? PMO_USAGE_UNKNOWN : 1024;
         pmo_hints_flags(w->core.hints, instance->id, PMO_HINT_READY, 0);
     }
     w->instances[0].next = &w->instances[1];
     w->core.agent.instances = w->instances;
+    w->front.use = world_use;
+    w->front.use_total = (struct pmo_use_sums){1.5, 2.5, 3000, 4000};
     make_decisions(w);
 }
 
@@ -175,7 +211,9 @@ static void remove_world(struct world *w)
     pmo_history_close(&w->core.agent.history);
     pmo_forecaster_free(&w->front.forecaster);
     pmo_forecaster_free(&w->catalog.forecaster);
+    pmo_operations_free(&w->instances[0].operations);
     pmo_store_free(&w->core.agent.store);
+    pmo_routes_free(&w->core.agent.routes);
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
         (void)snprintf(path, sizeof(path), "%s/%s", w->directory, files[i]);
         (void)unlink(path);

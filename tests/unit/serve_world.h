@@ -4,8 +4,8 @@
  * its own, and a client. The world does not change while the server runs: no locks.
  *
  * Services catalog (no policy) and front, the same 100 seconds each: 50 requests for /products/{id}
- * and one for WORLD_ODD_ROUTE; second WORLD_MISSING was not observed. Front has two instances, and
- * decisions 1 (in the history only) and 2.
+ * and one for WORLD_ODD_ROUTE; second WORLD_MISSING was not observed. Front has two instances, of
+ * which the first was asked for all products, and decisions 1 (in the history only) and 2.
  */
 #pragma once
 
@@ -18,6 +18,7 @@
 #define WORLD_NOW       1700000000LL
 #define WORLD_SECONDS   100
 #define WORLD_MISSING   (WORLD_NOW - 5)
+#define WORLD_IN_FLIGHT 3 /* requests for products that front has not answered yet */
 #define WORLD_ODD_ROUTE "/a\"b\\c\n\xff{id}" /* quote, backslash, newline, not UTF-8 */
 
 struct world {

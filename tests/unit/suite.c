@@ -2,6 +2,7 @@
 #include "tests/unit/suite.h"
 
 #include <CUnit/Basic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,25 +19,60 @@ void suite_register(struct suite *suite)
     *at = suite;
 }
 
+double suite_slower(void)
+{
+    const char *slower = getenv("PMO_TESTS_SLOWER");
+
+    return slower ? strtod(slower, NULL) : 1;
+}
+
+/* Whether one of the words is @name; without words, all are wanted. */
+static bool wanted(int words_count, char **words, const char *name)
+{
+    for (int i = 0; i < words_count; i++)
+        if (!strcmp(words[i], name))
+            return true;
+    return !words_count;
+}
+
+/* Whether a suite or a test is called @name. */
+static bool known(char *name)
+{
+    for (struct suite *s = suites; s; s = s->next) {
+        if (wanted(1, &name, s->name))
+            return true;
+        for (size_t i = 0; i < s->count; i++)
+            if (wanted(1, &name, s->tests[i].name))
+                return true;
+    }
+    return false;
+}
+
 int main(int argc, char **argv)
 {
     unsigned int failed;
 
     (void)setvbuf(stdout, NULL, _IOLBF, 0);
+    for (int i = 1; i < argc; i++) {
+        if (known(argv[i]))
+            continue;
+        (void)fprintf(stderr, "%s: no suite or test is called %s\n", argv[0], argv[i]);
+        return 2;
+    }
     if (CU_initialize_registry() != CUE_SUCCESS)
         return 2;
     for (struct suite *s = suites; s; s = s->next) {
-        CU_pSuite suite;
-        int wanted = argc < 2;
+        bool whole = wanted(argc - 1, argv + 1, s->name);
+        CU_pSuite suite = NULL;
 
-        for (int i = 1; i < argc; i++)
-            wanted |= !strcmp(argv[i], s->name);
-        if (!wanted)
-            continue;
-        suite = CU_add_suite(s->name, NULL, NULL);
-        for (size_t i = 0; suite && i < s->count; i++)
+        for (size_t i = 0; i < s->count; i++) {
+            if (!whole && !wanted(argc - 1, argv + 1, s->tests[i].name))
+                continue;
+            if (!suite)
+                suite = CU_add_suite(s->name, NULL, NULL);
             if (!CU_add_test(suite, s->tests[i].name, s->tests[i].run))
                 return 2;
+        }
     }
     CU_basic_set_mode(CU_BRM_VERBOSE);
     (void)CU_basic_run_tests();

@@ -2,7 +2,7 @@
 /*
  * A test file is a CUnit suite: `SUITE(series) = {TEST(counts_add_up), ...};` at its end registers
  * it with the runner (suite.c), which a binary links once. A test's name is a sentence of what
- * holds. `runner NAME...` runs only suites with these names.
+ * holds. `runner NAME...` runs only suites and tests with these names.
  */
 #pragma once
 
@@ -21,6 +21,10 @@ struct suite {
 };
 
 void suite_register(struct suite *suite);
+
+/* By how much longer than on real hardware something may take: PMO_TESTS_SLOWER, which
+ * tests/kernels sets, where software emulates the CPU; else 1. */
+double suite_slower(void);
 
 #define TEST(function)                                                                             \
     {                                                                                              \

@@ -2,6 +2,7 @@
 #include "tests/unit/suite.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -61,15 +62,107 @@ static void the_cgroup_v2_is_found_among_others(void)
     CU_ASSERT_PTR_NULL(pmo_cgroup_parse(none));
 }
 
-static void cpu_time_of_a_cgroup_is_read_in_microseconds(void)
+static void the_path_in_a_cgroup_v1_is_found_by_its_controller(void)
 {
-    uint64_t usec = 0;
+    static const char lines[] = "9:name=systemd:/s\n4:cpu,cpuacct:/pmo/front-1\n3:cpuset:/b\n"
+                                "bad\n2:memory\n0::/v2\n";
+    char text[sizeof(lines)];
 
-    CU_ASSERT_EQUAL(pmo_cgroup_cpu_parse("usage_usec 1234567\nuser_usec 1\nsystem_usec 2\n", &usec),
+    CU_ASSERT_STRING_EQUAL(pmo_cgroup_v1_parse(strcpy(text, lines), "cpu"), "/pmo/front-1");
+    CU_ASSERT_STRING_EQUAL(pmo_cgroup_v1_parse(strcpy(text, lines), "cpuacct"), "/pmo/front-1");
+    CU_ASSERT_STRING_EQUAL(pmo_cgroup_v1_parse(strcpy(text, lines), "cpuset"), "/b");
+    CU_ASSERT_PTR_NULL(pmo_cgroup_v1_parse(strcpy(text, lines), "memory")); /* no path */
+    CU_ASSERT_PTR_NULL(pmo_cgroup_v1_parse(strcpy(text, lines), "blkio"));
+    CU_ASSERT_PTR_NULL(pmo_cgroup_v1_parse(strcpy(text, ""), "cpu"));
+}
+
+static void a_line_is_found_by_its_whole_key(void)
+{
+    static const char stat[] = "usage_usec 1234567\nuser_usec 1\nnr_throttled 4\n"
+                               "throttled_usec 18446744073709551615\n";
+    static const char io[] = "rchar: 9\nread_bytes: 4096\nwrite_bytes: 8192\n"
+                             "cancelled_write_bytes: 5\n";
+    uint64_t value = 0;
+
+    CU_ASSERT_EQUAL(pmo_line_number(stat, "usage_usec", &value), 0);
+    CU_ASSERT_EQUAL(value, 1234567);
+    CU_ASSERT_EQUAL(pmo_line_number(stat, "throttled_usec", &value), 0);
+    CU_ASSERT_EQUAL(value, UINT64_MAX);
+    CU_ASSERT_EQUAL(pmo_line_number(io, "write_bytes:", &value), 0);
+    CU_ASSERT_EQUAL(value, 8192);
+    CU_ASSERT_EQUAL(
+        pmo_line_number("total_inactive_file 1\ninactive_file 2\n", "inactive_file", &value), 0);
+    CU_ASSERT_EQUAL(value, 2);
+}
+
+static void a_bad_line_is_no_zero(void)
+{
+    static const char *const bad[] = {
+        "",
+        "n\n",
+        "n \n",
+        "n 12",
+        "n -1\n",
+        "n +1\n",
+        "n x\n",
+        "n 1x\n",
+        "nn 1\n",
+        "m 1\nxn 1\n",
+        "n 18446744073709551616\n",
+    };
+    uint64_t value;
+
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        CU_ASSERT_EQUAL(pmo_line_number(bad[i], "n", &value), -EINVAL);
+}
+
+static void anonymous_pages_are_resident_less_shared(void)
+{
+    static const char *const bad[] = {
+        "", "\n", "9", "9 5\n", "9 5 2", "9 -5 2 1\n", "9 5 x 1\n", "9 99999999999999999999 2 1\n"};
+    uint64_t pages = 0;
+
+    CU_ASSERT_EQUAL(pmo_process_statm_parse("900 50 20 7 0 99 0\n", &pages), 0);
+    CU_ASSERT_EQUAL(pages, 30);
+    CU_ASSERT_EQUAL(pmo_process_statm_parse("900 50 51 7 0 99 0\n", &pages), 0);
+    CU_ASSERT_EQUAL(pages, 0);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        CU_ASSERT_EQUAL(pmo_process_statm_parse(bad[i], &pages), -EINVAL);
+}
+
+static void bytes_of_all_devices_are_added(void)
+{
+    static const char *const bad[] = {"8:0 rbytes=1 wbytes=2", "8:0 rbytes=1\n8:1 wbytes=2\n",
+                                      "8:0 rbytes=x wbytes=2\n", "8:0 rbytes=1 wbytes=-2\n",
+                                      "8:0 rbytes= wbytes=2\n"};
+    uint64_t read = 7, written = 7;
+
+    CU_ASSERT_EQUAL(pmo_cgroup_io_parse("8:16 rbytes=1000 wbytes=20 rios=1 wios=2 dbytes=9 dios=1\n"
+                                        "7:0 \n"
+                                        "8:0 rbytes=500 wbytes=3 rios=1 wios=2 dbytes=0 dios=0\n",
+                                        &read, &written),
                     0);
-    CU_ASSERT_EQUAL(usec, 1234567);
-    CU_ASSERT_EQUAL(pmo_cgroup_cpu_parse("", &usec), -EINVAL);
-    CU_ASSERT_EQUAL(pmo_cgroup_cpu_parse("usage_usec \n", &usec), -EINVAL);
+    CU_ASSERT_EQUAL(read, 1500);
+    CU_ASSERT_EQUAL(written, 23);
+    CU_ASSERT_EQUAL(pmo_cgroup_io_parse("", &read, &written), 0); /* nothing was transferred yet */
+    CU_ASSERT_EQUAL(read + written, 0);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        CU_ASSERT_EQUAL(pmo_cgroup_io_parse(bad[i], &read, &written), -EINVAL);
+}
+
+static void a_text_that_does_not_fit_is_refused(void)
+{
+    char text[8];
+    int fds[2];
+
+    CU_ASSERT_EQUAL(pmo_read_again(-EACCES, text, sizeof(text)), -EACCES);
+    CU_ASSERT_EQUAL_FATAL(pipe(fds), 0);
+    CU_ASSERT_EQUAL(pmo_read_again(fds[0], text, sizeof(text)), -ESPIPE);
+    (void)close(fds[0]);
+    (void)close(fds[1]);
+    fds[0] = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+    CU_ASSERT_EQUAL(pmo_read_again(fds[0], text, sizeof(text)), -E2BIG);
+    (void)close(fds[0]);
 }
 
 static void a_process_is_described_by_its_name(void)
@@ -180,7 +273,12 @@ SUITE(usage) = {TEST(a_stat_line_gives_parent_time_and_memory),
                 TEST(a_command_may_hold_spaces_and_parentheses),
                 TEST(a_cut_stat_line_is_refused),
                 TEST(the_cgroup_v2_is_found_among_others),
-                TEST(cpu_time_of_a_cgroup_is_read_in_microseconds),
+                TEST(the_path_in_a_cgroup_v1_is_found_by_its_controller),
+                TEST(a_line_is_found_by_its_whole_key),
+                TEST(a_bad_line_is_no_zero),
+                TEST(anonymous_pages_are_resident_less_shared),
+                TEST(bytes_of_all_devices_are_added),
+                TEST(a_text_that_does_not_fit_is_refused),
                 TEST(a_process_is_described_by_its_name),
                 TEST(time_of_a_tree_includes_children_that_ended),
                 TEST(time_never_falls_when_a_child_is_not_waited_for),

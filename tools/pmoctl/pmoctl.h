@@ -12,8 +12,8 @@
 struct pmoctl {
     const char *socket;
     bool json, once;
-    const char *service, *load; /* NULL where not given */
-    const char *since, *until;  /* as the API takes them */
+    const char *service, *instance, *load; /* NULL where not given */
+    const char *since, *until;             /* as the API takes them */
     double interval_s, duration_s, target;
     char **arguments; /* what is not an option */
     int arguments_count;
@@ -54,6 +54,8 @@ const char *pmoctl_format_range(char text[64], const json_t *range);
 
 int pmoctl_services(struct pmoctl *ctl);
 int pmoctl_series(struct pmoctl *ctl);
+int pmoctl_types(struct pmoctl *ctl);
+int pmoctl_routes(struct pmoctl *ctl);
 int pmoctl_forecast(struct pmoctl *ctl);
 int pmoctl_decisions(struct pmoctl *ctl);
 int pmoctl_explain(struct pmoctl *ctl);
@@ -61,6 +63,7 @@ int pmoctl_status(struct pmoctl *ctl);
 int pmoctl_policy(struct pmoctl *ctl);
 int pmoctl_top(struct pmoctl *ctl);
 int pmoctl_report(struct pmoctl *ctl);
+int pmoctl_doctor(struct pmoctl *ctl);
 
 /* ---- the view of top (view.c) ---- */
 

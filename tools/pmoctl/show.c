@@ -91,6 +91,15 @@ static const char *format_percent(char text[32], double share)
     return text;
 }
 
+/* Time a second, as CPU time is: 0.50 is half a second of each. */
+static const char *format_cores(char text[32], double share)
+{
+    if (!isfinite(share))
+        return "-";
+    (void)snprintf(text, 32, "%.2f", share);
+    return text;
+}
+
 static const char *format_integer(char text[32], json_int_t value)
 {
     (void)snprintf(text, 32, "%lld", (long long)value);
@@ -102,9 +111,10 @@ static const char *format_integer(char text[32], json_int_t value)
 
 int pmoctl_services(struct pmoctl *ctl)
 {
-    static const char *const columns[] = {"SERVICE",  "MODE",      ">RPS",    ">P50 MS", ">P99 MS",
-                                          ">READY",   ">STARTING", ">WANTED", ">USE",    ">IN 10 S",
-                                          ">IN 30 S", ">REQUESTS", ">CPU",    ">MEMORY", NULL};
+    static const char *const columns[] = {
+        "SERVICE",    "MODE",    ">RPS",     ">P50 MS",  ">P99 MS",   ">READY", ">STARTING",
+        ">WANTED",    ">USE",    ">IN 10 S", ">IN 30 S", ">REQUESTS", ">CPU",   ">WAIT",
+        ">THROTTLED", ">MEMORY", ">DISK/S",  ">FILES",   NULL};
     json_t *answer, *service;
     struct libscols_table *table;
     size_t i;
@@ -117,7 +127,8 @@ int pmoctl_services(struct pmoctl *ctl)
     table = pmoctl_table_new(columns);
     json_array_foreach (json_object_get(answer, "services"), i, service) {
         const json_t *forecast = json_object_get(service, "forecast");
-        char cell[11][32], in10s[64], in30s[64];
+        const json_t *use = json_object_get(service, "use");
+        char cell[15][32], in10s[64], in30s[64];
         double cpu = pmoctl_number(service, "cpuCores");
 
         (void)snprintf(cell[9], sizeof(cell[9]), "%.2f", isfinite(cpu) ? cpu : 0);
@@ -134,7 +145,12 @@ int pmoctl_services(struct pmoctl *ctl)
                        pmoctl_format_range(in10s, json_object_get(forecast, "in10s")),
                        pmoctl_format_range(in30s, json_object_get(forecast, "in30s")),
                        format_integer(cell[8], pmoctl_integer(service, "requestsTotal")), cell[9],
-                       pmoctl_format_bytes(cell[10], pmoctl_number(service, "memoryBytes"))});
+                       format_cores(cell[11], pmoctl_number(use, "cpuWaitMsPerS") / 1e3),
+                       format_cores(cell[12], pmoctl_number(use, "throttledMsPerS") / 1e3),
+                       pmoctl_format_bytes(cell[10], pmoctl_number(service, "memoryBytes")),
+                       pmoctl_format_bytes(cell[13], pmoctl_number(use, "diskReadBytesPerS") +
+                                                         pmoctl_number(use, "diskWriteBytesPerS")),
+                       format_percent(cell[14], pmoctl_number(use, "openFilesRatio"))});
     }
     json_decref(answer);
     return pmoctl_table_print(table);
@@ -188,8 +204,8 @@ static int print_rows(const json_t *rows)
 
 int pmoctl_series(struct pmoctl *ctl)
 {
-    static const char *const columns[] = {"TIME", "PROTOCOL", "METHOD", "STATUS",
-                                          "ZONE", ">COUNT",   "ROUTE",  NULL};
+    static const char *const columns[] = {"TIME", "DIRECTION", "PROTOCOL", "METHOD", "STATUS",
+                                          "ZONE", ">COUNT",    "ROUTE",    NULL};
     struct libscols_table *table;
     json_t *answer, *row;
     char time[32], count[32];
@@ -212,8 +228,9 @@ int pmoctl_series(struct pmoctl *ctl)
 
         pmoctl_table_row(
             table, (const char *[]){pmoctl_format_time(time, pmoctl_integer(row, "t"), true),
-                                    pmoctl_text(type, "protocol"), pmoctl_text(type, "method"),
-                                    pmoctl_text(type, "statusClass"), pmoctl_text(type, "zone"),
+                                    pmoctl_text(type, "direction"), pmoctl_text(type, "protocol"),
+                                    pmoctl_text(type, "method"), pmoctl_text(type, "statusClass"),
+                                    pmoctl_text(type, "zone"),
                                     format_integer(count, pmoctl_integer(row, "count")),
                                     pmoctl_text(type, "route")});
     }

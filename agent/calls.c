@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Calls, wired: policies say of which services the requests are counted that they make to others;
+ * the kernel side is told by what it knows one of their instances when it opens a connection. An
+ * instance of the backend has a network namespace to itself. Any other is known by its process, and
+ * by its cgroup where that is a service's or a container's and nobody else listens in it: a login
+ * session is a cgroup, too, and whatever is started from it would make an instance's calls.
+ */
+#include "agent/core.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct known {
+    struct pmo_caller caller;
+    struct pmo_calling instance;
+};
+
+struct follow {
+    struct pmo_core *core;
+    struct known *known;
+    size_t count, room;
+};
+
+bool pmo_calls_wanted(const struct pmo_policies *policies)
+{
+    for (size_t i = 0; i < pmo_policies_count(policies); i++)
+        if (pmo_policies_at(policies, i)->calls)
+            return true;
+    return false;
+}
+
+static void add(struct follow *f, uint32_t kind, uint64_t id, const struct pmo_instance *instance)
+{
+    struct known *known;
+
+    for (size_t i = 0; i < f->count; i++)
+        if (f->known[i].caller.kind == kind && f->known[i].caller.id == id)
+            return; /* it listens in several places: the first one has its calls */
+    if (f->count == f->room) {
+        size_t room = f->room ? 2 * f->room : 16;
+        void *larger = reallocarray(f->known, room, sizeof(*f->known));
+
+        if (!larger)
+            return; /* the next time */
+        f->known = larger;
+        f->room = room;
+    }
+    known = &f->known[f->count++];
+    *known =
+        (struct known){.caller = {.kind = kind, .id = id},
+                       .instance = {.instance = instance->id, .generation = instance->generation}};
+}
+
+static bool cgroup_is_its_own(const struct pmo_core *core, const struct pmo_agent_instance *of)
+{
+    const char *name = strrchr(of->cgroup, '/');
+    size_t length = strlen(of->cgroup);
+
+    if (!name || !strcmp(of->cgroup, pmo_cgroup_mount()) || !strncmp(name, "/session-", 9) ||
+        (length > 6 && !strcmp(of->cgroup + length - 6, ".slice")))
+        return false;
+    for (const struct pmo_agent_instance *i = core->agent.instances; i; i = i->next)
+        if (!i->gone && i->pid != of->pid && !strcmp(i->cgroup, of->cgroup))
+            return false;
+    return true;
+}
+
+static void look_at(void *context, const struct pmo_listener *listener,
+                    const struct pmo_instance *instance)
+{
+    struct follow *f = context;
+    const struct pmo_agent_instance *i = pmo_instance_by_id(f->core, instance->id);
+
+    if (!i || i->gone || !i->service->policy || !i->service->policy->calls)
+        return;
+    if (i->managed) {
+        add(f, PMO_CALLER_NETNS, listener->netns, instance);
+        return;
+    }
+    if (i->pid)
+        add(f, PMO_CALLER_PROCESS, i->pid, instance);
+    if (instance->cgroup && cgroup_is_its_own(f->core, i))
+        add(f, PMO_CALLER_CGROUP, instance->cgroup, instance);
+}
+
+/* Forgets a caller that is none any more. */
+static void check(void *context, const struct pmo_caller *caller,
+                  const struct pmo_calling *instance)
+{
+    struct follow *f = context;
+
+    for (size_t i = 0; i < f->count; i++)
+        if (!memcmp(&f->known[i].caller, caller, sizeof(*caller)))
+            return;
+    pmo_kernel_caller_forget(f->core->kernel, caller);
+}
+
+void pmo_calls_follow(struct pmo_core *core)
+{
+    struct follow f = {.core = core};
+
+    if (!core->calls)
+        return;
+    pmo_kernel_instances(core->kernel, look_at, &f);
+    for (size_t i = 0; i < f.count; i++)
+        (void)pmo_kernel_caller(core->kernel, &f.known[i].caller, &f.known[i].instance);
+    pmo_kernel_callers(core->kernel, check, &f);
+    free(f.known);
+}

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "agent/observe/tls_binary.h"
+
+#include <capstone/capstone.h>
+#include <errno.h>
+#include <gelf.h>
+#include <stdbool.h>
+#include <string.h>
+#include <unistd.h>
+#include <pmo/abi.h>
+
+/* Functions that are built on others in this list may be in it too: the outermost call counts. */
+static const struct function {
+    const char *name;
+    uint32_t flags; /* 0: of a handshake */
+    enum pmo_tls_program program;
+} functions[] = {
+    /* OpenSSL, BoringSSL */
+    {"SSL_read", PMO_TLS_READ | PMO_TLS_INT, PMO_TLS_ENTER},
+    {"SSL_write", PMO_TLS_WRITE | PMO_TLS_INT, PMO_TLS_ENTER},
+    {"SSL_read_ex", PMO_TLS_READ | PMO_TLS_LENGTH_AT, PMO_TLS_ENTER},
+    {"SSL_write_ex", PMO_TLS_WRITE | PMO_TLS_LENGTH_AT, PMO_TLS_ENTER},
+    {"SSL_read_early_data", PMO_TLS_READ | PMO_TLS_LENGTH_AT, PMO_TLS_ENTER},
+    {"SSL_write_early_data", PMO_TLS_WRITE | PMO_TLS_LENGTH_AT, PMO_TLS_ENTER},
+    {"SSL_sendfile", PMO_TLS_WRITE | PMO_TLS_UNSEEN, PMO_TLS_ENTER}, /* TLS in the kernel */
+    {"SSL_do_handshake", 0, PMO_TLS_ENTER},
+    {"SSL_accept", 0, PMO_TLS_ENTER},
+    {"SSL_connect", 0, PMO_TLS_ENTER},
+    {"SSL_free", 0, PMO_TLS_FREE},
+    /* GnuTLS */
+    {"gnutls_record_recv", PMO_TLS_READ, PMO_TLS_ENTER},
+    {"gnutls_record_recv_seq", PMO_TLS_READ, PMO_TLS_ENTER},
+    {"gnutls_record_recv_early_data", PMO_TLS_READ, PMO_TLS_ENTER},
+    {"gnutls_record_send", PMO_TLS_WRITE, PMO_TLS_ENTER},
+    {"gnutls_record_send2", PMO_TLS_WRITE, PMO_TLS_ENTER},
+    {"gnutls_handshake", 0, PMO_TLS_ENTER},
+    {"gnutls_deinit", 0, PMO_TLS_FREE},
+    /* Go */
+    {"crypto/tls.(*Conn).Read", PMO_TLS_READ, PMO_TLS_GO_ENTER},
+    {"crypto/tls.(*Conn).Write", PMO_TLS_WRITE, PMO_TLS_GO_ENTER},
+};
+
+struct reading {
+    int fd;
+    Elf *elf;
+    struct pmo_tls_probe *probes;
+    size_t count;
+};
+
+static void add(struct reading *r, enum pmo_tls_program program, uint32_t flags, uint64_t offset)
+{
+    for (size_t i = 0; i < r->count; i++) /* it has two names */
+        if (r->probes[i].offset == offset && r->probes[i].program == program)
+            return;
+    if (r->count < PMO_TLS_PROBES_MAX)
+        r->probes[r->count++] = (struct pmo_tls_probe){program, flags, offset};
+}
+
+/* Offset in the file of an address in its code; 0: there is none. */
+static uint64_t file_offset(Elf *elf, uint64_t address)
+{
+    size_t count = 0;
+    GElf_Phdr part;
+
+    (void)elf_getphdrnum(elf, &count);
+    for (size_t i = 0; i < count; i++)
+        if (gelf_getphdr(elf, (int)i, &part) && part.p_type == PT_LOAD && part.p_flags & PF_X &&
+            address >= part.p_vaddr && address < part.p_vaddr + part.p_filesz)
+            return address - part.p_vaddr + part.p_offset;
+    return 0;
+}
+
+/* Go's functions move their stacks, which return probes do not survive. */
+static void add_returns(struct reading *r, const struct function *f, uint64_t offset, uint64_t size)
+{
+    uint64_t address = offset;
+    const uint8_t *at;
+    uint8_t code[1 << 14]; /* each has some kilobytes */
+    cs_insn *instruction;
+    ssize_t length;
+    csh capstone;
+
+#if defined(__aarch64__)
+    if (cs_open(CS_ARCH_ARM64, CS_MODE_ARM, &capstone) != CS_ERR_OK)
+#else
+    if (cs_open(CS_ARCH_X86, CS_MODE_64, &capstone) != CS_ERR_OK)
+#endif
+        return;
+    (void)cs_option(capstone, CS_OPT_DETAIL, CS_OPT_ON);
+    instruction = cs_malloc(capstone);
+    length = size <= sizeof(code) ? pread(r->fd, code, size, (off_t)offset) : -1;
+    size = length > 0 ? (uint64_t)length : 0;
+    at = code;
+    while (instruction && cs_disasm_iter(capstone, &at, &size, &address, instruction))
+        if (cs_insn_group(capstone, instruction, CS_GRP_RET))
+            add(r, PMO_TLS_GO_EXIT, f->flags, instruction->address);
+    if (instruction)
+        cs_free(instruction, 1);
+    (void)cs_close(&capstone);
+}
+
+static void read_symbol(struct reading *r, const char *name, const GElf_Sym *symbol)
+{
+    uint64_t offset;
+
+    if (GELF_ST_TYPE(symbol->st_info) != STT_FUNC || symbol->st_shndx == SHN_UNDEF)
+        return;
+    for (const struct function *f = functions; f < functions + sizeof(functions) / sizeof(*f);
+         f++) {
+        if (strcmp(f->name, name) != 0 || !(offset = file_offset(r->elf, symbol->st_value)))
+            continue;
+        add(r, f->program, f->flags, offset);
+        if (f->program == PMO_TLS_ENTER)
+            add(r, PMO_TLS_EXIT, f->flags, offset);
+        else if (f->program == PMO_TLS_GO_ENTER)
+            add_returns(r, f, offset, symbol->st_size);
+    }
+}
+
+/* @table: SHT_DYNSYM, what a library shows to others, or SHT_SYMTAB, all there is */
+static void read_symbols(struct reading *r, uint32_t table)
+{
+    Elf_Scn *section = NULL;
+    GElf_Shdr header;
+    GElf_Sym symbol;
+
+    while ((section = elf_nextscn(r->elf, section))) {
+        Elf_Data *data;
+
+        if (!gelf_getshdr(section, &header) || !header.sh_entsize || header.sh_type != table ||
+            !(data = elf_getdata(section, NULL)))
+            continue;
+        for (size_t i = 0; i < header.sh_size / header.sh_entsize; i++) {
+            const char *name = gelf_getsym(data, (int)i, &symbol)
+                                   ? elf_strptr(r->elf, header.sh_link, symbol.st_name)
+                                   : NULL;
+
+            /* few names pass */
+            if (name && (name[0] == 'S' || name[0] == 'g' || name[0] == 'c'))
+                read_symbol(r, name, &symbol);
+        }
+    }
+}
+
+int pmo_tls_binary_read(int fd, struct pmo_tls_probe probes[PMO_TLS_PROBES_MAX])
+{
+    struct reading r = {.fd = fd, .probes = probes};
+    GElf_Ehdr header;
+
+    /* not mapped: whoever owns the file may cut it short meanwhile */
+    if (elf_version(EV_CURRENT) == EV_NONE || !(r.elf = elf_begin(fd, ELF_C_READ, NULL)))
+        return -ENOEXEC;
+#if defined(__aarch64__)
+    const int machine = EM_AARCH64;
+#else
+    const int machine = EM_X86_64;
+#endif
+    if (elf_kind(r.elf) == ELF_K_ELF && gelf_getehdr(r.elf, &header) &&
+        header.e_machine == machine) {
+        read_symbols(&r, SHT_DYNSYM);
+        if (!r.count)
+            read_symbols(&r, SHT_SYMTAB);
+    } else {
+        r.count = (size_t)-ENOEXEC;
+    }
+    (void)elf_end(r.elf);
+    return (int)r.count;
+}
