@@ -147,7 +147,7 @@ asan: # everything once more under AddressSanitizer and UndefinedBehaviorSanitiz
 		$(BUILD)/asan/unit-tests $(BUILD)/asan/bpf-tests $(BUILD)/asan/pmo-agent $(BUILD)/asan/pmoctl
 
 test: deps ## install what is missing, build, and run all tests (root)
-	$(Q)$(MAKE) --no-print-directory all $(BUILD)/unit-tests $(BUILD)/bpf-tests \
+	$(Q)$(MAKE) --no-print-directory -j$(shell nproc) all $(BUILD)/unit-tests $(BUILD)/bpf-tests \
 		$(e2e_programs) $(fuzzers) asan
 	$(Q)BUILD=$(BUILD) tests/run
 
