@@ -15,6 +15,7 @@
 #include "agent/series/operations.h"
 #include "agent/series/routes.h"
 #include "agent/series/series.h"
+#include "agent/signals.h"
 #include "agent/use.h"
 
 /* One instance, found by discovery or started by a backend. */
@@ -35,6 +36,7 @@ struct pmo_agent_instance {
     double rx_bytes_per_s, tx_bytes_per_s;
     struct pmo_use use;                /* last second */
     struct pmo_usage_reading reading;  /* the last one, for differences */
+    struct pmo_signals_second signals;
     double load_rps;                   /* arrivals in the last second */
     int64_t load_second;               /* that second */
     double predicted_latency_s;        /* in the next second; NAN where not known */
@@ -65,6 +67,8 @@ struct pmo_service {
     double cpu_seconds, memory_bytes, rx_bytes, tx_bytes; /* of its instances, last second */
     struct pmo_use use;                                   /* of its instances, last second */
     struct pmo_use_sums use_total;                        /* since the agent's start */
+    struct pmo_signals_second signals;
+    struct pmo_signals signals_total; /* likewise */
     struct pmo_service *next;
 };
 

@@ -48,6 +48,7 @@ struct pmo_core {
     int64_t committed;     /* last second that an earlier agent has on disk */
     int64_t flushed;       /* last second that is on disk */
     uint64_t own_cpu_usec; /* last reading */
+    uint64_t waits_measured; /* reads, since the last second was run */
 };
 
 /* core.c */

@@ -84,6 +84,19 @@ static void on_instance(void *context, const struct pmo_instance_record *record)
                                          (int64_t)record->window, &record->counts);
 }
 
+static void on_signals(void *context, const struct pmo_signals_record *record)
+{
+    struct pmo_core *core = context;
+    struct pmo_agent_instance *i = pmo_instance_by_id(core, record->instance);
+
+    core->waits_measured += record->counts.waits;
+    if ((int64_t)record->window <= core->committed || !i)
+        return;
+    pmo_signals_note(&i->signals, record);
+    pmo_signals_note(&i->service->signals, record);
+    pmo_signals_add(&i->service->signals_total, &record->counts);
+}
+
 static void close_second(struct pmo_core *core, int64_t t)
 {
     for (struct pmo_service *s = core->agent.services; s; s = s->next) {
@@ -140,7 +153,12 @@ static void on_event(void *context, const struct pmo_event *event)
 }
 
 const struct pmo_kernel_events pmo_second_events = {
-    .type = on_type, .instance = on_instance, .window = on_window, .event = on_event};
+    .type = on_type,
+    .instance = on_instance,
+    .signals = on_signals,
+    .window = on_window,
+    .event = on_event,
+};
 
 static double error_rate(const struct pmo_service *s, int64_t t)
 {
@@ -231,6 +249,15 @@ static void publish(struct pmo_core *core, struct pmo_service *s, int64_t t)
     pmo_instances_publish(core, s);
 }
 
+/* As many reads are measured as is cheap. */
+static void waits_choose(struct pmo_core *core)
+{
+    uint32_t mask = pmo_kernel_control(core->kernel)->wait_mask;
+
+    pmo_kernel_wait_mask(core->kernel, pmo_signals_mask(mask, core->waits_measured));
+    core->waits_measured = 0;
+}
+
 static void read_own_usage(struct pmo_core *core)
 {
     const volatile struct pmo_control *control = pmo_kernel_control(core->kernel);
@@ -265,6 +292,7 @@ void pmo_second_run(struct pmo_core *core)
     pmo_kernel_tls_linger(core->kernel);
     if (!pmo_kernel_drain(core->kernel))
         return;
+    waits_choose(core);
     pmo_routes_settle(core);
     for (struct pmo_service *s = agent->services; s; s = s->next) {
         struct pmo_decision decision;

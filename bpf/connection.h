@@ -75,6 +75,7 @@ SEC("sockops")
 int connection_established(struct bpf_sock_ops *ops)
 {
     struct pmo_instance_counts *counts;
+    struct pmo_signals *signal;
     struct pmo_instance *instance;
     struct pmo_listener key;
     struct connection *c;
@@ -117,6 +118,11 @@ int connection_established(struct bpf_sock_ops *ops)
     counts = instance_counts(c->instance, c->established_ns);
     if (counts)
         __sync_fetch_and_add(&counts->connections, 1);
+    signal = signals_now(c->instance, c->established_ns);
+    if (signal && ops->srtt_us) {
+        __sync_fetch_and_add(&signal->handshakes, 1);
+        __sync_fetch_and_add(&signal->handshake_us, ops->srtt_us >> 3);
+    }
     return 1;
 }
 

@@ -56,6 +56,15 @@ static __always_inline struct pmo_instance_counts *instance_counts(__u32 instanc
     return cpu ? instance_counts_in(instance, SHARD_SHARED, window_parity(cpu, now_ns)) : NULL;
 }
 
+/* The same of what comes before load. */
+static __always_inline struct pmo_signals *signals_now(__u32 instance, __u64 now_ns)
+{
+    struct pmo_signals_row *row = bpf_map_lookup_elem(&signals, &instance);
+    struct cpu *cpu = this_cpu();
+
+    return row && cpu ? &row->window[window_parity(cpu, now_ns) & 1] : NULL;
+}
+
 /* ---- rules of folding: what learn.h works with ---- */
 
 static __always_inline __u64 learn_scope(const struct fold *f)

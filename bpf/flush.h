@@ -38,11 +38,24 @@ struct {
     __type(value, struct flushed_instance);
 } flushed_instances SEC(".maps");
 
+struct flushed_signals {
+    __u64 since[2];
+    struct pmo_signals counts[2];
+};
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, PMO_INSTANCES_MAX);
+    __type(key, __u32);
+    __type(value, struct flushed_signals);
+} flushed_signals SEC(".maps");
+
 struct flusher {
     struct bpf_timer timer;
     /* what the flush that is running works with: there is only one at a time */
     struct pmo_type_record type;
     struct pmo_instance_record instance;
+    struct pmo_signals_record signals;
     struct pmo_counts sums;
     struct pmo_instance_counts instance_sums;
 };
@@ -204,6 +217,62 @@ static long flush_instance(__u32 row, void *context)
     return 0;
 }
 
+/* All of pmo_signals are sums: those of the window are what they grew by. */
+static __always_inline void signals_grown(struct pmo_signals *grown, const struct pmo_signals *now,
+                                          const struct pmo_signals *before)
+{
+    grown->waits = now->waits - before->waits;
+    grown->wait_us = now->wait_us - before->wait_us;
+    grown->unread_bytes = now->unread_bytes - before->unread_bytes;
+    grown->rtt_us = now->rtt_us - before->rtt_us;
+    grown->rtt_min_us = now->rtt_min_us - before->rtt_min_us;
+    grown->handshakes = now->handshakes - before->handshakes;
+    grown->handshake_us = now->handshake_us - before->handshake_us;
+    grown->retransmits = now->retransmits - before->retransmits;
+    grown->resets_sent = now->resets_sent - before->resets_sent;
+    grown->resets_received = now->resets_received - before->resets_received;
+    grown->overflows = now->overflows - before->overflows;
+    for (int i = 0; i < (int)PMO_WAIT_BUCKETS; i++)
+        grown->wait[i] = now->wait[i] - before->wait[i];
+}
+
+static long flush_signals(__u32 instance, void *context)
+{
+    struct flush_run *r = context;
+    struct pmo_signals_record *record = &r->f->signals;
+    struct pmo_signals_row *row = bpf_map_lookup_elem(&signals, &instance);
+    struct flushed_signals *done = bpf_map_lookup_elem(&flushed_signals, &instance);
+    const struct pmo_queues *queues;
+    struct pmo_signals *now, *old;
+    __u32 p = r->parity & 1;
+
+    if (!row || !done || instance >= r->control->instances_used)
+        return 1;
+    now = &row->window[p];
+    old = &done->counts[p];
+    queues = &row->queues[p];
+    if (now->waits == old->waits && now->handshakes == old->handshakes &&
+        now->retransmits == old->retransmits && now->resets_sent == old->resets_sent &&
+        now->resets_received == old->resets_received && queues->window != r->window)
+        return 0;
+    record->kind = PMO_RECORD_SIGNALS;
+    record->instance = instance;
+    record->since = done->since[p] ? done->since[p] : r->since;
+    record->window = r->window;
+    signals_grown(&record->counts, now, old);
+    __builtin_memset(&record->queues, 0, sizeof(record->queues));
+    if (queues->window == r->window)
+        record->queues = *queues;
+    if (bpf_ringbuf_output(&windows, record, sizeof(*record), BPF_RB_NO_WAKEUP)) {
+        done->since[p] = record->since;
+        r->control->ring_full++;
+        return 0;
+    }
+    done->since[p] = 0;
+    *old = *now; /* nobody writes them while the other parity's window is current */
+    return 0;
+}
+
 static __always_inline void flush_parity(struct flush_run *r, __u64 since, __u64 window)
 {
     r->since = since;
@@ -211,6 +280,7 @@ static __always_inline void flush_parity(struct flush_run *r, __u64 since, __u64
     r->parity = window & 1;
     bpf_loop(PMO_COUNTERS_MAX, flush_counter, r, 0);
     bpf_loop(PMO_INSTANCES_MAX, flush_instance, r, 0);
+    bpf_loop(PMO_INSTANCES_MAX, flush_signals, r, 0);
 }
 
 static int flush_window(void *map, __u32 *key, struct flusher *f)

@@ -114,6 +114,13 @@ struct { /* shard * PMO_INSTANCES_MAX + instance; likewise */
     __type(value, struct pmo_instance_counter);
 } instance_counters SEC(".maps");
 
+struct { /* of each instance */
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, PMO_INSTANCES_MAX);
+    __type(key, __u32);
+    __type(value, struct pmo_signals_row);
+} signals SEC(".maps");
+
 struct { /* hash of a folded route -> its row in routes */
     __uint(type, BPF_MAP_TYPE_HASH);
     __uint(max_entries, PMO_ROUTES_MAX);
@@ -222,6 +229,14 @@ struct {
     __type(key, __u32);
     __type(value, __u64);
 } accepting_ports SEC(".maps");
+
+static __always_inline bool port_accepted(__u32 port)
+{
+    __u32 row = port / 64;
+    __u64 *bits = bpf_map_lookup_elem(&accepting_ports, &row);
+
+    return bits && (*bits >> (port & 63) & 1);
+}
 
 static __always_inline void port_accepts(__u16 port)
 {

@@ -9,6 +9,7 @@
  *   calls.h                            the same of connections that instances open
  *   tls.h         uprobes, tp_btf      requests inside TLS
  *   listener.h    tp_btf               instances that come, stop listening, die
+ *   saturation.h  tp_btf               what comes before load: waits, queues, round trips, resets
  *   connect.h     cgroup/connect4      service address to ready instance
  *   syn.h         xdp                  connection attempts
  *   flush.h       syscall, timer       window records to user space
@@ -23,6 +24,8 @@ const volatile __u64 wall_offset_ns;
 /* Of the counters, shard 0 included, and whether each of the others belongs to one CPU alone. */
 const volatile __u32 shards = 2;
 const volatile bool exclusive;
+/* A tick of the kernel's clock (1 / CONFIG_HZ). */
+const volatile __u32 tick_us = 4000;
 /* Whether any service's calls to others are counted. */
 const volatile bool calls;
 /* Whether any policy names headers, and the key of their digests. */
@@ -34,6 +37,7 @@ const volatile __u64 header_key[2];
 #include "bpf/request.h"
 #include "bpf/listener.h"
 #include "bpf/connection.h"
+#include "bpf/saturation.h"
 #include "bpf/connect.h"
 #include "bpf/syn.h"
 #include "bpf/flush.h"

@@ -67,10 +67,7 @@ static __always_inline bool segment_find(struct __sk_buff *skb, struct segment_p
 /* Is this a server-side socket? */
 static __always_inline bool accepts(const struct bpf_sock *sk)
 {
-    __u32 port = sk->src_port, row = port / 64;
-    __u64 *bits = bpf_map_lookup_elem(&accepting_ports, &row);
-
-    return bits && (*bits >> (port & 63) & 1);
+    return port_accepted(sk->src_port);
 }
 
 /* Loads the beginning of a segment. Returns how many bytes, 0 where that failed. */
@@ -250,6 +247,8 @@ static __noinline bool request_early(struct __sk_buff *skb, struct segment_place
     return mine;
 }
 
+static __noinline int queues_seen(struct __sk_buff *skb); /* saturation.h */
+
 SEC("cgroup_skb/ingress")
 int request_ingress(struct __sk_buff *skb)
 {
@@ -264,8 +263,11 @@ int request_ingress(struct __sk_buff *skb)
             bpf_tail_call(skb, &call_response_program, 0);
         return 1;
     }
-    if (!segment_find(skb, &at))
+    if (!segment_find(skb, &at)) {
+        if (unlikely(sk->state == BPF_TCP_LISTEN))
+            queues_seen(skb);
         return 1;
+    }
     c = bpf_sk_storage_get(&connections, sk, NULL, 0);
     if (unlikely(!c || (!c->in.joined && !c->cookie))) {
         if (calls && !c && port_calls(sk->src_port))

@@ -257,19 +257,14 @@ __noinline int tls_feed(struct tls_session *session, __u64 object, __u64 buffer,
 
 /* ---- sockets -------------------------------------------------------------------------------- */
 
-/* A thread receives from a socket. */
-SEC("tp_btf/tcp_rcv_space_adjust")
-int BPF_PROG(tls_receive, struct sock *sk)
+/* A thread receives from a socket (saturation.h). */
+static __noinline int tls_receive(struct sock *sk)
 {
-    struct pmo_control *control = control_row();
     struct tls_received received;
     struct tls_socket *socket;
     struct tls_thread thread;
     struct connection *c;
 
-    /* it runs for every socket, but on most hosts all that is TLS is read soon */
-    if (!control || control->tls == control->tls_read)
-        return 0;
     c = bpf_sk_storage_get(&connections, sk, NULL, 0);
     if (calls && !c)
         c = bpf_sk_storage_get(&call_connections, sk, NULL, 0);

@@ -35,6 +35,7 @@ typedef struct {
 } atomic64_t;
 
 struct sock_common {
+    unsigned int skc_hash;
     __u32 skc_rcv_saddr; /* network byte order */
     __u16 skc_num;       /* local port, host byte order */
     __u16 skc_family;
@@ -59,11 +60,23 @@ struct sock_cgroup_data {
 struct sock {
     struct sock_common __sk_common;
     __u16 sk_protocol;
+    __u32 sk_ack_backlog, sk_max_ack_backlog; /* connections that wait for accept(), and may */
     struct sock_cgroup_data sk_cgrp_data;
 };
 
 struct inet_sock {
     __u16 inet_sport; /* network byte order */
+};
+
+struct request_sock_queue {
+    atomic_t qlen; /* handshakes under way */
+};
+
+struct inet_connection_sock {
+    struct request_sock_queue icsk_accept_queue;
+    struct {
+        __u32 lrcvtime; /* tick at which data came last */
+    } icsk_ack;
 };
 
 struct signal_struct {
@@ -107,8 +120,21 @@ struct bpf_iter__tcp {
     struct sock_common *sk_common;
 };
 
+struct minmax_sample {
+    __u32 v;
+};
+
+struct minmax {
+    struct minmax_sample s[3];
+};
+
 struct tcp_sock {
-    __u32 rcv_nxt; /* first byte that is missing */
+    struct inet_connection_sock inet_conn;
+    __u64 tcp_mstamp; /* microseconds of CLOCK_MONOTONIC: when it last received or sent */
+    __u32 srtt_us;    /* in eighths */
+    struct minmax rtt_min;
+    __u32 copied_seq; /* first byte that was not read yet */
+    __u32 rcv_nxt;    /* first byte that is missing */
     __u32 rcv_wup; /* begins the window... */
     __u32 rcv_wnd; /* ... of so many bytes */
     __u32 snd_nxt;

@@ -61,7 +61,13 @@ static const struct role {
      "a service's calls cannot be counted (observe: {calls: true})",
      {BPF_FUNC_loop, BPF_FUNC_sk_storage_get}},
     {"syn_count", "connection attempts", "SYNs are not counted", {0}},
-    {"tls_receive", "TLS sockets", "requests inside TLS are not counted", {0}},
+    {"data_read",
+     "reads",
+     "how long requests wait is not known, and requests inside TLS are not counted",
+     {BPF_FUNC_skc_to_tcp_sock}},
+    {"segment_sent_again", "retransmits", "they are not counted", {0}},
+    {"reset_sent", "resets sent", "they are not counted", {0}},
+    {"reset_received", "resets received", "they are not counted", {0}},
     {"tls_enter", "TLS calls", "requests inside TLS are not counted", {BPF_FUNC_get_attach_cookie}},
     {"tls_exit",
      "TLS bytes",
@@ -81,6 +87,7 @@ static const struct {
     const char *name, *since;
 } helpers[] = {
     {BPF_FUNC_sk_storage_get, "bpf_sk_storage_get", "5.2"},
+    {BPF_FUNC_skc_to_tcp_sock, "bpf_skc_to_tcp_sock", "5.9"},
     {BPF_FUNC_get_netns_cookie, "bpf_get_netns_cookie", "5.15"},
     {BPF_FUNC_get_attach_cookie, "bpf_get_attach_cookie", "5.15"},
     {BPF_FUNC_timer_init, "bpf_timer_init", "5.15"},

@@ -379,6 +379,15 @@ static int call_programs_set(struct pmo_kernel *k)
     return 0;
 }
 
+/* The coarse clocks go from tick to tick. */
+static uint32_t tick_us(void)
+{
+    struct timespec tick;
+
+    (void)clock_getres(CLOCK_MONOTONIC_COARSE, &tick);
+    return (uint32_t)(tick.tv_nsec / 1000);
+}
+
 /* Loads the programs, but for those that @host could not load. */
 static int skeleton_load(struct pmo_kernel *k, const struct pmo_kernel_extras *extras,
                          const struct pmo_host *host)
@@ -398,6 +407,7 @@ static int skeleton_load(struct pmo_kernel *k, const struct pmo_kernel_extras *e
     k->skeleton->rodata->wall_offset_ns =
         k->adopted ? k->adopted_wall_offset_ns
                    : clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC);
+    k->skeleton->rodata->tick_us = tick_us();
     k->skeleton->rodata->calls = extras && extras->calls;
     k->skeleton->rodata->headers_named = extras && extras->headers;
     for (size_t i = 0; i < 2; i++)
@@ -554,9 +564,13 @@ int pmo_kernel_start(struct pmo_kernel *k)
 {
     LIBBPF_OPTS(bpf_test_run_opts, run);
     struct pmo_bpf *s = k->skeleton;
-    struct bpf_program *const traffic[] = {s->progs.request_ingress, s->progs.response_egress,
-                                           s->progs.service_connect,
-                                           s->progs.connection_established};
+    struct bpf_program *const traffic[] = {
+        s->progs.data_read,          s->progs.request_ingress,
+        s->progs.response_egress,    s->progs.service_connect,
+        s->progs.connection_established,
+        s->progs.segment_sent_again, s->progs.reset_sent,
+        s->progs.reset_received,
+    };
     int r;
 
     for (size_t i = 0; i < sizeof(traffic) / sizeof(*traffic); i++) {
@@ -611,6 +625,9 @@ static void read_window_record(void *context, const void *record, size_t size)
     case PMO_RECORD_INSTANCE:
         k->events.instance(k->events.context, record);
         break;
+    case PMO_RECORD_SIGNALS:
+        k->events.signals(k->events.context, record);
+        break;
     case PMO_RECORD_WINDOW:
         k->windows_completed++;
         k->events.window(k->events.context, record);
@@ -646,6 +663,11 @@ void pmo_kernel_read_events(struct pmo_kernel *k)
 {
     pmo_ring_read(&k->changes, read_event, k);
     pmo_ring_commit(&k->changes);
+}
+
+void pmo_kernel_wait_mask(struct pmo_kernel *k, uint32_t mask)
+{
+    __atomic_store_n(&k->control->wait_mask, mask, __ATOMIC_RELAXED);
 }
 
 const volatile struct pmo_control *pmo_kernel_control(const struct pmo_kernel *k)

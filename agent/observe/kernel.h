@@ -25,6 +25,7 @@ struct pmo_kernel_events {
     void *context;
     void (*type)(void *context, const struct pmo_type_record *record);
     void (*instance)(void *context, const struct pmo_instance_record *record);
+    void (*signals)(void *context, const struct pmo_signals_record *record);
     /* every record of windows up to record->window came before */
     void (*window)(void *context, const struct pmo_window_record *record);
     void (*event)(void *context, const struct pmo_event *event);
@@ -75,6 +76,8 @@ int pmo_kernel_events_fd(const struct pmo_kernel *kernel);
 void pmo_kernel_read_events(struct pmo_kernel *kernel);
 
 /* The live row of counters and settings, read-only. */
+/* Of how many reads the wait is measured from here on: struct pmo_control. */
+void pmo_kernel_wait_mask(struct pmo_kernel *kernel, uint32_t mask);
 const volatile struct pmo_control *pmo_kernel_control(const struct pmo_kernel *kernel);
 /* The mapped hints map: PMO_HINTS_ROWS rows. */
 void *pmo_kernel_hints(const struct pmo_kernel *kernel);

@@ -22,7 +22,6 @@ struct pmo_kernel {
     int lock_fd;
     int windows_completed;
     bool adopted;
-    bool tls; /* what its uprobes need of other programs is attached */
     uint64_t adopted_wall_offset_ns;
     uint64_t header_key[2];
 };

@@ -116,16 +116,9 @@ int pmo_kernel_tls_probe(struct pmo_kernel *k, const struct pmo_tls_probe *probe
     _cleanup_close_ int event = -1, link = -1;
     char path[280], old[280];
     struct timespec now;
-    int r;
 
-    if (bpf_program__fd(program) < 0)
+    if (bpf_program__fd(program) < 0 || bpf_program__fd(k->skeleton->progs.data_read) < 0)
         return -ENOTSUP;
-    if (!k->tls) {
-        r = pmo_kernel_attach(k, k->skeleton->progs.tls_receive);
-        if (r)
-            return -ENOTSUP;
-        k->tls = true;
-    }
     (void)snprintf(path, sizeof(path), "%s/links/%s", k->directory, pin);
     if (!pmo_kernel_tls_replaces && link_is_current(k, path))
         return 0;

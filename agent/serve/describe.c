@@ -58,14 +58,44 @@ static json_t *use_json(const struct pmo_use *use)
                      pmo_json_number(use->open_files_ratio));
 }
 
-json_t *pmo_json_instance(const struct pmo_agent_instance *instance, double predicted_latency_s)
+static double mean_ms(uint64_t sum_us, uint64_t count)
+{
+    return count ? (double)sum_us / (double)count / 1e3 : NAN;
+}
+
+/* A second of which there is no record had nothing of all this. */
+static json_t *signals_json(const struct pmo_signals_second *signals, int64_t now)
+{
+    static const struct pmo_signals_second nothing;
+    const struct pmo_signals_second *s = signals->t == now ? signals : &nothing;
+    const struct pmo_signals *c = &s->counts;
+    bool queues = s->queues.window;
+
+    return json_pack(
+        "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I}", "waitMs",
+        pmo_json_number(mean_ms(c->wait_us, c->waits)), "waitP50Ms",
+        pmo_json_number(pmo_signals_wait_us(c, 0.5) / 1e3), "waitP99Ms",
+        pmo_json_number(pmo_signals_wait_us(c, 0.99) / 1e3), "unreadBytes",
+        pmo_json_number(c->waits ? (double)c->unread_bytes / (double)c->waits : NAN), "acceptQueue",
+        pmo_json_number(queues ? s->queues.accept_queue : NAN), "acceptQueueLimit",
+        pmo_json_number(queues ? s->queues.accept_limit : NAN), "halfOpen",
+        pmo_json_number(queues ? s->queues.half_open : NAN), "handshakeMs",
+        pmo_json_number(mean_ms(c->handshake_us, c->handshakes)), "rttMs",
+        pmo_json_number(mean_ms(c->rtt_us, c->waits)), "rttMinMs",
+        pmo_json_number(mean_ms(c->rtt_min_us, c->waits)), "waitsMeasured", (json_int_t)c->waits,
+        "acceptQueueOverflows", (json_int_t)c->overflows, "retransmits", (json_int_t)c->retransmits,
+        "resetsSent", (json_int_t)c->resets_sent, "resetsReceived", (json_int_t)c->resets_received);
+}
+
+json_t *pmo_json_instance(const struct pmo_agent_instance *instance, int64_t now,
+                          double predicted_latency_s)
 {
     uint64_t limit = instance->reading.open_files_limit;
     char address[INET6_ADDRSTRLEN];
 
     return json_pack(
         "{s:I, s:o, s:s, s:b, s:s, s:i, s:n, s:I, s:o, s:I, s:o, s:o, s:o, s:I, s:o, s:o, s:o, "
-        "s:o}",
+        "s:o, s:o}",
         "id", (json_int_t)instance->id, "name", pmo_json_text(instance->name), "phase",
         pmo_instance_phase_name(instance->phase), "managed", instance->managed, "address",
         address_text(instance->listener.addr, address), "port", (int)instance->listener.port,
@@ -77,7 +107,7 @@ json_t *pmo_json_instance(const struct pmo_agent_instance *instance, double pred
         "receiveBytesPerS", pmo_json_number(instance->rx_bytes_per_s), "transmitBytesPerS",
         pmo_json_number(instance->tx_bytes_per_s), "openFilesLimit",
         pmo_json_number(limit == PMO_USAGE_UNKNOWN ? NAN : (double)limit), "use",
-        use_json(&instance->use));
+        use_json(&instance->use), "signals", signals_json(&instance->signals, now));
 }
 
 enum pmo_mode pmo_service_mode(const struct pmo_agent *agent, const struct pmo_service *service)
@@ -147,7 +177,7 @@ static json_t *instances_json(const struct pmo_agent *agent, const struct pmo_se
 
     for (const struct pmo_agent_instance *i = agent->instances; i; i = i->next)
         if (i->service == service && i->phase != PMO_INSTANCE_GONE)
-            (void)json_array_append_new(instances, pmo_json_instance(i, i->predicted_latency_s));
+            (void)json_array_append_new(instances, pmo_json_instance(i, agent->now, i->predicted_latency_s));
     return instances;
 }
 
@@ -161,7 +191,7 @@ json_t *pmo_json_service(const struct pmo_agent *agent, const struct pmo_service
     return json_pack(
         "{s:o, s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:I, s:o, s:o, s:o}, "
         "s:I, s:I, s:I, s:I,"
-        " s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:{s:o, s:o}, s:o, s:o}",
+        " s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:{s:o, s:o}, s:o, s:o, s:o}",
         "name", pmo_json_text(service->name), "mode",
         pmo_mode_name(pmo_service_mode(agent, service)), "managed", service->managed, "policy",
         policy_json(service->policy), "rps", pmo_json_number(known ? second.arrivals : NAN),
@@ -190,7 +220,8 @@ json_t *pmo_json_service(const struct pmo_agent *agent, const struct pmo_service
         pmo_json_number(service->cpu_seconds), "memoryBytes",
         pmo_json_number(service->memory_bytes), "network", "receiveBytesPerS",
         pmo_json_number(service->rx_bytes), "transmitBytesPerS", pmo_json_number(service->tx_bytes),
-        "use", use_json(&service->use), "instances", instances_json(agent, service));
+        "use", use_json(&service->use), "signals", signals_json(&service->signals, agent->now),
+        "instances", instances_json(agent, service));
 }
 
 /* Weight and error of each model at a few horizons: all sixty would say little more. */

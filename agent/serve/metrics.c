@@ -151,6 +151,21 @@ static void print_histograms(FILE *out, const struct pmo_agent *agent)
     }
 }
 
+static void print_waits(FILE *out, const struct pmo_agent *agent)
+{
+    static const char metric[] = "pmo_read_wait_seconds";
+
+    print_head(out, metric, "histogram",
+               "From the arrival of data to its read; of a busy host, of a part of the reads.");
+    for (const struct pmo_service *s = agent->services; s; s = s->next) {
+        uint64_t octaves[PMO_LATENCY_OCTAVES];
+
+        for (unsigned int i = 0; i < PMO_LATENCY_OCTAVES; i++)
+            octaves[i] = s->signals_total.wait[i];
+        print_histogram(out, s, metric, octaves, s->signals_total.wait_us * 1000);
+    }
+}
+
 static void print_forecasts(FILE *out, const struct pmo_agent *agent)
 {
     static const char metric[] = "pmo_forecast_rps";
@@ -334,6 +349,95 @@ static double open_files(const struct pmo_agent *agent, const struct pmo_service
     return service->use.open_files;
 }
 
+/* What comes before load is of the last second, and there is none where nothing came. */
+static const struct pmo_signals *signals_now(const struct pmo_agent *agent,
+                                             const struct pmo_service *service)
+{
+    return service->signals.t == agent->now ? &service->signals.counts : NULL;
+}
+
+static const struct pmo_queues *queues_now(const struct pmo_agent *agent,
+                                           const struct pmo_service *service)
+{
+    return service->signals.t == agent->now && service->signals.queues.window
+               ? &service->signals.queues
+               : NULL;
+}
+
+static double mean_s(uint64_t sum_us, uint64_t count)
+{
+    return count ? (double)sum_us / (double)count / 1e6 : NAN;
+}
+
+static double accept_queue(const struct pmo_agent *agent, const struct pmo_service *service)
+{
+    const struct pmo_queues *queues = queues_now(agent, service);
+
+    return queues ? queues->accept_queue : NAN;
+}
+
+static double accept_limit(const struct pmo_agent *agent, const struct pmo_service *service)
+{
+    const struct pmo_queues *queues = queues_now(agent, service);
+
+    return queues ? queues->accept_limit : NAN;
+}
+
+static double half_open(const struct pmo_agent *agent, const struct pmo_service *service)
+{
+    const struct pmo_queues *queues = queues_now(agent, service);
+
+    return queues ? queues->half_open : NAN;
+}
+
+static double overflows(const struct pmo_agent *agent, const struct pmo_service *service)
+{
+    return (double)service->signals_total.overflows;
+}
+
+static double handshake(const struct pmo_agent *agent, const struct pmo_service *service)
+{
+    const struct pmo_signals *s = signals_now(agent, service);
+
+    return s ? mean_s(s->handshake_us, s->handshakes) : NAN;
+}
+
+static double rtt(const struct pmo_agent *agent, const struct pmo_service *service)
+{
+    const struct pmo_signals *s = signals_now(agent, service);
+
+    return s ? mean_s(s->rtt_us, s->waits) : NAN;
+}
+
+static double rtt_min(const struct pmo_agent *agent, const struct pmo_service *service)
+{
+    const struct pmo_signals *s = signals_now(agent, service);
+
+    return s ? mean_s(s->rtt_min_us, s->waits) : NAN;
+}
+
+static double unread(const struct pmo_agent *agent, const struct pmo_service *service)
+{
+    const struct pmo_signals *s = signals_now(agent, service);
+
+    return s && s->waits ? (double)s->unread_bytes / (double)s->waits : NAN;
+}
+
+static double retransmits(const struct pmo_agent *agent, const struct pmo_service *service)
+{
+    return (double)service->signals_total.retransmits;
+}
+
+static double resets_sent(const struct pmo_agent *agent, const struct pmo_service *service)
+{
+    return (double)service->signals_total.resets_sent;
+}
+
+static double resets_received(const struct pmo_agent *agent, const struct pmo_service *service)
+{
+    return (double)service->signals_total.resets_received;
+}
+
 static double open_files_ratio(const struct pmo_agent *agent, const struct pmo_service *service)
 {
     return service->use.open_files_ratio;
@@ -370,6 +474,24 @@ static const struct {
     {"pmo_open_files", "gauge", "File descriptors of all instances.", open_files},
     {"pmo_open_files_ratio", "gauge", "Of their limit, in the process that is nearest to it.",
      open_files_ratio},
+    {"pmo_accept_queue_connections", "gauge",
+     "Most connections that waited for accept() in the last second.", accept_queue},
+    {"pmo_accept_queue_limit_connections", "gauge", "How many of them may.", accept_limit},
+    {"pmo_accept_queue_overflows_total", "counter",
+     "Packets of handshakes that found the accept queue full.", overflows},
+    {"pmo_half_open_connections", "gauge", "Most handshakes under way in the last second.",
+     half_open},
+    {"pmo_handshake_seconds", "gauge", "Mean time from SYN-ACK to ACK in the last second.",
+     handshake},
+    {"pmo_tcp_rtt_seconds", "gauge", "Mean smoothed round-trip time in the last second.", rtt},
+    {"pmo_tcp_rtt_min_seconds", "gauge", "Mean of the connections' least round-trip times.",
+     rtt_min},
+    {"pmo_receive_queue_bytes", "gauge", "Mean of what reads left unread in the last second.",
+     unread},
+    {"pmo_tcp_retransmits_total", "counter", "Segments that were sent again.", retransmits},
+    {"pmo_tcp_resets_sent_total", "counter", "Connections that were reset.", resets_sent},
+    {"pmo_tcp_resets_received_total", "counter", "Connections that their clients reset.",
+     resets_received},
 };
 
 static void print_services(FILE *out, const struct pmo_agent *agent)
@@ -460,6 +582,7 @@ int pmo_answer_metrics(struct pmo_exchange *exchange)
     print_requests(out, agent);
     print_latency(out, agent);
     print_histograms(out, agent);
+    print_waits(out, agent);
     print_forecasts(out, agent);
     print_instances(out, agent);
     print_services(out, agent);

@@ -21,7 +21,7 @@
 #endif
 #include <linux/types.h>
 
-#define PMO_ABI_VERSION 4U
+#define PMO_ABI_VERSION 5U
 
 #define PMO_INSTANCES_MAX   4096U /* rows; 0 is "unknown instance", used when the rows are full */
 #define PMO_COUNTERS_MAX    8192U /* (instance, type) pairs; the first few count what has no pair */
@@ -161,6 +161,37 @@ struct pmo_instance_counter { /* one for each shard */
     struct pmo_instance_counts window[2];
 };
 
+/* What comes before load, of one instance in one window (bpf/saturation.h). */
+#define PMO_WAIT_BUCKETS 20U /* octaves as those of latency */
+
+struct pmo_signals {
+    __u64 waits;        /* reads whose wait was measured: of a busy host, a part of them */
+    __u64 wait_us;      /* sums over those: from arrival to read; */
+    __u64 unread_bytes; /* what the read left in the receive queue; */
+    __u64 rtt_us;       /* smoothed round-trip time, */
+    __u64 rtt_min_us;   /* and the least of the connection's last minutes (tcp_min_rtt_wlen) */
+    __u64 handshakes;   /* connections accepted whose first round trip was measured, */
+    __u64 handshake_us; /* and its sum: from SYN-ACK to ACK */
+    __u64 retransmits;  /* segments that were sent again */
+    __u64 resets_sent, resets_received;
+    __u64 overflows; /* packets of handshakes that found the accept queue full */
+    __u32 wait[PMO_WAIT_BUCKETS];
+};
+
+/* The longest that packets of handshakes found in a window. */
+struct pmo_queues {
+    __u64 window;
+    __u32 accept_queue; /* connections that wait for accept() */
+    __u32 accept_limit; /* and how many may */
+    __u32 half_open;    /* handshakes under way */
+    __u32 pad;
+};
+
+struct pmo_signals_row {
+    struct pmo_signals window[2]; /* sums, by parity of the window */
+    struct pmo_queues queues[2];
+};
+
 struct pmo_route {
     __u64 hash;
     char text[PMO_ROUTE_BYTES]; /* NUL-terminated */
@@ -231,6 +262,7 @@ enum pmo_record_kind {
     PMO_RECORD_TYPE = 1,     /* struct pmo_type_record */
     PMO_RECORD_INSTANCE = 2, /* struct pmo_instance_record */
     PMO_RECORD_WINDOW = 3,   /* struct pmo_window_record: every record of this window came before */
+    PMO_RECORD_SIGNALS = 4,  /* struct pmo_signals_record */
 };
 
 struct pmo_type_record {
@@ -250,6 +282,15 @@ struct pmo_instance_record {
     __u64 since;
     __u64 window;
     struct pmo_instance_counts counts;
+};
+
+struct pmo_signals_record {
+    __u32 kind;
+    __u32 instance;
+    __u64 since;
+    __u64 window;
+    struct pmo_signals counts;
+    struct pmo_queues queues; /* its window is 0 where no handshake was under way in this one */
 };
 
 struct pmo_window_record {
@@ -315,6 +356,8 @@ struct pmo_control {
     __u32 stash_taken;    /* pieces of them that were taken away, as there was no room */
     __u32 fold_rules;     /* that were made by the kernel side */
     __u32 headers_epoch;  /* differs whenever a row of named_headers is another header */
+    __u32 wait_mask;      /* of 1 + this many reads, the wait of one is measured; a power of 2 - 1 */
+    __u32 pad;
     __u64 header_key[2];  /* for digests of headers: secret, and drawn when the maps were made */
 };
 
@@ -338,6 +381,7 @@ _Static_assert(sizeof(struct pmo_counts) == 288, "shared with the kernel");
 _Static_assert(sizeof(struct pmo_type_record) == 328, "shared with the kernel");
 _Static_assert(sizeof(struct pmo_instance_record) == 56, "shared with the kernel");
 _Static_assert(sizeof(struct pmo_event) == 64, "shared with the kernel");
+_Static_assert(sizeof(struct pmo_signals_record) == 216, "shared with the kernel");
 _Static_assert(sizeof(struct pmo_header) == 32 + 17 * 88, "shared with the kernel");
 _Static_assert(sizeof(struct pmo_route) == 128, "shared with the kernel");
 _Static_assert(sizeof(struct pmo_fold_node) == 24, "shared with the kernel");

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "agent/base/log.h"
+#include "agent/signals.h"
 #include <pmo/hints.h>
 
 static void on_type(void *context, const struct pmo_type_record *record)
@@ -60,6 +61,20 @@ static void on_instance(void *context, const struct pmo_instance_record *record)
     sum->syns += record->counts.syns;
 }
 
+static void on_signals(void *context, const struct pmo_signals_record *record)
+{
+    struct world *w = context;
+    struct pmo_queues *queues = &w->queues[record->instance % PMO_INSTANCES_MAX];
+
+    pmo_signals_add(&w->signals[record->instance % PMO_INSTANCES_MAX], &record->counts);
+    if (record->queues.accept_queue > queues->accept_queue)
+        queues->accept_queue = record->queues.accept_queue;
+    if (record->queues.half_open > queues->half_open)
+        queues->half_open = record->queues.half_open;
+    if (record->queues.window)
+        queues->accept_limit = record->queues.accept_limit;
+}
+
 static void on_window(void *context, const struct pmo_window_record *record)
 {
     struct world *w = context;
@@ -81,6 +96,7 @@ bool world_reopen(struct world *w)
     const struct pmo_kernel_events events = {.context = w,
                                              .type = on_type,
                                              .instance = on_instance,
+                                             .signals = on_signals,
                                              .window = on_window,
                                              .event = on_event};
 

@@ -11,7 +11,7 @@
 #define FUTURE_MAX     30U
 #define BAR_CELLS      20
 #define DECISIONS_MAX  6
-#define SERVICE_LINES  6  /* of one service, with the empty line after it */
+#define SERVICE_LINES  7  /* of one service, with the empty line after it */
 #define OTHER_LINES    13 /* head, "more ..." and decisions */
 #define MEDIAN_DEFAULT 3  /* column of the median in a forecast's values */
 
@@ -64,6 +64,29 @@ static void print_load(const struct pmoctl_view *view, const json_t *service, FI
     (void)fprintf(out, "   latency p50 %s ms  p99 %s ms\n",
                   pmoctl_format(p50, pmoctl_number(service, "latencyP50Ms")),
                   pmoctl_format(p99, pmoctl_number(service, "latencyP99Ms")));
+}
+
+/* What comes before load. */
+static void print_signals(const struct pmoctl_view *view, const json_t *service, FILE *out)
+{
+    const json_t *signals = json_object_get(service, "signals");
+    char wait[32], p99[32], queue[32], limit[32], rtt[32];
+    json_int_t lost = pmoctl_integer(signals, "retransmits");
+    json_int_t overflows = pmoctl_integer(signals, "acceptQueueOverflows");
+
+    (void)fprintf(out, "  waiting    read after p50 %s ms  p99 %s ms   accept queue %s of %s",
+                  pmoctl_format(wait, pmoctl_number(signals, "waitP50Ms")),
+                  pmoctl_format(p99, pmoctl_number(signals, "waitP99Ms")),
+                  pmoctl_format(queue, pmoctl_number(signals, "acceptQueue")),
+                  pmoctl_format(limit, pmoctl_number(signals, "acceptQueueLimit")));
+    if (overflows)
+        (void)fprintf(out, "  %s%lld overflows%s", ink(view, red), (long long)overflows,
+                      ink(view, reset));
+    (void)fprintf(out, "   rtt %s ms", pmoctl_format(rtt, pmoctl_number(signals, "rttMs")));
+    if (lost)
+        (void)fprintf(out, "  %s%lld sent again%s", ink(view, yellow), (long long)lost,
+                      ink(view, reset));
+    (void)fputc('\n', out);
 }
 
 static void print_forecast(const struct pmoctl_view *view, const json_t *service, FILE *out)
@@ -162,6 +185,7 @@ static void print_service(const struct pmoctl_view *view, const json_t *service,
     (void)fprintf(out, "%s%s%s  %s\n", ink(view, bold), pmoctl_text(service, "name"),
                   ink(view, reset), pmoctl_text(service, "mode"));
     print_load(view, service, out);
+    print_signals(view, service, out);
     print_forecast(view, service, out);
     print_capacity(view, service, out);
     print_sparkline(view, service, out);
