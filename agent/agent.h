@@ -34,8 +34,8 @@ struct pmo_agent_instance {
     double cpu_share;      /* of one core, last second */
     uint64_t memory_bytes; /* resident, all its processes */
     double rx_bytes_per_s, tx_bytes_per_s;
-    struct pmo_use use;                /* last second */
-    struct pmo_usage_reading reading;  /* the last one, for differences */
+    struct pmo_use use;               /* last second */
+    struct pmo_usage_reading reading; /* the last one, for differences */
     struct pmo_signals_second signals;
     double load_rps;                   /* arrivals in the last second */
     int64_t load_second;               /* that second */

@@ -45,9 +45,9 @@ struct pmo_core {
     bool calls;          /* of any service are counted */
     uint32_t rules_read; /* rules of folding that the kernel side had made */
     int64_t rules_refreshed;
-    int64_t committed;     /* last second that an earlier agent has on disk */
-    int64_t flushed;       /* last second that is on disk */
-    uint64_t own_cpu_usec; /* last reading */
+    int64_t committed;       /* last second that an earlier agent has on disk */
+    int64_t flushed;         /* last second that is on disk */
+    uint64_t own_cpu_usec;   /* last reading */
     uint64_t waits_measured; /* reads, since the last second was run */
 };
 

@@ -565,11 +565,9 @@ int pmo_kernel_start(struct pmo_kernel *k)
     LIBBPF_OPTS(bpf_test_run_opts, run);
     struct pmo_bpf *s = k->skeleton;
     struct bpf_program *const traffic[] = {
-        s->progs.data_read,          s->progs.request_ingress,
-        s->progs.response_egress,    s->progs.service_connect,
-        s->progs.connection_established,
-        s->progs.segment_sent_again, s->progs.reset_sent,
-        s->progs.reset_received,
+        s->progs.data_read,       s->progs.request_ingress,        s->progs.response_egress,
+        s->progs.service_connect, s->progs.connection_established, s->progs.segment_sent_again,
+        s->progs.reset_sent,      s->progs.reset_received,
     };
     int r;
 

@@ -71,20 +71,20 @@ static json_t *signals_json(const struct pmo_signals_second *signals, int64_t no
     const struct pmo_signals *c = &s->counts;
     bool queues = s->queues.window;
 
-    return json_pack(
-        "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I}", "waitMs",
-        pmo_json_number(mean_ms(c->wait_us, c->waits)), "waitP50Ms",
-        pmo_json_number(pmo_signals_wait_us(c, 0.5) / 1e3), "waitP99Ms",
-        pmo_json_number(pmo_signals_wait_us(c, 0.99) / 1e3), "unreadBytes",
-        pmo_json_number(c->waits ? (double)c->unread_bytes / (double)c->waits : NAN), "acceptQueue",
-        pmo_json_number(queues ? s->queues.accept_queue : NAN), "acceptQueueLimit",
-        pmo_json_number(queues ? s->queues.accept_limit : NAN), "halfOpen",
-        pmo_json_number(queues ? s->queues.half_open : NAN), "handshakeMs",
-        pmo_json_number(mean_ms(c->handshake_us, c->handshakes)), "rttMs",
-        pmo_json_number(mean_ms(c->rtt_us, c->waits)), "rttMinMs",
-        pmo_json_number(mean_ms(c->rtt_min_us, c->waits)), "waitsMeasured", (json_int_t)c->waits,
-        "acceptQueueOverflows", (json_int_t)c->overflows, "retransmits", (json_int_t)c->retransmits,
-        "resetsSent", (json_int_t)c->resets_sent, "resetsReceived", (json_int_t)c->resets_received);
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I}",
+                     "waitMs", pmo_json_number(mean_ms(c->wait_us, c->waits)), "waitP50Ms",
+                     pmo_json_number(pmo_signals_wait_us(c, 0.5) / 1e3), "waitP99Ms",
+                     pmo_json_number(pmo_signals_wait_us(c, 0.99) / 1e3), "unreadBytes",
+                     pmo_json_number(c->waits ? (double)c->unread_bytes / (double)c->waits : NAN),
+                     "acceptQueue", pmo_json_number(queues ? s->queues.accept_queue : NAN),
+                     "acceptQueueLimit", pmo_json_number(queues ? s->queues.accept_limit : NAN),
+                     "halfOpen", pmo_json_number(queues ? s->queues.half_open : NAN), "handshakeMs",
+                     pmo_json_number(mean_ms(c->handshake_us, c->handshakes)), "rttMs",
+                     pmo_json_number(mean_ms(c->rtt_us, c->waits)), "rttMinMs",
+                     pmo_json_number(mean_ms(c->rtt_min_us, c->waits)), "waitsMeasured",
+                     (json_int_t)c->waits, "acceptQueueOverflows", (json_int_t)c->overflows,
+                     "retransmits", (json_int_t)c->retransmits, "resetsSent",
+                     (json_int_t)c->resets_sent, "resetsReceived", (json_int_t)c->resets_received);
 }
 
 json_t *pmo_json_instance(const struct pmo_agent_instance *instance, int64_t now,
@@ -177,7 +177,8 @@ static json_t *instances_json(const struct pmo_agent *agent, const struct pmo_se
 
     for (const struct pmo_agent_instance *i = agent->instances; i; i = i->next)
         if (i->service == service && i->phase != PMO_INSTANCE_GONE)
-            (void)json_array_append_new(instances, pmo_json_instance(i, agent->now, i->predicted_latency_s));
+            (void)json_array_append_new(instances,
+                                        pmo_json_instance(i, agent->now, i->predicted_latency_s));
     return instances;
 }
 

@@ -356,9 +356,9 @@ struct pmo_control {
     __u32 stash_taken;    /* pieces of them that were taken away, as there was no room */
     __u32 fold_rules;     /* that were made by the kernel side */
     __u32 headers_epoch;  /* differs whenever a row of named_headers is another header */
-    __u32 wait_mask;      /* of 1 + this many reads, the wait of one is measured; a power of 2 - 1 */
+    __u32 wait_mask; /* of 1 + this many reads, the wait of one is measured; a power of 2 - 1 */
     __u32 pad;
-    __u64 header_key[2];  /* for digests of headers: secret, and drawn when the maps were made */
+    __u64 header_key[2]; /* for digests of headers: secret, and drawn when the maps were made */
 };
 
 #ifndef __bpf__

@@ -26,9 +26,9 @@ struct world {
     struct pmo_instance_counts instances[PMO_INSTANCES_MAX];
     struct pmo_signals signals[PMO_INSTANCES_MAX]; /* sums */
     struct pmo_queues queues[PMO_INSTANCES_MAX];   /* the longest */
-    uint64_t calls_left[PMO_INSTANCES_MAX]; /* requests to others */
-    struct pmo_kernel_extras extras;        /* that it opens with; world_open() leaves them alone */
-    uint64_t windows, spans; /* window records, and those that cover more than one window */
+    uint64_t calls_left[PMO_INSTANCES_MAX];        /* requests to others */
+    struct pmo_kernel_extras extras; /* that it opens with; world_open() leaves them alone */
+    uint64_t windows, spans;         /* window records, and those that cover more than one window */
     uint16_t events[PMO_INSTANCES_MAX][PMO_EVENT_TLS + 1];
 };
 

@@ -225,7 +225,8 @@ static void request_head(struct reference *r)
         (p->uses_transfer_encoding || (p->flags & F_CONTENTLENGTH && p->content_length)))
         reject(r, "http-parser takes no body of CONNECT, RFC 9112 6.3 makes no exception for it");
     if (p->upgrade && p->uses_transfer_encoding && !(p->flags & F_CHUNKED))
-        reject(r, "http-parser takes no body where an upgrade is asked for, RFC 9112 6.3 cannot tell");
+        reject(r,
+               "http-parser takes no body where an upgrade is asked for, RFC 9112 6.3 cannot tell");
     if (url.field_set & 1 << UF_PATH) {
         path = r->url + url.field_data[UF_PATH].off;
         length = url.field_data[UF_PATH].len;

@@ -412,6 +412,76 @@ static void what_instances_use_is_shown_and_null_where_it_is_not_known(void)
     world_stop(&w);
 }
 
+static void expect_signals(const json_t *owner, bool known)
+{
+    static const struct {
+        const char *name;
+        double value, without;
+    } figures[] = {
+        {"waitMs", 2.5, NAN},    {"waitsMeasured", 4, 0},        {"unreadBytes", 10, NAN},
+        {"acceptQueue", 9, NAN}, {"acceptQueueLimit", 128, NAN}, {"acceptQueueOverflows", 8, 0},
+        {"halfOpen", 3, NAN},    {"handshakeMs", 1.5, NAN},      {"rttMs", 2, NAN},
+        {"rttMinMs", 1, NAN},    {"retransmits", 5, 0},          {"resetsSent", 6, 0},
+        {"resetsReceived", 7, 0}};
+    const json_t *signals = json_object_get(owner, "signals");
+    double p50 = json_number_value(json_object_get(signals, "waitP50Ms"));
+
+    CU_ASSERT_EQUAL(json_object_size(signals), sizeof(figures) / sizeof(figures[0]) + 2);
+    if (known) /* bucket 6 */
+        CU_ASSERT(p50 > 1.048576 && p50 < 2.097152);
+    for (size_t i = 0; i < sizeof(figures) / sizeof(figures[0]); i++) {
+        const json_t *figure = json_object_get(signals, figures[i].name);
+        double value = known ? figures[i].value : figures[i].without;
+
+        CU_ASSERT_EQUAL(json_is_null(figure), isnan(value));
+        if (!isnan(value))
+            CU_ASSERT_DOUBLE_EQUAL(json_number_value(figure), value, 1e-9);
+    }
+}
+
+static void what_comes_before_load_is_shown_and_null_where_nothing_came(void)
+{
+    static const char *const lines[] = {
+        "\npmo_read_wait_seconds_bucket{service=\"front\",le=\"0.001048576\"} 0\n",
+        "\npmo_read_wait_seconds_bucket{service=\"front\",le=\"0.002097152\"} 4\n",
+        "\npmo_read_wait_seconds_sum{service=\"front\"} 0.01\n",
+        "\npmo_read_wait_seconds_count{service=\"front\"} 4\n",
+        "\npmo_accept_queue_connections{service=\"front\"} 9\n",
+        "\npmo_accept_queue_limit_connections{service=\"front\"} 128\n",
+        "\npmo_accept_queue_overflows_total{service=\"front\"} 8\n",
+        "\npmo_half_open_connections{service=\"front\"} 3\n",
+        "\npmo_handshake_seconds{service=\"front\"} 0.0015\n",
+        "\npmo_tcp_rtt_seconds{service=\"front\"} 0.002\n",
+        "\npmo_tcp_rtt_min_seconds{service=\"front\"} 0.001\n",
+        "\npmo_receive_queue_bytes{service=\"front\"} 10\n",
+        "\npmo_tcp_retransmits_total{service=\"front\"} 5\n",
+        "\npmo_tcp_resets_sent_total{service=\"front\"} 6\n",
+        "\npmo_tcp_resets_received_total{service=\"front\"} 7\n",
+        "\npmo_accept_queue_connections{service=\"catalog\"} NaN\n",
+        "\npmo_tcp_rtt_seconds{service=\"catalog\"} NaN\n",
+    };
+    const json_t *services, *front, *instances;
+    struct answer metrics;
+    struct world w;
+    json_t *answer;
+
+    world_start(&w);
+    answer = world_get(&w, "/v1/services");
+    services = json_object_get(answer, "services");
+    front = json_array_get(services, 1);
+    instances = json_object_get(front, "instances");
+    expect_signals(json_array_get(services, 0), false);
+    expect_signals(front, true);
+    expect_signals(json_array_get(instances, 0), true);
+    expect_signals(json_array_get(instances, 1), false);
+    json_decref(answer);
+    metrics = world_ask(&w, "GET", "/metrics", NULL, NULL);
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+        expect_line(metrics.text, lines[i]);
+    free(metrics.text);
+    world_stop(&w);
+}
+
 static void metrics_have_histograms_that_add_up(void)
 {
     static const char bucket[] =
@@ -727,6 +797,7 @@ SUITE(serve) = {
     TEST(an_agent_that_has_seen_no_second_yet_answers),
     TEST(metrics_are_in_the_text_format_with_labels_escaped),
     TEST(use_is_in_the_metrics_and_unknown_use_is_nan),
+    TEST(what_comes_before_load_is_shown_and_null_where_nothing_came),
     TEST(what_instances_use_is_shown_and_null_where_it_is_not_known),
     TEST(metrics_have_histograms_that_add_up),
     TEST(calls_are_told_apart_and_part_of_no_other_number),

@@ -15,6 +15,21 @@
 
 #define WAIT_MS_MAX 5000
 
+static const struct pmo_signals_second world_signals = {
+    .t = WORLD_NOW,
+    .counts = {.waits = 4,
+               .wait_us = 10000,
+               .unread_bytes = 40,
+               .rtt_us = 8000,
+               .rtt_min_us = 4000,
+               .handshakes = 2,
+               .handshake_us = 3000,
+               .retransmits = 5,
+               .resets_sent = 6,
+               .resets_received = 7,
+               .overflows = 8,
+               .wait = {[6] = 4}},
+    .queues = {.window = WORLD_NOW, .accept_queue = 9, .accept_limit = 128, .half_open = 3}};
 static const struct pmo_use world_use = {.second = {0.25, 0.5, 4096, 8192},
                                          .working_set_bytes = 3e6,
                                          .open_files = 128,
@@ -171,6 +186,8 @@ static void make_world(struct world *w)
     w->core.agent.instances = w->instances;
     w->front.use = world_use;
     w->front.use_total = (struct pmo_use_sums){1.5, 2.5, 3000, 4000};
+    w->front.signals = w->instances[0].signals = world_signals;
+    pmo_signals_add(&w->front.signals_total, &world_signals.counts);
     make_decisions(w);
 }
 
