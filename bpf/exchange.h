@@ -40,7 +40,9 @@ struct direction {
     __u32 stashed_ranges; /* ingress: segments that wait for one before them */
     __u8 joined; /* 0: nothing known about the stream yet; next segment with a head begins it */
     __u8 doubt;  /* ingress: not joined any more, as an answer came whose request was not seen */
-    __u8 pad[10];
+    __u8 pad[2];
+    __u32 bytes; /* ingress, wire.h: of the request so far */
+    __u8 pad2[4];
 };
 
 /* A response, and what it needs of its request. */
@@ -79,7 +81,7 @@ struct connection {
     __u64 established_ns;
     __u32 tls;      /* enum tls_state */
     __u8 direction; /* enum pmo_direction; outbound: calls.h */
-    __u8 pad_direction;
+    __u8 protocol;  /* enum pmo_protocol of its answers, where wire.h has them; else 0 */
     __u16 port; /* outbound: local port that is looked for, once it is known */
     __u32 pad[6];
     struct direction in;
@@ -148,6 +150,12 @@ static __always_inline void flight_ends(const struct connection *c, __u32 n)
 
     if (ended)
         __sync_fetch_and_add(ended, n);
+}
+
+/* Of what is not HTTP/2. */
+static __always_inline __u8 protocol_of(const struct connection *c)
+{
+    return c->protocol ? c->protocol : PMO_PROTOCOL_HTTP1;
 }
 
 /* Is there room in the ring for one more? */
@@ -346,7 +354,7 @@ static __always_inline void request_arrived(struct connection *c, __u64 now_ns, 
         c->early = 0; /* counted with its answer */
         return;
     }
-    arrival_count(c, now_ns, PMO_PROTOCOL_HTTP1, route, method);
+    arrival_count(c, now_ns, protocol_of(c), route, method);
     if (likely(queue_has_room(c))) {
         q->arrived_ns = now_ns;
         q->index = index;
@@ -428,11 +436,11 @@ static __always_inline void answer_unasked(struct connection *c, struct cpu *cpu
         c->in.doubt = c->in.joined;
         c->in.joined = 0;
     }
-    arrival_count(c, now_ns, PMO_PROTOCOL_HTTP1, route, method);
+    arrival_count(c, now_ns, protocol_of(c), route, method);
     c->in.messages = index;
     a->arrived_ns = now_ns;
     a->request_bytes = 0;
-    a->slot = slot_of(c, cpu, PMO_PROTOCOL_HTTP1, route, method, class);
+    a->slot = slot_of(c, cpu, protocol_of(c), route, method, class);
 }
 
 /* Counts the head of response number out.messages + 1 (or that there will be none) and takes its
@@ -451,7 +459,7 @@ static __always_inline void answer_begin(struct connection *c, __u32 class, __u6
     } else {
         a->arrived_ns = q->arrived_ns;
         a->request_bytes = q->bytes;
-        a->slot = slot_of(c, cpu, PMO_PROTOCOL_HTTP1, q->route, q->method, class);
+        a->slot = slot_of(c, cpu, protocol_of(c), q->route, q->method, class);
         queue_drop(c, index);
     }
     c->out.messages = index;

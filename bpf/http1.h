@@ -45,7 +45,8 @@ enum http1_phase {
     HTTP1_CHUNK_BODY,
     HTTP1_UNTIL_CLOSE,
     HTTP1_OPAQUE, /* not HTTP/1.x (any more): nothing is counted here */
-    HTTP1_HTTP2,  /* what follows is for bpf/http2.h */
+    HTTP1_HTTP2,  /* what follows is for bpf/http2.h, */
+    HTTP1_WIRE,   /* or for bpf/wire.h */
 };
 
 enum {

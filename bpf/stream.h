@@ -8,6 +8,7 @@
 
 #include "bpf/multiplex.h"
 #include "bpf/tls_socket.h"
+#include "bpf/wire.h"
 
 /* Where the bytes lie is known when a program is compiled: not every kind of program may call every
  * helper. */
@@ -85,7 +86,7 @@ static __always_inline long stream_turn(struct stream *s, enum stream_source sou
     struct http1_chunk *chunk = s->chunk;
     __u32 n = s->end - s->offset, event = HTTP1_MORE, before;
 
-    if (s->offset >= s->end || h->phase == HTTP1_HTTP2)
+    if (s->offset >= s->end || h->phase >= HTTP1_HTTP2)
         return 1;
     if (h->phase >= HTTP1_BODY) {
         n = http1_skip_body(h, n, &event);
@@ -173,6 +174,80 @@ static __always_inline long stream_turn_http2(struct stream *s, enum stream_sour
     return 0;
 }
 
+/* Row of the command in a connection's fold. */
+static __always_inline __u32 wire_route(struct connection *c)
+{
+    const struct wire *w = (const struct wire *)&c->in.parser;
+
+    c->fold.length = w->length;
+    return route_row(&c->fold);
+}
+
+/* By itself, as the stack is short. */
+static __noinline int wire_event(struct connection *c, __u32 event, __u64 now_ns)
+{
+    switch (event) {
+    case WIRE_REQUEST:
+        request_arrived(c, now_ns, wire_route(c), PMO_METHOD_OTHER, c->in.bytes);
+        c->in.bytes = 0;
+        break;
+    case WIRE_ANSWER:
+    case WIRE_ERROR:
+        answer_begin(c, event == WIRE_ERROR ? 5 : 2, now_ns);
+        answer_end(c, now_ns);
+        c->answer.first_byte_ns = 0;
+        break;
+    case WIRE_TLS:
+        tls_found(c);
+        break;
+    case WIRE_OVER:
+        c->in.parser.phase = HTTP1_OPAQUE;
+        c->out.parser.phase = HTTP1_OPAQUE;
+        break;
+    }
+    return 0;
+}
+
+/* The same for what bpf/wire.h knows. */
+static __always_inline long stream_turn_wire(struct stream *s, enum stream_source source,
+                                             bool response)
+{
+    struct connection *c = s->connection;
+    struct http1_chunk *chunk = s->chunk;
+    struct wire *w = (struct wire *)(response ? &c->out.parser : &c->in.parser);
+    __u32 n = s->end - s->offset, event = WIRE_MORE, before;
+
+    if (s->offset >= s->end || w->phase != HTTP1_WIRE)
+        return 1;
+    if (response && !c->answer.first_byte_ns)
+        c->answer.first_byte_ns = s->now_ns;
+    if (w->left) {
+        n = wire_pass(w, n, &event);
+        chunk->pos += n;
+    } else {
+        if (chunk->pos >= chunk->len) {
+            if (n > HTTP1_CHUNK)
+                n = HTTP1_CHUNK;
+            if (stream_load(s, source, chunk->buf, n))
+                return 1;
+            chunk->pos = 0;
+            chunk->len = n;
+        }
+        before = chunk->pos;
+        event = response ? wire_parse_response(w, &c->fold, chunk)
+                         : wire_parse_request(w, &c->fold, chunk);
+        n = chunk->pos - before;
+    }
+    s->offset += n;
+    if (response)
+        c->answer.bytes += n;
+    else
+        c->in.bytes += n;
+    if (event != WIRE_MORE)
+        wire_event(c, event, s->now_ns);
+    return 0;
+}
+
 /* What bpf_loop() calls: one of each, as the verifier has to know what it does. */
 #define STREAM_STEP(name, turn, source, response)                                                  \
     static long name(__u32 i, void *s)                                                             \
@@ -193,7 +268,14 @@ STREAM_STEP(stream_stash_response_http2, stream_turn_http2, STREAM_STASH, true)
 STREAM_STEP(stream_user_request_http2, stream_turn_http2, STREAM_USER, false)
 STREAM_STEP(stream_user_response_http2, stream_turn_http2, STREAM_USER, true)
 
-/* @kind: nothing, or _http2. */
+STREAM_STEP(stream_packet_request_wire, stream_turn_wire, STREAM_PACKET, false)
+STREAM_STEP(stream_packet_response_wire, stream_turn_wire, STREAM_PACKET, true)
+STREAM_STEP(stream_stash_request_wire, stream_turn_wire, STREAM_STASH, false)
+STREAM_STEP(stream_stash_response_wire, stream_turn_wire, STREAM_STASH, true)
+STREAM_STEP(stream_user_request_wire, stream_turn_wire, STREAM_USER, false)
+STREAM_STEP(stream_user_response_wire, stream_turn_wire, STREAM_USER, true)
+
+/* @kind: nothing, or _http2, or _wire. */
 #define STREAM_LOOP(s, source, response, kind)                                                     \
     do {                                                                                           \
         if ((source) == STREAM_STASH && (response))                                                \
@@ -230,18 +312,46 @@ static __always_inline void stream_feed_http2(struct stream *s, enum stream_sour
     STREAM_LOOP(s, source, response, _http2);
 }
 
-/* Parses the bytes from s->offset to s->end. What is no HTTP from its first byte on is left alone
- * from then on, in both directions. */
+/* A client's first bytes, which are no HTTP: what are they? */
+static __always_inline bool stream_is_wire(struct stream *s, __u32 first)
+{
+    struct connection *c = s->connection;
+    __u8 protocol = wire_begins(s->chunk->buf, s->chunk->len);
+
+    if (!protocol)
+        return false;
+    __builtin_memset(&c->in.parser, 0, sizeof(c->in.parser));
+    __builtin_memset(&c->out.parser, 0, sizeof(c->out.parser));
+    ((struct wire *)&c->in.parser)->protocol = protocol;
+    ((struct wire *)&c->out.parser)->protocol = protocol;
+    c->in.parser.phase = HTTP1_WIRE;
+    c->out.parser.phase = HTTP1_WIRE;
+    c->protocol = protocol;
+    c->answer.first_byte_ns = 0;
+    s->offset = first;
+    return true;
+}
+
+/* Parses the bytes from s->offset to s->end. What is nothing that we know from its first byte on is
+ * left alone from then on, in both directions. */
 static __always_inline void stream_feed(struct stream *s, enum stream_source source, bool response)
 {
     struct connection *c = s->connection;
     struct direction *d = response ? &c->out : &c->in;
+    bool begins = d->parser.phase == HTTP1_START;
+    __u32 first = s->offset;
 
     s->chunk->pos = s->chunk->len = 0;
-    STREAM_LOOP(s, source, response, );
+    if (d->parser.phase != HTTP1_WIRE)
+        STREAM_LOOP(s, source, response, );
     if (d->parser.phase == HTTP1_HTTP2 && s->offset < s->end)
         stream_feed_http2(s, source, response);
-    if (d->parser.phase == HTTP1_OPAQUE && !c->in.messages) {
+    if (d->parser.phase == HTTP1_OPAQUE && !c->in.messages && begins && !response)
+        stream_is_wire(s, first);
+    if (d->parser.phase == HTTP1_WIRE) {
+        s->chunk->pos = s->chunk->len = 0;
+        STREAM_LOOP(s, source, response, _wire);
+    } else if (d->parser.phase == HTTP1_OPAQUE && !c->in.messages) {
         struct pmo_control *control = control_row();
 
         if (source != STREAM_USER && tls_begins(s->chunk->buf)) {
