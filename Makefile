@@ -137,6 +137,7 @@ FUZZ_CFLAGS := -O1 -g -std=gnu17 -Wall -Wextra -Werror -Wno-unused-parameter -D_
 	-I. -Iinclude -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
 $(BUILD)/fuzz/http1_fuzz: fuzz_libs := -lhttp_parser
 $(BUILD)/fuzz/http2_fuzz: fuzz_libs := -lnghttp2
+$(BUILD)/fuzz/wire_fuzz: fuzz_libs := -lhiredis
 $(fuzzers): $(BUILD)/fuzz/%: tests/fuzz/%.c
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$@)

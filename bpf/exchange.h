@@ -41,7 +41,7 @@ struct direction {
     __u8 joined; /* 0: nothing known about the stream yet; next segment with a head begins it */
     __u8 doubt;  /* ingress: not joined any more, as an answer came whose request was not seen */
     __u8 pad[2];
-    __u32 bytes; /* ingress, wire.h: of the request so far */
+    __u32 bytes; /* ingress, wire.h: of the request so far; before that, where its stream begins */
     __u8 pad2[4];
 };
 
@@ -82,7 +82,7 @@ struct connection {
     __u32 tls;      /* enum tls_state */
     __u8 direction; /* enum pmo_direction; outbound: calls.h */
     __u8 protocol;  /* enum pmo_protocol of its answers, where wire.h has them; else 0 */
-    __u16 port; /* outbound: local port that is looked for, once it is known */
+    __u16 port;     /* outbound: local port that is looked for, once it is known */
     __u32 pad[6];
     struct direction in;
     __u64 pad_in[8];

@@ -16,10 +16,9 @@
 #pragma once
 
 #include <pmo/abi.h>
+#include "bpf/chunk.h"
 #include "bpf/fold.h"
 #include "bpf/portable.h"
-
-#define HTTP1_CHUNK 512U /* bytes that are looked at in one go; a power of two */
 
 #define HTTP1_SCAN_STEPS   96 /* words and line ends in a chunk that is scanned in one go */
 #define HTTP1_TARGET_WORDS 24
@@ -73,11 +72,6 @@ struct http1 {
     __u8 pad[5];
 };
 
-struct http1_chunk {
-    __u32 pos, len;
-    __u8 buf[HTTP1_CHUNK + 8]; /* of which `len` bytes are filled */
-};
-
 enum http1_event {
     HTTP1_MORE = 0, /* the chunk is used up, or body bytes follow: http1_skip_body() */
     HTTP1_REQUEST,  /* a request head is complete: method, route */
@@ -94,18 +88,6 @@ struct http1_run {
     struct http1_chunk *chunk;
     __u32 event;
 };
-
-/* Eight bytes of a chunk; those past its end mean nothing. */
-static __always_inline __u64 http1_load(const __u8 buf[HTTP1_CHUNK + 8], __u32 pos)
-{
-    pmo_opaque(pos);
-    pos &= HTTP1_CHUNK - 1;
-    return load_word(buf + pos);
-}
-
-#define W(a, b, c, d, e, f, g, h)                                                                  \
-    ((__u64)(a) | (__u64)(b) << 8 | (__u64)(c) << 16 | (__u64)(d) << 24 | (__u64)(e) << 32 |       \
-     (__u64)(f) << 40 | (__u64)(g) << 48 | (__u64)(h) << 56)
 
 /* Method and its length from the first eight bytes of a request; 0 where it needs more. */
 static __always_inline __u32 http1_method_fast(__u64 w, __u8 *method)

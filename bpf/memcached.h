@@ -125,11 +125,11 @@ static __always_inline enum wire_event memcached_response(struct wire *w, __u8 c
     if (c == ' ' || c == '\r' || c == '\n') {
         if (!w->token && !w->kind) {
             word = w->number;
-            w->kind = word == W('V', 'A', 'L', 'U', 'E', 0, 0, 0)  ? 'V'
-                      : word == W('V', 'A', 0, 0, 0, 0, 0, 0)      ? 'v'
-                      : word == W('S', 'T', 'A', 'T', 0, 0, 0, 0)  ? 'S'
-                      : word == W('I', 'T', 'E', 'M', 0, 0, 0, 0)  ? 'S'
-                      : word == W('E', 'R', 'R', 'O', 'R', 0, 0, 0) ? 'E'
+            w->kind = word == W('V', 'A', 'L', 'U', 'E', 0, 0, 0)         ? 'V'
+                      : word == W('V', 'A', 0, 0, 0, 0, 0, 0)             ? 'v'
+                      : word == W('S', 'T', 'A', 'T', 0, 0, 0, 0)         ? 'S'
+                      : word == W('I', 'T', 'E', 'M', 0, 0, 0, 0)         ? 'S'
+                      : word == W('E', 'R', 'R', 'O', 'R', 0, 0, 0)       ? 'E'
                       : word == W('C', 'L', 'I', 'E', 'N', 'T', '_', 'E') ? 'E'
                       : word == W('S', 'E', 'R', 'V', 'E', 'R', '_', 'E') ? 'E'
                                                                           : 'o';

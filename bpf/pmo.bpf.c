@@ -14,7 +14,7 @@
  *   syn.h         xdp                  connection attempts
  *   flush.h       syscall, timer       window records to user space
  *   count.h, maps.h                    counters, routes, pinned maps
- *   http1.h, headers.h, fold.h,        parsers, which also compile for the host
+ *   http1.h, http2.h, wire.h, ...       parsers, which also compile for the host
  */
 #include <vmlinux.h>
 

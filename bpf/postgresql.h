@@ -3,8 +3,8 @@
  * PostgreSQL's protocol, version 3 (its manual, "Frontend/Backend Protocol"). What is counted as a
  * request is what ends with the server's ReadyForQuery: the start of a session, a simple query, a
  * batch of the extended protocol up to its Sync, a function call. Its name is the first word of the
- * statement; of a batch, that of the last one that it parses, or EXECUTE where it was parsed before.
- * It failed if there was an ErrorResponse.
+ * statement; of a batch, that of the last one that it parses, or EXECUTE where it was parsed
+ * before. It failed if there was an ErrorResponse.
  */
 #pragma once
 
@@ -135,7 +135,8 @@ static __always_inline enum wire_event postgresql_request(struct wire *w, struct
             wire_name(w, fold, c);
             return w->count ? WIRE_MORE : postgresql_sent(w, fold);
         }
-        if (w->count && w->step == POSTGRESQL_SPACE && (c == ' ' || c == '\n' || c == '\t' || c == '('))
+        if (w->count && w->step == POSTGRESQL_SPACE &&
+            (c == ' ' || c == '\n' || c == '\t' || c == '('))
             return WIRE_MORE;
         return postgresql_sent(w, fold);
     }

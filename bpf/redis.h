@@ -23,7 +23,11 @@ enum { REDIS_NAMED = 1, REDIS_NEGATIVE = 2, REDIS_TWICE = 4, REDIS_ATTRIBUTE = 8
 
 static __always_inline bool redis_begins(const __u8 *b, __u32 n)
 {
-    /* "*1\r\n$4\r\n": one or two digits, as the longest command that begins a connection is short */
+    /* what health checks send */
+    if (n >= 6 && (load_word(b) & 0xffffffffffffULL) == W('P', 'I', 'N', 'G', '\r', '\n', 0, 0))
+        return true;
+    /* "*1\r\n$4\r\n": one or two digits, as the longest command that begins a connection is short
+     */
     if (n < 8 || b[0] != '*' || wire_digit(b[1]) < 0)
         return false;
     return (b[2] == '\r' && b[3] == '\n' && b[4] == '$') ||
@@ -178,7 +182,10 @@ static __always_inline enum wire_event redis_response(struct wire *w, __u8 c)
         }
         return WIRE_OVER;
     case REDIS_LINE:
-        return c == '\n' ? redis_value(w, 0) : WIRE_MORE;
+        if (c == '\n' && w->flags)
+            return redis_value(w, 0);
+        w->flags = c == '\r';
+        return WIRE_MORE;
     case REDIS_LENGTH:
     case REDIS_COUNT:
         if (digit >= 0 && w->number < REDIS_LENGTH_MAX) {

@@ -174,8 +174,13 @@ static __always_inline long stream_turn_http2(struct stream *s, enum stream_sour
     return 0;
 }
 
-/* Row of the command in a connection's fold. */
-static __always_inline __u32 wire_route(struct connection *c)
+_Static_assert(sizeof(struct wire) == sizeof(struct http1), "in its place");
+_Static_assert(__builtin_offsetof(struct wire, phase) == __builtin_offsetof(struct http1, phase),
+               "tells which it is");
+
+/* Row of the command in a connection's fold. This and the next two are by themselves, as the stack
+ * is short. */
+static __noinline __u32 wire_route(struct connection *c)
 {
     const struct wire *w = (const struct wire *)&c->in.parser;
 
@@ -183,29 +188,33 @@ static __always_inline __u32 wire_route(struct connection *c)
     return route_row(&c->fold);
 }
 
-/* By itself, as the stack is short. */
-static __noinline int wire_event(struct connection *c, __u32 event, __u64 now_ns)
+static __noinline int wire_requested(struct connection *c, __u32 route, __u64 now_ns)
 {
-    switch (event) {
-    case WIRE_REQUEST:
-        request_arrived(c, now_ns, wire_route(c), PMO_METHOD_OTHER, c->in.bytes);
-        c->in.bytes = 0;
-        break;
-    case WIRE_ANSWER:
-    case WIRE_ERROR:
-        answer_begin(c, event == WIRE_ERROR ? 5 : 2, now_ns);
-        answer_end(c, now_ns);
-        c->answer.first_byte_ns = 0;
-        break;
-    case WIRE_TLS:
-        tls_found(c);
-        break;
-    case WIRE_OVER:
+    request_arrived(c, now_ns, route, PMO_METHOD_OTHER, c->in.bytes);
+    c->in.bytes = 0;
+    return 0;
+}
+
+static __noinline int wire_answered(struct connection *c, __u32 class, __u64 now_ns)
+{
+    answer_begin(c, class, now_ns);
+    answer_end(c, now_ns);
+    c->answer.first_byte_ns = 0;
+    return 0;
+}
+
+static __always_inline void wire_event(struct connection *c, __u32 event, __u64 now_ns)
+{
+    if (event == WIRE_REQUEST) {
+        wire_requested(c, wire_route(c), now_ns);
+    } else if (event == WIRE_ANSWER || event == WIRE_ERROR) {
+        wire_answered(c, event == WIRE_ERROR ? 5 : 2, now_ns);
+    } else {
+        c->protocol =
+            event == WIRE_TLS ? PMO_PROTOCOL_UNKNOWN : c->protocol; /* for stream_feed() */
         c->in.parser.phase = HTTP1_OPAQUE;
         c->out.parser.phase = HTTP1_OPAQUE;
-        break;
     }
-    return 0;
 }
 
 /* The same for what bpf/wire.h knows. */
@@ -312,8 +321,10 @@ static __always_inline void stream_feed_http2(struct stream *s, enum stream_sour
     STREAM_LOOP(s, source, response, _http2);
 }
 
-/* A client's first bytes, which are no HTTP: what are they? */
-static __always_inline bool stream_is_wire(struct stream *s, __u32 first)
+#define STREAM_NO_BEGINNING ~0U
+
+/* A client's first bytes, which are no HTTP: what are they? By itself, as the stack is short. */
+static __noinline int stream_is_wire(struct stream *s)
 {
     struct connection *c = s->connection;
     __u8 protocol = wire_begins(s->chunk->buf, s->chunk->len);
@@ -328,7 +339,9 @@ static __always_inline bool stream_is_wire(struct stream *s, __u32 first)
     c->out.parser.phase = HTTP1_WIRE;
     c->protocol = protocol;
     c->answer.first_byte_ns = 0;
-    s->offset = first;
+    s->offset = c->in.bytes;
+    c->in.bytes = 0;
+    s->chunk->pos = s->chunk->len = 0;
     return true;
 }
 
@@ -338,19 +351,21 @@ static __always_inline void stream_feed(struct stream *s, enum stream_source sou
 {
     struct connection *c = s->connection;
     struct direction *d = response ? &c->out : &c->in;
-    bool begins = d->parser.phase == HTTP1_START;
-    __u32 first = s->offset;
 
+    if (!response && d->parser.phase != HTTP1_WIRE) /* where they are, should they be no HTTP */
+        c->in.bytes = d->parser.phase == HTTP1_START ? s->offset : STREAM_NO_BEGINNING;
     s->chunk->pos = s->chunk->len = 0;
     if (d->parser.phase != HTTP1_WIRE)
         STREAM_LOOP(s, source, response, );
     if (d->parser.phase == HTTP1_HTTP2 && s->offset < s->end)
         stream_feed_http2(s, source, response);
-    if (d->parser.phase == HTTP1_OPAQUE && !c->in.messages && begins && !response)
-        stream_is_wire(s, first);
+    if (!response && d->parser.phase == HTTP1_OPAQUE && !c->in.messages &&
+        c->in.bytes != STREAM_NO_BEGINNING)
+        stream_is_wire(s);
     if (d->parser.phase == HTTP1_WIRE) {
-        s->chunk->pos = s->chunk->len = 0;
         STREAM_LOOP(s, source, response, _wire);
+        if (d->parser.phase == HTTP1_OPAQUE && !c->protocol && source != STREAM_USER)
+            tls_found(c);
     } else if (d->parser.phase == HTTP1_OPAQUE && !c->in.messages) {
         struct pmo_control *control = control_row();
 

@@ -4,7 +4,7 @@
  * direction of a connection, in the place of its struct http1. What a request asks for is the name
  * of its command, which is its route.
  *
- * A protocol is a file that fills struct-like an interface of three functions, named after it:
+ * A protocol is a file with three functions, named after it:
  *
  *   NAME_begins()    whether bytes are the first that a client sends
  *   NAME_request()   takes a byte of a client, returns enum wire_event
@@ -18,7 +18,8 @@
  */
 #pragma once
 
-#include "bpf/http1.h"
+#include "bpf/chunk.h"
+#include "bpf/fold.h"
 
 #define WIRE_NAME 24U /* of a command, longer ones are cut */
 
@@ -36,7 +37,7 @@ struct wire {
     __u64 number; /* being read, or the beginning of a word */
     __u32 count;  /* of what is still to come of a message */
     __u16 step;   /* of the protocol; 0: between messages, and where a connection begins */
-    __u8 phase;   /* HTTP1_WIRE */
+    __u8 phase;   /* that of struct http1: HTTP1_WIRE */
     __u8 protocol;
     __u8 after; /* enum wire_event: when `left` have passed */
     __u8 kind;  /* of the message */
@@ -45,10 +46,6 @@ struct wire {
     __u8 length; /* of the name so far */
     __u8 pad[3];
 };
-
-_Static_assert(sizeof(struct wire) == sizeof(struct http1), "in its place");
-_Static_assert(__builtin_offsetof(struct wire, phase) == __builtin_offsetof(struct http1, phase),
-               "tells which it is");
 
 /* ---- for protocols --------------------------------------------------------------------------- */
 

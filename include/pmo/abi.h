@@ -44,7 +44,8 @@ enum pmo_protocol {
     PMO_PROTOCOL_HTTP1 = 1,
     PMO_PROTOCOL_HTTP2 = 2,
     PMO_PROTOCOL_GRPC = 3, /* over HTTP/2; the status class follows from grpc-status */
-    PMO_PROTOCOL_REDIS = 4, /* these have commands as routes; a status class is 2 or, for errors, 5 */
+    PMO_PROTOCOL_REDIS =
+        4, /* these have commands as routes; a status class is 2 or, for errors, 5 */
     PMO_PROTOCOL_MEMCACHED = 5,
     PMO_PROTOCOL_POSTGRESQL = 6,
     /* Not a protocol: requests that carry a header which a policy names, once more. Their route is

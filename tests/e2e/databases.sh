@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+# Commands of databases and caches: counted as often as the servers themselves, or their own
+# clients, say they were. Each server is Debian's.
+
+free_port() {
+    port=''
+    while [ -z "$port" ] || (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do
+        port=$((10000 + RANDOM % 20000))
+    done
+}
+
+listens() {
+    (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null
+}
+
+# server_start NAME COMMAND...: of the service NAME:$port
+server_start() {
+    local name=$1
+    shift
+    "$@" >"$here/server.log" 2>&1 &
+    children+=($!)
+    service=$name:$port
+    until_true 15 listens || give_up "$name does not listen: $(tail -1 "$here/server.log")"
+}
+
+# What Redis has counted itself, as lines of counted(); what failed is in no second place there.
+redis_counted() {
+    redis-cli -p "$port" info commandstats | tr -d '\r' |
+        sed -n 's/^cmdstat_\([a-z]*\)[^:]*:calls=\([0-9]*\),.*failed_calls=\([0-9]*\)$/\1 \2 \3/p' |
+        awk '{ name = toupper($1); ok[name] += $2 - $3; bad[name] += $3 }
+            END { for (n in ok) { if (ok[n]) print "OTHER", n, "2xx", ok[n]; if (bad[n]) print "OTHER", n, "5xx", bad[n] } }' |
+        grep -v ' INFO ' | sort
+}
+
+redis_commands_are_counted_exactly_when_the_agent_is_killed() {
+    free_port
+    server_start redis-server redis-server --port "$port" --bind 127.0.0.1 --save '' --dir "$here"
+    agent_start --mode observe
+    load_start redis-benchmark redis-benchmark -p "$port" -n 30000 -c 20 -t set,get,incr,lrange_100 -q
+    agent_killed
+    load_wait redis-benchmark
+    redis-benchmark -p "$port" -n 20000 -P 16 -c 5 -t sadd,hset,mset -q >/dev/null # pipelined
+    {
+        echo 'set text abc'
+        echo 'lpush text x' # the wrong type
+        echo 'nonsense'
+        echo 'multi'
+        echo 'get text'
+        echo 'exec'
+        echo 'eval "return {1,{2,{3}},false}" 0'
+    } | redis-cli -p "$port" >/dev/null
+    redis-cli -3 -p "$port" hgetall nothing >/dev/null
+    printf 'PING\r\nset inline 1\r\nquit\r\n' | curl -s "telnet://127.0.0.1:$port" >/dev/null
+    redis_counted >"$here/expected"
+    settle
+    # what is no command has no statistics; the last one is the reading of all this
+    equal "counted" "$(counted "$service" | grep -v -e NONSENSE -e ' INFO ' | sort)" "$(cat "$here/expected")"
+    equal "no command" "$(counted "$service" | grep NONSENSE)" "OTHER NONSENSE 5xx 1"
+}
+
+memcached_commands_are_counted_exactly() {
+    free_port
+    server_start memcached memcached -u nobody -l 127.0.0.1 -p "$port"
+    agent_start --mode observe
+    python3 - "$port" <<'END' || give_up "the client failed"
+import socket, sys
+s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+f = s.makefile("rb")
+def ask(text, last=None):
+    s.sendall(text)
+    while True:
+        line = f.readline()
+        if last is None or line.startswith(last):
+            return line
+block = b"get fake\r\n" * 500  # is no command in a block
+for i in range(2000):
+    assert ask(b"set key%d 0 0 %d\r\n%s\r\n" % (i % 50, len(block), block)) == b"STORED\r\n"
+    ask(b"get key%d key%d none\r\n" % (i % 50, (i + 1) % 50), b"END")
+for i in range(100):
+    s.sendall(b"incr none 1\r\ndelete none\r\nmg key1 v\r\n" * 3)
+    for _ in range(3):
+        assert f.readline() == b"NOT_FOUND\r\n" and f.readline() == b"NOT_FOUND\r\n"
+        assert f.readline() == b"VA %d\r\n" % len(block)
+        f.read(len(block) + 2)
+for i in range(10):
+    assert ask(b"nonsense\r\n") == b"ERROR\r\n"
+END
+    settle
+    equal "counted" "$(counted "$service" | sort)" "$(
+        echo "OTHER DELETE 2xx 300"
+        echo "OTHER GET 2xx 2000"
+        echo "OTHER INCR 2xx 300"
+        echo "OTHER MG 2xx 300"
+        echo "OTHER NONSENSE 5xx 10"
+        echo "OTHER SET 2xx 2000"
+    )"
+}
+
+# as_postgres COMMAND...: its server does not run as root
+as_postgres() {
+    setpriv --reuid=postgres --regid=postgres --clear-groups "$@"
+}
+
+postgresql_statements_are_counted_exactly() {
+    local bin data=$here/data
+    bin=$(ls -d /usr/lib/postgresql/*/bin | tail -1)
+    chmod 755 "$here" && mkdir "$data" && chown postgres "$data"
+    (cd / && as_postgres "$bin/initdb" -D "$data" -A trust -N >/dev/null) || give_up "no initdb"
+    free_port
+    server_start postgres as_postgres "$bin/postgres" -D "$data" -p "$port" -F \
+        -c listen_addresses=127.0.0.1 -c unix_socket_directories=
+    agent_start --mode observe
+    export PGHOST=127.0.0.1 PGPORT=$port PGUSER=postgres PGSSLMODE=disable
+    until_true 10 psql -qc 'create table t as select generate_series(1, 1000) a' || give_up "no psql"
+    echo 'select a from t where a = 5;' >"$here/script"
+    for mode in simple extended prepared; do
+        pgbench -n -M $mode -c 4 -t 500 -f "$here/script" postgres >"$here/pgbench" 2>&1 ||
+            give_up "pgbench: $(tail -1 "$here/pgbench")"
+    done
+    PGSSLMODE=prefer psql -q >/dev/null 2>&1 <<'END'
+selec nonsense;
+/* a comment */ select 1;
+insert into t values (1); update t set a = 2 where a = 1; delete from t where a = 2;
+copy t to stdout;
+END
+    settle
+    # pgbench prepares its statement once a client, and looks at the server first
+    equal "counted" "$(counted "$service" | sort)" "$(
+        echo "OTHER COPY 2xx 1"
+        echo "OTHER CREATE 2xx 1"
+        echo "OTHER DELETE 2xx 1"
+        echo "OTHER EXECUTE 2xx 2000"
+        echo "OTHER INSERT 2xx 1"
+        echo "OTHER QUERY 2xx 1"
+        echo "OTHER SELEC 5xx 1"
+        echo "OTHER SELECT 2xx 4004"
+        echo "OTHER STARTUP 2xx $((2 + 3 * 5))"
+        echo "OTHER UPDATE 2xx 1"
+    )"
+}

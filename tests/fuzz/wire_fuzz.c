@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * libFuzzer target: bpf/wire.h and its protocols.
+ *
+ * The first byte of the input chooses the protocol and whose bytes the rest are. However they are
+ * cut into segments, the parser must say the same of them; and it must say what a reference says
+ * that has all of them at once: hiredis of Redis's responses (RESP2, which is what it knows), and
+ * for the others one that is written here with no regard for how bytes come. What the reference
+ * rejects, or does not see the end of, is left out: what came before it counts.
+ */
+#include <hiredis/hiredis.h>
+#include <linux/types.h>
+#include <stdbool.h>
+#include <string.h>
+#include "tests/fuzz/input.h"
+#include "tests/unit/wire_reference.h"
+
+#define INPUT_MAX 4000
+
+/* What was told, as text: "SET;" for a request, "+;" and "-;" for answers. */
+static struct wire_seen whole, cut;
+static char expected[WIRE_SEEN_MAX];
+static size_t expected_length;
+
+static void expect(const char *what, size_t length)
+{
+    if (length > WIRE_NAME)
+        length = WIRE_NAME;
+    if (expected_length + length + 2 > sizeof(expected))
+        return;
+    for (size_t i = 0; i < length; i++) {
+        char c = what[i];
+
+        expected[expected_length++] = (char)(c >= 'a' && c <= 'z' ? c - 32 : c);
+    }
+    expected[expected_length++] = ';';
+    expected[expected_length] = 0;
+}
+
+/* ---- references ------------------------------------------------------------------------------ */
+
+static void refer_redis_responses(void)
+{
+    redisReader *reader = redisReaderCreate();
+    void *reply = NULL;
+
+    REQUIRE(reader);
+    /* byte by byte: of what comes before an error, it tells then all */
+    for (size_t at = 0; at < input_length; at++) {
+        if (redisReaderFeed(reader, (const char *)input + at, 1) != REDIS_OK ||
+            redisReaderGetReply(reader, &reply) != REDIS_OK)
+            break;
+        if (!reply)
+            continue;
+        expect(((redisReply *)reply)->type == REDIS_REPLY_ERROR ? "-" : "+", 1);
+        freeReplyObject(reply);
+        reply = NULL;
+    }
+    redisReaderFree(reader);
+}
+
+/* A line from @at on, without its end: its length; -1: it has none. */
+static long line_at(size_t at, size_t *next)
+{
+    const unsigned char *end =
+        at < input_length ? memchr(input + at, '\n', input_length - at) : NULL;
+    size_t length;
+
+    if (!end)
+        return -1;
+    length = (size_t)(end - input) - at;
+    *next = at + length + 1;
+    return (long)(length && end[-1] == '\r' ? length - 1 : length);
+}
+
+/* A decimal number that is all of @length bytes; -1: it is none. */
+static long number_at(size_t at, long length)
+{
+    long n = 0;
+
+    if (length < 1 || length > 6)
+        return -1;
+    for (long i = 0; i < length; i++) {
+        if (input[at + (size_t)i] < '0' || input[at + (size_t)i] > '9')
+            return -1;
+        n = n * 10 + (input[at + (size_t)i] - '0');
+    }
+    return n;
+}
+
+static void refer_redis_requests(void)
+{
+    size_t at = 0, next;
+
+    while (at < input_length) {
+        size_t name = 0, name_length = 0;
+        long length = line_at(at, &next), count;
+
+        if (length < 0 || input[at] != '*')
+            return;
+        count = number_at(at + 1, length - 1);
+        if (count < 1)
+            return;
+        at = next;
+        for (long i = 0; i < count; i++) {
+            long bytes;
+
+            length = line_at(at, &next);
+            if (length < 0 || input[at] != '$')
+                return;
+            bytes = number_at(at + 1, length - 1);
+            if (bytes < 0 || (!i && !bytes) || next + (size_t)bytes + 2 > input_length)
+                return;
+            if (!i) {
+                name = next;
+                name_length = (size_t)bytes;
+            }
+            at = next + (size_t)bytes + 2;
+        }
+        if (name_length > WIRE_NAME || memchr(input + name, 0, name_length))
+            return; /* it is a text in the kernel */
+        for (size_t k = 0; k < sizeof(wire_over) / sizeof(wire_over[0]); k++)
+            if (name_length >= strlen(wire_over[k]) &&
+                !strncasecmp((const char *)input + name, wire_over[k], strlen(wire_over[k])))
+                return;
+        expect((const char *)input + name, name_length);
+    }
+}
+
+static __u32 big_endian(size_t at)
+{
+    return (__u32)input[at] << 24 | (__u32)input[at + 1] << 16 | (__u32)input[at + 2] << 8 |
+           input[at + 3];
+}
+
+/* The first word of a query of @length bytes. */
+static void first_word(size_t at, size_t length, char word[WIRE_NAME + 1])
+{
+    size_t n = 0;
+
+    while (length &&
+           (input[at] == ' ' || input[at] == '\n' || input[at] == '\t' || input[at] == '('))
+        at++, length--;
+    while (length && ((input[at] | 32) >= 'a' && (input[at] | 32) <= 'z')) {
+        if (n < WIRE_NAME)
+            word[n++] = (char)input[at];
+        at++, length--;
+    }
+    word[n] = 0;
+}
+
+static void refer_postgresql_requests(void)
+{
+    char word[WIRE_NAME + 1] = "";
+    bool named = false;
+    size_t at = 0;
+
+    for (;;) {
+        if (at + 8 > input_length)
+            return;
+        if (big_endian(at + 4) != 80877103 && big_endian(at + 4) != 80877104)
+            break;
+        at += 8;
+    }
+    if ((big_endian(at + 4) & ~15U) != 0x30000 || big_endian(at) < 8 || big_endian(at) > 10008 ||
+        at + big_endian(at) > input_length)
+        return;
+    expect("STARTUP", 7);
+    at += big_endian(at);
+    while (at + 5 <= input_length) {
+        size_t length = big_endian(at + 1), text = at + 5, left = length - 4;
+
+        if (length < 4 || length > 1 << 30 || at + 1 + length > input_length)
+            return;
+        switch (input[at]) {
+        case 'P': {
+            const unsigned char *end = memchr(input + text, 0, left);
+
+            word[0] = 0;
+            if (end)
+                first_word((size_t)(end - input) + 1, left - (size_t)(end - input - text) - 1,
+                           word);
+            named = true;
+            break;
+        }
+        case 'Q':
+            first_word(text, left, word);
+            if (word[0])
+                expect(word, strlen(word));
+            else
+                expect("QUERY", 5);
+            named = false;
+            break;
+        case 'F':
+            expect("FUNCTION", 8);
+            named = false;
+            break;
+        case 'S':
+            if (named && word[0])
+                expect(word, strlen(word));
+            else
+                expect("EXECUTE", 7);
+            named = false;
+            break;
+        }
+        at += 1 + length;
+    }
+}
+
+static void refer_postgresql_responses(void)
+{
+    bool failed = false;
+    size_t at = 0;
+
+    while (at < input_length && input[at] == 'N')
+        at++;
+    if (at < input_length && (input[at] == 'S' || input[at] == 'G'))
+        return;
+    while (at + 5 <= input_length) {
+        size_t length = big_endian(at + 1);
+
+        if (length < 4 || length > 1 << 30 || at + 1 + length > input_length)
+            return;
+        failed |= input[at] == 'E';
+        if (input[at] == 'Z') {
+            expect(failed ? "-" : "+", 1);
+            failed = false;
+        }
+        at += 1 + length;
+    }
+}
+
+/* ---- ours ------------------------------------------------------------------------------------ */
+
+static void feed_in_pieces(struct wire_seen *s)
+{
+    for (size_t at = 0, n; at < input_length; at += n) {
+        n = choose_piece(input_length - at);
+        wire_feed(s, input + at, n);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const __u8 *bytes, size_t length);
+
+int LLVMFuzzerTestOneInput(const __u8 *bytes, size_t length)
+{
+    static const __u8 protocols[] = {PMO_PROTOCOL_REDIS, PMO_PROTOCOL_POSTGRESQL,
+                                     PMO_PROTOCOL_MEMCACHED};
+    bool response;
+    __u8 protocol;
+
+    if (length < 2 || length > INPUT_MAX)
+        return 0;
+    response = bytes[0] & 1;
+    protocol = protocols[(bytes[0] >> 1) % 3];
+    input_begin(bytes + 1, length - 1);
+    (void)wire_first(input, input_length);
+    wire_see(&whole, protocol, response);
+    for (size_t at = 0; at < input_length; at++)
+        wire_feed(&whole, input + at, 1);
+    wire_see(&cut, protocol, response);
+    feed_in_pieces(&cut);
+    REQUIRE(!strcmp(whole.text, cut.text));
+
+    expected_length = 0;
+    expected[0] = 0;
+    if (protocol == PMO_PROTOCOL_REDIS)
+        response ? refer_redis_responses() : refer_redis_requests();
+    else if (protocol == PMO_PROTOCOL_POSTGRESQL)
+        response ? refer_postgresql_responses() : refer_postgresql_requests();
+    if (!strncmp(whole.text, expected, expected_length))
+        return 0;
+    (void)fprintf(stderr, "expected: %s\nours: %s\n", expected, whole.text);
+    abort();
+}
