@@ -35,11 +35,14 @@ typedef struct {
 } atomic64_t;
 
 struct sock_common {
-    __u32 skc_rcv_saddr; /* network byte order */
+    __u32 skc_daddr; /* network byte order */
+    __u32 skc_rcv_saddr;
+    __u16 skc_dport; /* network byte order */
     __u16 skc_num;       /* local port, host byte order */
     __u16 skc_family;
     volatile unsigned char skc_state;
     possible_net_t skc_net;
+    struct in6_addr_kernel skc_v6_daddr;
     struct in6_addr_kernel skc_v6_rcv_saddr;
     atomic64_t skc_cookie;
 };
