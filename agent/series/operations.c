@@ -343,7 +343,7 @@ void pmo_operations_load_of_peer(const struct pmo_operations *set, const char *p
 {
     struct sum sum = {};
 
-    for (size_t i = 0; i < set->count; i++)
+    for (size_t i = 0; set && i < set->count; i++)
         if (!strcmp(set->entries[i]->operation.peer, peer))
             add_entry(&sum, set->entries[i], now);
     *load = load_of(&sum);

@@ -74,6 +74,6 @@ struct pmo_operation_load {
 
 void pmo_operations_load(const struct pmo_operations *set, size_t i, int64_t now,
                          struct pmo_operation_load *load);
-/* The same of all calls to a peer. */
+/* The same of all calls to a peer. @set: NULL is an empty one. */
 void pmo_operations_load_of_peer(const struct pmo_operations *set, const char *peer, int64_t now,
                                  struct pmo_operation_load *load);

@@ -8,45 +8,41 @@
 #include "agent/serve/api.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "agent/base/cleanup.h"
-
-#define TYPES_MAX 16 /* of an edge, the busiest */
+#define TYPES_MAX 16 /* of an edge */
 
 struct row {
     const struct pmo_operation *operation;
     struct pmo_operation_load load;
 };
 
-static int busiest_first(const void *left, const void *right)
-{
-    const struct row *a = left, *b = right;
-
-    return (a->load.arrived < b->load.arrived) - (a->load.arrived > b->load.arrived);
-}
-
-/* Returns how many there are, of which the first TYPES_MAX are shown. NULL: no memory. */
+/* The busiest types of calls to a peer; @all: how many there are. */
 static json_t *types_json(const struct pmo_operations *calls, const char *peer, int64_t now,
-                          size_t *count)
+                          size_t *all)
 {
-    size_t all = calls ? pmo_operations_count(calls) : 0;
-    _cleanup_free_ struct row *rows = calloc(all + 1, sizeof(*rows));
-    json_t *types = rows ? json_array() : NULL;
+    struct row rows[TYPES_MAX + 1];
+    size_t count = 0;
+    json_t *types = json_array();
 
-    *count = 0;
-    for (size_t i = 0; types && i < all; i++) {
-        const struct pmo_operation *operation = pmo_operations_at(calls, i);
+    *all = 0;
+    for (size_t i = 0; calls && i < pmo_operations_count(calls); i++) {
+        struct row *last = &rows[count];
 
-        if (strcmp(operation->peer, peer) != 0)
+        last->operation = pmo_operations_at(calls, i);
+        if (strcmp(last->operation->peer, peer) != 0)
             continue;
-        rows[*count].operation = operation;
-        pmo_operations_load(calls, i, now, &rows[(*count)++].load);
+        pmo_operations_load(calls, i, now, &last->load);
+        for (; last > rows && last->load.arrived > last[-1].load.arrived; last--) {
+            struct row before = last[-1];
+
+            last[-1] = *last;
+            *last = before;
+        }
+        count += count < TYPES_MAX;
+        (*all)++;
     }
-    if (types)
-        qsort(rows, *count, sizeof(*rows), busiest_first);
-    for (size_t i = 0; types && i < *count && i < TYPES_MAX; i++) {
+    for (size_t i = 0; types && i < count; i++) {
         json_t *type =
             json_pack("{s:s, s:s, s:o}", "protocol", pmo_protocol_name(rows[i].operation->protocol),
                       "method", pmo_method_name(rows[i].operation->method), "route",
@@ -71,7 +67,7 @@ static json_t *edge_json(const struct pmo_agent *agent, const struct pmo_service
     const char *peer = pmo_service_store_peer_at(store, i);
     uint64_t calls_10s = pmo_service_store_peer_answered(store, i, agent->now, 10);
     uint64_t calls_60s = pmo_service_store_peer_answered(store, i, agent->now, 60);
-    struct pmo_operation_load load = {};
+    struct pmo_operation_load load;
     size_t types_count;
     json_t *types = types_json(calls, peer, agent->now, &types_count);
     json_t *edge = json_pack(

@@ -545,10 +545,10 @@ static double number_of(const json_t *object, const char *name)
     return json_number_value(json_object_get(object, name));
 }
 
-/* 70 calls in the last second of which 9 of 10 were observed, as were 51 requests in each. */
+/* 70 calls in the last second; of the last ten, nine were observed, with 51 requests each. */
 static void the_graph_says_who_calls_whom(void)
 {
-    static const char *const kinds[] = {"service", "service", "address"};
+    static const char *const kinds[] = {"service", "other", "service", "address"};
     struct pmo_type type = {.direction = PMO_OUTBOUND,
                             .protocol = PMO_PROTOCOL_HTTP1,
                             .method = PMO_METHOD_GET,
@@ -571,16 +571,22 @@ static void the_graph_says_who_calls_whom(void)
             pmo_service_store_add(w.front.store, &type, WORLD_NOW - 20, WORLD_NOW - 20, &counts),
             0);
     }
+    type.peer[0] = 0; /* an earlier agent's, which knew no peers */
+    CU_ASSERT_EQUAL(pmo_service_store_restore_type(w.catalog.store, &type, WORLD_NOW, 18), 0);
     graph = world_get(&w, "/v1/graph");
     json_array_foreach (json_object_get(graph, "nodes"), i, node)
         CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(node, "kind")), kinds[i]);
-    CU_ASSERT_EQUAL_FATAL(i, 3);
-    node = json_array_get(json_object_get(graph, "nodes"), 0);
+    CU_ASSERT_EQUAL_FATAL(i, 4);
+    node = json_array_get(json_object_get(graph, "nodes"), 2);
     CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(node, "name")), "front");
     CU_ASSERT_EQUAL(number_of(node, "rps10s"), 51);
     edges = json_object_get(graph, "edges");
-    CU_ASSERT_EQUAL_FATAL(json_array_size(edges), 2);
+    CU_ASSERT_EQUAL_FATAL(json_array_size(edges), 3);
     edge = json_array_get(edges, 0);
+    CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(edge, "to")), "{other}");
+    CU_ASSERT_DOUBLE_EQUAL(number_of(edge, "rps10s"), 18.0 / 9, 0.001);
+    CU_ASSERT(json_is_null(json_object_get(edge, "firstByteMeanMs")));
+    edge = json_array_get(edges, 1);
     CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(edge, "from")), "front");
     CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(edge, "to")), "catalog");
     CU_ASSERT_DOUBLE_EQUAL(number_of(edge, "rps10s"), 70.0 / 9, 0.001);
@@ -591,7 +597,7 @@ static void the_graph_says_who_calls_whom(void)
     CU_ASSERT_EQUAL(number_of(edge, "lastByteMeanMs"), 100);
     CU_ASSERT_EQUAL(number_of(json_object_get(edge, "totals"), "arrived"), 72);
     CU_ASSERT_EQUAL(number_of(edge, "typesTotal"), 1);
-    edge = json_array_get(edges, 1);
+    edge = json_array_get(edges, 2);
     CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(edge, "to")), "198.51.100.7:443");
     CU_ASSERT_EQUAL(number_of(edge, "rps10s"), 0);
     CU_ASSERT_DOUBLE_EQUAL(number_of(edge, "rps60s"), 180.0 / 59, 0.001);
