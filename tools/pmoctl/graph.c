@@ -73,8 +73,8 @@ static void add_tree(struct tree *tree, const json_t *node)
     add_callees(tree, name,
                 pmoctl_table_row_below(
                     tree->table, NULL,
-                    (const char *[]){name, pmoctl_format(rps, pmoctl_number(node, "rps10s")), "-",
-                                     "-", "-", "-", "-", "-"}));
+                    (const char *[]){name, pmoctl_format(rps, pmoctl_number(node, "rps10s")), "",
+                                     "", "", "", "", ""}));
 }
 
 /* Is there an edge from it, or to it from another? */
