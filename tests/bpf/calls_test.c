@@ -387,21 +387,33 @@ static void calls_from_before_are_joined_at_their_next_request(void)
 
 static void calls_are_counted_by_whom_they_go_to(void)
 {
-    struct wire other = {.client = -1};
+    struct wire other = {.client = -1}, beyond = {.client = -1};
     struct pmo_peer first, second;
+    struct pmo_control *control;
 
     begin();
     CU_ASSERT_FATAL(wire_open(&w, &other, AF_INET6));
-    for (int i = 0; i < 6; i++) {
-        struct wire *to = i % 3 ? &wire : &other;
+    control = (struct pmo_control *)pmo_kernel_control(w.kernel);
+    CU_ASSERT_EQUAL(control->peers_used, 3);
+    control->peers_used = PMO_PEERS_MAX; /* there is no room for one more; those known stay so */
+    CU_ASSERT_FATAL(wire_open(&w, &beyond, AF_INET));
+    CU_ASSERT_FATAL(wire_again(&wire));
+    for (int i = 0; i < 12; i++) {
+        struct wire *to = i % 4 == 0 ? &other : i % 4 == 1 ? &beyond : &wire;
 
         wire_request(to, GET);
         wire_response(to, OK);
     }
     wire_close(&other);
+    wire_close(&beyond);
     settle();
-    CU_ASSERT_EQUAL(world_calls_to(&w, caller.instance, wire.port, wire.instance), 4);
-    CU_ASSERT_EQUAL(world_calls_to(&w, caller.instance, other.port, other.instance), 2);
+    CU_ASSERT_EQUAL(world_calls_to(&w, caller.instance, wire.port, wire.instance), 6);
+    CU_ASSERT_EQUAL(world_calls_to(&w, caller.instance, other.port, other.instance), 3);
+    CU_ASSERT_EQUAL(world_calls_to(&w, caller.instance, 0, 0), 3);
+    CU_ASSERT_EQUAL(world_calls(&w, (int)caller.instance, PMO_METHOD_GET, 2, "/items/{id}"), 12);
+    CU_ASSERT_EQUAL(w.calls_left[caller.instance], 12);
+    CU_ASSERT_EQUAL(control->peers_full, 1);
+    CU_ASSERT_EQUAL(control->peers_used, PMO_PEERS_MAX);
     /* loopback is the caller's own */
     CU_ASSERT_EQUAL_FATAL(pmo_kernel_peer(w.kernel, 1, &first), 0);
     CU_ASSERT_EQUAL_FATAL(pmo_kernel_peer(w.kernel, 2, &second), 0);
@@ -414,35 +426,6 @@ static void calls_are_counted_by_whom_they_go_to(void)
     CU_ASSERT_EQUAL(pmo_kernel_peer(w.kernel, 1, &first), 0);
     CU_ASSERT_EQUAL(first.instance, 0);
     CU_ASSERT_EQUAL(first.address.port, wire.port);
-    wire_close(&caller);
-    world_close(&w, false);
-    w.extras.calls = false;
-}
-
-static void calls_beyond_the_last_peer_are_counted_as_any_other(void)
-{
-    struct wire other = {.client = -1};
-    struct pmo_control *control;
-
-    begin();
-    control = (struct pmo_control *)pmo_kernel_control(w.kernel);
-    control->peers_used = PMO_PEERS_MAX;
-    CU_ASSERT_FATAL(wire_open(&w, &other, AF_INET));
-    CU_ASSERT_FATAL(wire_again(&wire)); /* that one is known */
-    for (int i = 0; i < 3; i++) {
-        wire_request(&other, GET);
-        wire_response(&other, OK);
-        wire_request(&wire, GET);
-        wire_response(&wire, OK);
-    }
-    wire_close(&other);
-    settle();
-    CU_ASSERT_EQUAL(world_calls_to(&w, caller.instance, wire.port, wire.instance), 3);
-    CU_ASSERT_EQUAL(world_calls_to(&w, caller.instance, 0, 0), 3);
-    CU_ASSERT_EQUAL(world_calls(&w, (int)caller.instance, PMO_METHOD_GET, 2, "/items/{id}"), 6);
-    CU_ASSERT_EQUAL(w.calls_left[caller.instance], 6);
-    CU_ASSERT_EQUAL(control->peers_full, 1);
-    CU_ASSERT_EQUAL(control->peers_used, PMO_PEERS_MAX);
     wire_close(&caller);
     world_close(&w, false);
     w.extras.calls = false;
@@ -568,7 +551,6 @@ SUITE(calls) = {TEST(calls_are_counted_by_method_route_and_status),
                 TEST(a_caller_is_known_by_its_network_namespace),
                 TEST(calls_from_before_are_joined_at_their_next_request),
                 TEST(calls_are_counted_by_whom_they_go_to),
-                TEST(calls_beyond_the_last_peer_are_counted_as_any_other),
                 TEST(who_answers_behind_nat_is_known),
                 TEST(routes_of_calls_are_learned_apart_from_those_that_are_served),
                 TEST(a_port_is_looked_at_as_long_as_a_call_uses_it),
