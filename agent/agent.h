@@ -77,7 +77,7 @@ struct pmo_agent_totals {
     uint64_t windows;      /* window records read */
     uint64_t late_windows; /* seconds that had to be spread */
     uint64_t ring_full, routes_full, counters_full, instances_full; /* from struct pmo_control */
-    uint64_t midstream, holes, not_http, tls, tls_read;
+    uint64_t peers_full, midstream, holes, not_http, tls, tls_read;
 };
 
 #define PMO_DECISIONS_KEPT 256

@@ -5,11 +5,16 @@
  * instance of the backend has a network namespace to itself. Any other is known by its process, and
  * by its cgroup where that is a service's or a container's and nobody else listens in it: a login
  * session is a cgroup, too, and whatever is started from it would make an instance's calls.
+ *
+ * Whom a call goes to, the kernel side mostly knows: who has accepted the connection, however it
+ * got there (bpf/peers.h).
  */
 #include "agent/core.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "agent/base/address.h"
 
 struct known {
     struct pmo_caller caller;
@@ -107,4 +112,44 @@ void pmo_calls_follow(struct pmo_core *core)
         (void)pmo_kernel_caller(core->kernel, &f.known[i].caller, &f.known[i].instance);
     pmo_kernel_callers(core->kernel, check, &f);
     free(f.known);
+}
+
+/* Who listens on an address, for connections from before the kernel side was there. On any address
+ * of the host is enough only where the address is loopback: others may be of other hosts. */
+static const struct pmo_agent_instance *listens_on(struct pmo_core *core,
+                                                   const struct pmo_listener *address)
+{
+    static const uint8_t any[16];
+
+    for (const struct pmo_agent_instance *i = core->agent.instances; i; i = i->next) {
+        const struct pmo_listener *at = &i->listener;
+
+        if (i->gone || at->port != address->port || (address->netns && at->netns != address->netns))
+            continue;
+        if (!memcmp(at->addr, address->addr, sizeof(any)) ||
+            (address->netns && !memcmp(at->addr, any, sizeof(any))))
+            return i;
+    }
+    return NULL;
+}
+
+void pmo_calls_peer(struct pmo_core *core, uint32_t row, char name[PMO_PEER_BYTES])
+{
+    const struct pmo_agent_instance *i;
+    char text[INET6_ADDRSTRLEN];
+    struct pmo_peer peer;
+
+    if (pmo_kernel_peer(core->kernel, row, &peer)) {
+        (void)snprintf(name, PMO_PEER_BYTES, "%s", PMO_PEER_OTHER);
+        return;
+    }
+    i = pmo_instance_by_id(core, peer.instance);
+    if (!i)
+        i = listens_on(core, &peer.address);
+    if (i)
+        (void)snprintf(name, PMO_PEER_BYTES, "%s", i->service->name);
+    else if (strchr(pmo_address_text(peer.address.addr, text), ':'))
+        (void)snprintf(name, PMO_PEER_BYTES, "[%s]:%u", text, peer.address.port);
+    else
+        (void)snprintf(name, PMO_PEER_BYTES, "%s:%u", text, peer.address.port);
 }

@@ -83,6 +83,9 @@ bool pmo_calls_wanted(const struct pmo_policies *policies);
 /* Tells the kernel side whose calls to count, and by what it knows them; when instances came or
  * went. */
 void pmo_calls_follow(struct pmo_core *core);
+/* Who is behind a row of the kernel side's peers: a service, where an instance of this host has
+ * accepted connections to it or listens there, else the address. */
+void pmo_calls_peer(struct pmo_core *core, uint32_t row, char name[PMO_PEER_BYTES]);
 
 /* headers.c */
 /* The kernel side's row of a header. */

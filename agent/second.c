@@ -62,6 +62,8 @@ static void on_type(void *context, const struct pmo_type_record *record)
     }
     if (pmo_kernel_route(core->kernel, record->key.route, route))
         (void)snprintf(route, sizeof(route), "{other}");
+    if (call)
+        pmo_calls_peer(core, record->key.peer, type.peer);
     scope = call ? pmo_route_scope_outbound(service->scope) : service->scope;
     pmo_routes_name(core->agent.routes, scope, route, type.route, NULL, NULL);
     if (type.status_class == PMO_STATUS_ARRIVED && !call)
@@ -276,6 +278,7 @@ static void read_own_usage(struct pmo_core *core)
     totals->routes_full = control->routes_full;
     totals->counters_full = control->counters_full;
     totals->instances_full = control->instances_full;
+    totals->peers_full = control->peers_full;
     totals->midstream = control->midstream;
     totals->holes = control->holes;
     totals->not_http = control->not_http;
@@ -290,6 +293,7 @@ void pmo_second_run(struct pmo_core *core)
 
     pmo_routes_refresh(core);
     pmo_kernel_tls_linger(core->kernel);
+    pmo_kernel_read_events(core->kernel); /* who is there, before what they did */
     if (!pmo_kernel_drain(core->kernel))
         return;
     waits_choose(core);

@@ -17,6 +17,7 @@
  */
 #pragma once
 
+#include "bpf/peers.h"
 #include "bpf/request.h"
 
 #define IPPROTO_TCP     6
@@ -91,6 +92,7 @@ static __noinline int call_begin(struct sock *sk)
     if (!c)
         return 0;
     call_bind(c, caller);
+    c->peer = peer_row(sk);
     c->cookie = bpf_get_socket_cookie(sk);
     return 0;
 }
@@ -111,6 +113,7 @@ static __noinline int call_established(struct sock *sk)
     c->out.joined = 1;
     c->port = BPF_CORE_READ(sk, __sk_common.skc_num);
     port_call_begins(c->port);
+    peer_dialled(sk, c->peer, tcp->snd_nxt);
     return 0;
 }
 
@@ -132,6 +135,7 @@ static __noinline int call_join(struct sock_common *common)
     if (!c)
         return 0;
     call_bind(c, caller);
+    c->peer = peer_row(sk);
     c->cookie = bpf_get_socket_cookie(tcp);
     c->in.next_seq = tcp->snd_nxt;
     c->out.next_seq = tcp->rcv_nxt;

@@ -41,20 +41,8 @@ static __noinline int early_find(struct bpf_sock_ops *ops, struct connection *c)
     struct stashed *range;
 
     __builtin_memset(&key, 0, sizeof(key));
-    if (ops->family == AF_INET) {
-        __u32 remote = ops->remote_ip4, local = ops->local_ip4;
-
-        key.remote[10] = key.remote[11] = key.local[10] = key.local[11] = 0xff;
-        __builtin_memcpy(&key.remote[12], &remote, 4);
-        __builtin_memcpy(&key.local[12], &local, 4);
-    } else {
-        volatile __u32 *from = ops->remote_ip6, *to = ops->local_ip6;
-        __u32 remote[4] = {from[0], from[1], from[2], from[3]};
-        __u32 local[4] = {to[0], to[1], to[2], to[3]};
-
-        __builtin_memcpy(key.remote, remote, 16);
-        __builtin_memcpy(key.local, local, 16);
-    }
+    end_of(ops, true, key.remote);
+    end_of(ops, false, key.local);
     key.remote_port = bpf_ntohl(ops->remote_port);
     key.local_port = ops->local_port;
     for (int i = 0; i < 2; i++) { /* that segment, and the first one, if another CPU has it */
@@ -86,21 +74,12 @@ int connection_established(struct bpf_sock_ops *ops)
     __builtin_memset(&key, 0, sizeof(key));
     key.netns = bpf_get_netns_cookie(ops);
     key.port = ops->local_port;
-    if (ops->family == AF_INET) {
-        __u32 addr = ops->local_ip4;
-
-        key.addr[10] = key.addr[11] = 0xff;
-        __builtin_memcpy(&key.addr[12], &addr, 4);
-    } else {
-        /* volatile: the context may only be read in words of four bytes */
-        volatile __u32 *from = ops->local_ip6;
-        __u32 words[4] = {from[0], from[1], from[2], from[3]};
-
-        __builtin_memcpy(key.addr, words, 16);
-    }
+    end_of(ops, false, key.addr);
     instance = instance_of(&key);
     if (!instance)
         instance = instance_make(&key, 0, 0);
+    if (calls && instance)
+        peer_accepted(ops, instance->id);
     c = bpf_sk_storage_get(&connections, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
     if (!c || !connection_lock(c))
         return 1;

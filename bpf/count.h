@@ -319,9 +319,13 @@ _Static_assert(PMO_COUNTERS_MAX == 8192, "a slot takes 13 bits of a cache entry"
 static __always_inline __u32 counter_slot_cached(struct cpu *cpu, struct pmo_counter_key *key,
                                                  __u32 generation)
 {
-    const __u32 *w = (const __u32 *)key;
-    __u64 hash = hash_mix(hash_mix(HTTP1_HASH_SEED, w[0] | (__u64)w[1] << 32),
-                          w[2] | (__u64)generation << 32);
+    /* from the members, which are in registers: words that were just written in parts would have to
+     * wait for them */
+    __u64 who = key->instance | (__u32)key->peer << 16 | (__u64)key->route << 32 |
+                (__u64)key->direction << 48;
+    __u64 what = key->protocol | (__u32)key->method << 8 | (__u32)key->status_class << 16 |
+                 (__u32)key->zone << 24 | (__u64)generation << 32;
+    __u64 hash = hash_mix(hash_mix(HTTP1_HASH_SEED, who), what);
     __u64 *entry = &cpu->slots[(hash >> 13) & (SLOT_CACHE - 1)], e = *(volatile __u64 *)entry;
     __u32 slot;
 

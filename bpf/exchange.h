@@ -83,7 +83,9 @@ struct connection {
     __u8 direction; /* enum pmo_direction; outbound: calls.h */
     __u8 protocol;  /* enum pmo_protocol of its answers, where wire.h has them; else 0 */
     __u16 port;     /* outbound: local port that is looked for, once it is known */
-    __u32 pad[6];
+    __u16 peer;     /* outbound: row of where it goes */
+    __u16 pad_peer;
+    __u32 pad[5];
     struct direction in;
     __u64 pad_in[8];
     struct direction out;
@@ -202,8 +204,10 @@ static __always_inline __u32 slot_of(struct connection *c, struct cpu *cpu, __u8
     __builtin_memset(&key, 0, sizeof(key));
     key.instance = c->instance;
     key.route = route;
-    if (calls)
+    if (calls) {
         key.direction = c->direction;
+        key.peer = c->peer;
+    }
     key.protocol = protocol;
     key.method = method;
     key.status_class = status_class;

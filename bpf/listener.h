@@ -10,8 +10,6 @@
 #include "bpf/request.h"
 #include "bpf/tls.h"
 
-#define AF_INET    2
-#define AF_INET6   10
 #define TCP_CLOSE  7
 #define TCP_LISTEN 10
 
@@ -65,27 +63,6 @@ static __always_inline void ready_clear(__u32 instance)
     if (hint->flags & PMO_HINT_READY)
         hint->cleared_ns = bpf_ktime_get_ns();
     __sync_fetch_and_and(&hint->flags, ~PMO_HINT_READY);
-}
-
-static __always_inline void listener_of(struct pmo_listener *key, const struct sock *sk)
-{
-    __u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
-
-    __builtin_memset(key, 0, sizeof(*key));
-    key->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, net_cookie);
-    key->port = BPF_CORE_READ(sk, __sk_common.skc_num);
-    if (!key->port) /* an ephemeral port is given back before the state changes to CLOSE */
-        key->port = bpf_ntohs(BPF_CORE_READ((const struct inet_sock *)sk, inet_sport));
-    if (family == AF_INET) {
-        __u32 addr = BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr);
-
-        if (addr) {
-            key->addr[10] = key->addr[11] = 0xff;
-            __builtin_memcpy(&key->addr[12], &addr, 4);
-        }
-    } else {
-        BPF_CORE_READ_INTO(&key->addr, sk, __sk_common.skc_v6_rcv_saddr);
-    }
 }
 
 /* Returns its cookie if it is TLS, which tls_closed() has to know; else 0. By itself, and that one

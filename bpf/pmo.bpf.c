@@ -7,6 +7,7 @@
  *   segment.h                          ... and the long one
  *   exchange.h                         what a connection's requests go through
  *   calls.h                            the same of connections that instances open
+ *   peers.h                            and whom they call
  *   tls.h         uprobes, tp_btf      requests inside TLS
  *   listener.h    tp_btf               instances that come, stop listening, die
  *   saturation.h  tp_btf               what comes before load: waits, queues, round trips, resets

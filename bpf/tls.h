@@ -190,6 +190,7 @@ tls_session_make(const struct tls_key *key, struct tls_session *before, __u64 co
     c->instance = socket->instance & ~FOLD_OUTBOUND;
     c->generation = socket->generation & ~FOLD_OUTBOUND;
     c->direction = socket->instance & FOLD_OUTBOUND ? PMO_OUTBOUND : PMO_INBOUND;
+    c->peer = socket->peer;
     c->in.joined = c->out.joined = socket->established_ns > probe >> PMO_TLS_SINCE_SHIFT
                                                                          << PMO_TLS_SINCE_UNIT;
     __sync_fetch_and_add(&control->tls_read, 1);

@@ -18,6 +18,7 @@ struct tls_socket {
     __u32 instance;         /* both as the connection's fold has them: */
     __u32 generation;       /* FOLD_OUTBOUND tells calls from what is served */
     struct tls_key session; /* 0: none was seen to use it yet */
+    __u64 peer;             /* of calls: row of where they go */
 };
 
 struct {
@@ -79,6 +80,7 @@ __noinline int tls_found(struct connection *c)
     socket.established_ns = c->established_ns;
     socket.instance = c->fold.instance;
     socket.generation = c->fold.generation;
+    socket.peer = c->peer;
     cookie = c->cookie;
     bpf_map_update_elem(&tls_sockets, &cookie, &socket, BPF_NOEXIST);
     if (control)

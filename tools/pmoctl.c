@@ -31,6 +31,7 @@ enum {
     JSON = 512,
     HELP = 1024,
     INSTANCE = 2048,
+    DOT = 4096,
 };
 #define EVERYWHERE (SOCKET | JSON | HELP)
 
@@ -47,6 +48,7 @@ static const struct option_text {
     {DURATION, "duration", "TIME", "end after this time, as in 90s or 3m"},
     {LOAD, "load", "FILE", "JSON report of pmo-load"},
     {TARGET, "target", "SHARE", "utilisation that the HPA algorithm aims at (70%)"},
+    {DOT, "dot", NULL, "print it in the language of Graphviz: pmoctl graph --dot | dot -Tsvg"},
     {SOCKET, "socket", "PATH", "the agent's socket (" SOCKET_PATH ")"},
     {JSON, "json", NULL, "print JSON"},
     {HELP, "help", NULL, "print this"},
@@ -77,7 +79,7 @@ static const struct command {
      0, pmoctl_services},
     {"series", "", "requests per second by type",
      "Prints one row for each second and type of request, exact, from up to the last hour. With\n"
-     "--json: a list of {t, type: {direction, protocol, method, route, status_class, zone}, "
+     "--json: a list of {t, type: {direction, protocol, method, route, peer, status_class, zone},\n"
      "count}.",
      SERVICE | SINCE | UNTIL, 0, 0, pmoctl_series},
     {"types", "", "what a service is asked for",
@@ -92,6 +94,14 @@ static const struct command {
      "(learned),\n"
      "or as a policy says (pinned), how many different ones there were, and some of them.",
      SERVICE, 0, 0, pmoctl_routes},
+    {"graph", "", "which service calls which",
+     "Prints a tree for each service that nobody here calls, of whom it calls and whom these "
+     "call:\n"
+     "calls per second and calls to a request that the caller serves (PER REQUEST), both over the\n"
+     "last 10 s; time to the first byte, and share of errors (5xx), over the last minute; and the\n"
+     "busiest type. A service that calls others in several places has them below it in the first\n"
+     "one only. Calls are those of services whose policy says calls: true.",
+     DOT, 0, 0, pmoctl_graph},
     {"forecast", "", "what load is coming",
      "Prints the forecast of arrivals for the next 60 s as quantiles, and how each model did.",
      SERVICE, 0, 0, pmoctl_forecast},
@@ -221,6 +231,9 @@ static int read_option(struct pmoctl *ctl, int bit, const char *value)
         return 0;
     case ONCE:
         ctl->once = true;
+        return 0;
+    case DOT:
+        ctl->dot = true;
         return 0;
     case SOCKET:
         ctl->socket = value;

@@ -36,11 +36,14 @@ typedef struct {
 
 struct sock_common {
     unsigned int skc_hash;
-    __u32 skc_rcv_saddr; /* network byte order */
+    __u32 skc_daddr; /* network byte order */
+    __u32 skc_rcv_saddr;
+    __u16 skc_dport; /* network byte order */
     __u16 skc_num;       /* local port, host byte order */
     __u16 skc_family;
     volatile unsigned char skc_state;
     possible_net_t skc_net;
+    struct in6_addr_kernel skc_v6_daddr;
     struct in6_addr_kernel skc_v6_rcv_saddr;
     atomic64_t skc_cookie;
 };

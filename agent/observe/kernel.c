@@ -29,6 +29,7 @@
 #define SECOND_NS     1000000000ULL
 #define PORTS_BYTES   (65536 / 8)
 #define SCOPES_BYTES  (PMO_INSTANCES_MAX * sizeof(uint64_t))
+#define PEERS_BYTES   (PMO_PEERS_MAX * sizeof(struct pmo_peer))
 
 uint32_t pmo_kernel_ring_bytes = 4 << 20;
 
@@ -261,6 +262,7 @@ static int maps_begin(struct pmo_kernel *k)
     k->control->slots_used = PMO_OVERFLOW_SLOTS;
     k->control->instances_used = 1;
     k->control->routes_used = 1;
+    k->control->peers_used = 1;
     memcpy(k->control->header_key, k->header_key, sizeof(k->header_key));
     __atomic_store_n(&k->control->abi_version, PMO_ABI_VERSION, __ATOMIC_RELEASE);
     return 0;
@@ -301,6 +303,12 @@ static int maps_map(struct pmo_kernel *k)
     if (k->headers_wanted == MAP_FAILED) {
         k->headers_wanted = NULL;
         return pmo_err_r(errno, "cannot map %s/headers_wanted", k->directory);
+    }
+    k->peers =
+        mmap(NULL, PEERS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(s->maps.peers), 0);
+    if (k->peers == MAP_FAILED) {
+        k->peers = NULL;
+        return pmo_err_r(errno, "cannot map %s/peers", k->directory);
     }
     r = pmo_ring_open(&k->windows, bpf_map__fd(s->maps.windows),
                       bpf_map__max_entries(s->maps.windows));
@@ -602,6 +610,8 @@ void pmo_kernel_close(struct pmo_kernel **kernel, bool leave)
         (void)munmap(k->scopes, SCOPES_BYTES);
     if (k->headers_wanted)
         (void)munmap(k->headers_wanted, SCOPES_BYTES);
+    if (k->peers)
+        (void)munmap(k->peers, PEERS_BYTES);
     pmo_bpf__destroy(k->skeleton);
     if (k->cgroup_fd >= 0)
         (void)close(k->cgroup_fd);
@@ -770,6 +780,9 @@ void pmo_kernel_instance_free(struct pmo_kernel *k, uint32_t instance)
         if (!bpf_map_lookup_elem(rows, &listener, &row) && row.id == instance)
             (void)bpf_map_delete_elem(rows, &listener);
     }
+    for (uint32_t i = 0; i < PMO_PEERS_MAX; i++)
+        if (k->peers[i].instance == instance)
+            k->peers[i].instance = 0;
     pmo_kernel_scope(k, instance, 0);
     pmo_kernel_headers_wanted(k, instance, 0);
     (void)bpf_map_update_elem(bpf_map__fd(k->skeleton->maps.free_instances), NULL, &instance,
@@ -808,6 +821,14 @@ void pmo_kernel_callers(struct pmo_kernel *k, pmo_kernel_caller_fn each, void *c
         if (!bpf_map_lookup_elem(map, &key, &instance))
             each(context, &key, &instance);
     }
+}
+
+int pmo_kernel_peer(const struct pmo_kernel *k, uint32_t row, struct pmo_peer *peer)
+{
+    if (!row || row >= PMO_PEERS_MAX)
+        return -ENOENT;
+    *peer = k->peers[row];
+    return 0;
 }
 
 int pmo_kernel_route(struct pmo_kernel *k, uint32_t row, char text[PMO_ROUTE_BYTES])

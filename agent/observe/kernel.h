@@ -120,6 +120,9 @@ typedef void (*pmo_kernel_caller_fn)(void *context, const struct pmo_caller *cal
 /* Walks all callers; @each may forget the one it is told. */
 void pmo_kernel_callers(struct pmo_kernel *kernel, pmo_kernel_caller_fn each, void *context);
 
+/* A row of what calls go to. Returns 0, or -ENOENT where it stands for any other. */
+int pmo_kernel_peer(const struct pmo_kernel *kernel, uint32_t row, struct pmo_peer *peer);
+
 /* Text of a route row. Returns 0 or -ENOENT. */
 int pmo_kernel_route(struct pmo_kernel *kernel, uint32_t row, char text[PMO_ROUTE_BYTES]);
 

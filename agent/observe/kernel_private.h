@@ -17,6 +17,7 @@ struct pmo_kernel {
     uint64_t *accepting_ports; /* a bit each */
     uint64_t *scopes;          /* by instance */
     uint64_t *headers_wanted;  /* likewise */
+    struct pmo_peer *peers;
     struct pmo_ring windows, changes;
     int cgroup_fd;
     int lock_fd;

@@ -26,7 +26,10 @@
 #define ROLL_PERIOD    60                  /* seconds */
 #define ROLL_BUDGET_NS (20 * 1000 * 1000L) /* a backlog is rolled up bit by bit */
 
-#define DIRECTION 8 /* is above the protocol in its column: the tables are older than calls */
+/* Above the protocol in its column, as the tables are older than calls: the direction, and who is
+ * asked, by its row in the table of services. */
+#define DIRECTION 8
+#define PEER      16
 
 #define MINUTE 60
 #define HOUR   3600
@@ -101,13 +104,17 @@ static struct known_service *known_service(struct pmo_history *history,
     return &more[history->known_count++];
 }
 
+static int name_id(struct pmo_history *history, const char *name, int64_t *id)
+{
+    (void)sqlite3_bind_text(history->file.statements[SQL_SERVICE_ID], 1, name, -1, SQLITE_STATIC);
+    return pmo_history_file_run(&history->file, SQL_SERVICE_ID, id);
+}
+
 static int service_id(struct pmo_history *history, struct known_service *service)
 {
     if (service->id)
         return SQLITE_OK;
-    (void)sqlite3_bind_text(history->file.statements[SQL_SERVICE_ID], 1,
-                            pmo_service_store_name(service->store), -1, SQLITE_STATIC);
-    return pmo_history_file_run(&history->file, SQL_SERVICE_ID, &service->id);
+    return name_id(history, pmo_service_store_name(service->store), &service->id);
 }
 
 static int type_id(struct pmo_history *history, struct known_service *service, size_t i,
@@ -115,6 +122,7 @@ static int type_id(struct pmo_history *history, struct known_service *service, s
 {
     const struct pmo_type *type = pmo_service_store_type_at(service->store, i);
     sqlite3_stmt *statement;
+    int64_t peer = 0;
     int rc = SQLITE_OK;
 
     if (i >= service->types_count) {
@@ -127,10 +135,12 @@ static int type_id(struct pmo_history *history, struct known_service *service, s
         service->types = more;
         service->types_count = count;
     }
-    if (!service->types[i]) {
-        statement =
-            pmo_history_file_bind(&history->file, SQL_TYPE_ID,
-                                  type->protocol | type->direction << DIRECTION, type->method);
+    if (!service->types[i] && type->peer[0])
+        rc = name_id(history, type->peer, &peer);
+    if (rc == SQLITE_OK && !service->types[i]) {
+        statement = pmo_history_file_bind(
+            &history->file, SQL_TYPE_ID,
+            type->protocol | type->direction << DIRECTION | peer << PEER, type->method);
         (void)sqlite3_bind_int64(statement, 3, type->status_class);
         (void)sqlite3_bind_int64(statement, 4, type->zone);
         (void)sqlite3_bind_text(statement, 5, type->route, -1, SQLITE_STATIC);
@@ -415,6 +425,8 @@ static int load_counts(struct pmo_history *history, struct pmo_store *store, int
 
         (void)snprintf(type.route, sizeof(type.route), "%s",
                        (const char *)sqlite3_column_text(row, 7));
+        (void)snprintf(type.peer, sizeof(type.peer), "%s",
+                       (const char *)sqlite3_column_text(row, 8));
         service = pmo_store_service(store, (const char *)sqlite3_column_text(row, 0), true);
         *r = service ? pmo_service_store_restore_type(service, &type, sqlite3_column_int64(row, 1),
                                                       (uint64_t)sqlite3_column_int64(row, 2))

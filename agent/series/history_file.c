@@ -64,9 +64,11 @@ static const char *const statements[SQL_STATEMENTS] = {
         " tx_bytes, syns, connections, ready, starting, latency_p50_us, latency_p99_us"
         " FROM services CROSS JOIN spans ON service = id"
         " WHERE length = 1 AND t > ?1 AND t <= ?2",
-    [SQL_LOAD_COUNTS] = "SELECT name, t, requests, protocol, method, status_class, zone, route"
+    [SQL_LOAD_COUNTS] = "SELECT services.name, t, requests, protocol, method, status_class, zone,"
+                        " route, coalesce(peers.name, '')"
                         " FROM services CROSS JOIN counts ON service = services.id"
                         " CROSS JOIN types ON types.id = type"
+                        " LEFT JOIN services AS peers ON peers.id = protocol >> 16"
                         " WHERE length = 1 AND t > ?1 AND t <= ?2",
     [SQL_ARRIVALS] = "SELECT t, observed, arrivals FROM spans"
                      " WHERE service = (SELECT id FROM services WHERE name = ?1)"

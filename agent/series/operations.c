@@ -15,7 +15,8 @@
 
 struct slot {
     int64_t t; /* / SLOT_SECONDS */
-    uint32_t answered, errors;
+    uint32_t answered, errors, finished;
+    uint64_t first_byte_ns, last_byte_ns; /* sums over those answered, and finished */
     struct pmo_latency_octave latency[PMO_LATENCY_OCTAVES];
 };
 
@@ -74,9 +75,11 @@ void pmo_operations_free(struct pmo_operations **set)
 static int compare(const void *left, const void *right)
 {
     const struct pmo_operation *a = left, *b = right;
-    int head = memcmp(a, b, offsetof(struct pmo_operation, route));
+    int order = memcmp(a, b, offsetof(struct pmo_operation, route));
 
-    return head ? head : strncmp(a->route, b->route, sizeof(a->route) - 1);
+    if (!order)
+        order = strncmp(a->route, b->route, sizeof(a->route) - 1);
+    return order ? order : strncmp(a->peer, b->peer, sizeof(a->peer) - 1);
 }
 
 static struct counted *find(const struct pmo_operations *set, const struct pmo_operation *operation)
@@ -123,9 +126,12 @@ static struct counted *entry_of(struct pmo_operations *set, const struct pmo_typ
     struct counted *entry;
 
     memcpy(operation.route, type->route, sizeof(operation.route) - 1);
+    memcpy(operation.peer, type->peer, sizeof(operation.peer) - 1);
     entry = find(set, &operation);
     if (!entry && set->count >= PMO_OPERATIONS_MAX - 1) {
         operation = (struct pmo_operation){.route = "{other}"};
+        if (type->peer[0])
+            (void)strcpy(operation.peer, PMO_PEER_OTHER);
         entry = find(set, &operation);
     }
     return entry ? entry : make(set, &operation);
@@ -144,6 +150,9 @@ static void add_latencies(struct counted *entry, uint8_t status_class, const str
         slot->answered += pmo_span_share(span, counts->requests, t);
     if (status_class == 5)
         slot->errors += pmo_span_share(span, counts->requests, t);
+    slot->finished += pmo_span_share(span, counts->finished, t);
+    slot->first_byte_ns += pmo_span_share(span, counts->first_byte_ns, t);
+    slot->last_byte_ns += pmo_span_share(span, counts->last_byte_ns, t);
     if (span->seconds == 1) {
         pmo_latency_add(slot->latency, counts->latency);
         return;
@@ -260,37 +269,82 @@ double pmo_operations_in_flight(const struct pmo_operations *set, size_t i)
     return set->open > set->gauge ? open * set->gauge / (double)set->open : open;
 }
 
-void pmo_operations_load(const struct pmo_operations *set, size_t i, int64_t now,
-                         struct pmo_operation_load *load)
-{
-    struct pmo_latency_octave latency[PMO_LATENCY_OCTAVES] = {0};
-    const struct counted *entry = set->entries[i];
-    double answered = 0, errors = 0;
+/* What a load is put together from. */
+struct sum {
+    struct pmo_operation_load load; /* of which only what is added up is there */
+    struct slot recent;
+};
 
+static void add_slots(struct slot *sum, const struct counted *entry, int64_t now)
+{
     for (size_t s = 0; s < SLOTS; s++) {
         const struct slot *slot = &entry->slots[s];
 
         if (slot->t > now / SLOT_SECONDS || slot->t <= now / SLOT_SECONDS - SLOTS)
             continue;
-        pmo_latency_add(latency, slot->latency);
-        answered += slot->answered;
-        errors += slot->errors;
+        pmo_latency_add(sum->latency, slot->latency);
+        sum->answered += slot->answered;
+        sum->errors += slot->errors;
+        sum->finished += slot->finished;
+        sum->first_byte_ns += slot->first_byte_ns;
+        sum->last_byte_ns += slot->last_byte_ns;
     }
-    *load = (struct pmo_operation_load){
-        .first_byte_p50_us = pmo_latency_quantile_us(latency, PMO_FIRST_BYTE, 0.5),
-        .first_byte_p99_us = pmo_latency_quantile_us(latency, PMO_FIRST_BYTE, 0.99),
-        .last_byte_p50_us = pmo_latency_quantile_us(latency, PMO_LAST_BYTE, 0.5),
-        .last_byte_p99_us = pmo_latency_quantile_us(latency, PMO_LAST_BYTE, 0.99),
-        .error_rate = answered > 0 ? errors / answered : NAN,
-        .arrived = entry->arrived,
-        .finished = entry->finished,
-        .request_bytes = entry->request_bytes,
-        .response_bytes = entry->response_bytes,
-    };
-    memcpy(load->requests, entry->requests, sizeof(load->requests));
+}
+
+static void add_entry(struct sum *sum, const struct counted *entry, int64_t now)
+{
+    struct pmo_operation_load *load = &sum->load;
+
+    add_slots(&sum->recent, entry, now);
+    load->arrived += entry->arrived;
+    load->finished += entry->finished;
+    load->request_bytes += entry->request_bytes;
+    load->response_bytes += entry->response_bytes;
+    for (size_t i = 0; i < PMO_STATUS_CLASSES; i++)
+        load->requests[i] += entry->requests[i];
     if (entry->last.t != now)
         return;
-    load->rps = (double)entry->last.arrived;
-    load->request_bytes_per_s = (double)entry->last.request_bytes;
-    load->response_bytes_per_s = (double)entry->last.response_bytes;
+    load->rps += (double)entry->last.arrived;
+    load->request_bytes_per_s += (double)entry->last.request_bytes;
+    load->response_bytes_per_s += (double)entry->last.response_bytes;
+}
+
+static struct pmo_operation_load load_of(const struct sum *sum)
+{
+    const struct slot *recent = &sum->recent;
+    const struct pmo_latency_octave *latency = recent->latency;
+    struct pmo_operation_load load = sum->load;
+
+    load.first_byte_p50_us = pmo_latency_quantile_us(latency, PMO_FIRST_BYTE, 0.5);
+    load.first_byte_p99_us = pmo_latency_quantile_us(latency, PMO_FIRST_BYTE, 0.99);
+    load.last_byte_p50_us = pmo_latency_quantile_us(latency, PMO_LAST_BYTE, 0.5);
+    load.last_byte_p99_us = pmo_latency_quantile_us(latency, PMO_LAST_BYTE, 0.99);
+    load.first_byte_mean_us = load.last_byte_mean_us = load.error_rate = NAN;
+    if (recent->answered) {
+        load.first_byte_mean_us = (double)recent->first_byte_ns / recent->answered / 1e3;
+        load.error_rate = (double)recent->errors / recent->answered;
+    }
+    if (recent->finished)
+        load.last_byte_mean_us = (double)recent->last_byte_ns / recent->finished / 1e3;
+    return load;
+}
+
+void pmo_operations_load(const struct pmo_operations *set, size_t i, int64_t now,
+                         struct pmo_operation_load *load)
+{
+    struct sum sum = {};
+
+    add_entry(&sum, set->entries[i], now);
+    *load = load_of(&sum);
+}
+
+void pmo_operations_load_of_peer(const struct pmo_operations *set, const char *peer, int64_t now,
+                                 struct pmo_operation_load *load)
+{
+    struct sum sum = {};
+
+    for (size_t i = 0; set && i < set->count; i++)
+        if (!strcmp(set->entries[i]->operation.peer, peer))
+            add_entry(&sum, set->entries[i], now);
+    *load = load_of(&sum);
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Operations: what requests ask for, by protocol, method and route. That is a type (series.h)
- * without what is known only once a request is answered, so that arrivals can be held against ends:
- * what is in flight, how fast it is answered, and what it moves. A service has a set of them, and
- * so has each of its instances.
+ * Operations: what requests ask for, by protocol, method and route, and calls also by whom they go
+ * to. That is a type (series.h) without what is known only once a request is answered, so that
+ * arrivals can be held against ends: what is in flight, how fast it is answered, and what it moves.
+ * A service has a set of them, and so has each of its instances.
  *
- * An operation takes 1.8 KiB whatever it counts: totals since counting began, the last second, and
+ * An operation takes 2 KiB whatever it counts: totals since counting began, the last second, and
  * the latencies of the last minute in six histograms of ten seconds each. A histogram for each of
  * its 60 seconds, as a service has them, would take 14 KiB: 50 MiB for the 4,096 that the kernel
  * side can tell apart.
@@ -26,6 +26,7 @@ struct pmo_operation {
     uint8_t protocol; /* enum pmo_protocol */
     uint8_t method;   /* enum pmo_method */
     char route[PMO_ROUTE_BYTES];
+    char peer[PMO_PEER_BYTES]; /* of calls: who is asked */
 };
 
 struct pmo_operations;
@@ -64,6 +65,7 @@ struct pmo_operation_load {
     double request_bytes_per_s, response_bytes_per_s;
     /* in the 50 to 60 seconds up to @now; NAN where nothing was answered */
     double first_byte_p50_us, first_byte_p99_us, last_byte_p50_us, last_byte_p99_us;
+    double first_byte_mean_us, last_byte_mean_us;
     double error_rate; /* share of 5xx in what was answered */
     /* since counting began */
     uint64_t arrived, finished, request_bytes, response_bytes;
@@ -72,3 +74,6 @@ struct pmo_operation_load {
 
 void pmo_operations_load(const struct pmo_operations *set, size_t i, int64_t now,
                          struct pmo_operation_load *load);
+/* The same of all calls to a peer. @set: NULL is an empty one. */
+void pmo_operations_load_of_peer(const struct pmo_operations *set, const char *peer, int64_t now,
+                                 struct pmo_operation_load *load);

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <math.h>
 #include <search.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,10 +25,17 @@
  * further than this after the last one is a broken clock: it must not push out the whole hour. */
 #define AHEAD_MAX (24 * 3600)
 
+struct peer {
+    char name[PMO_PEER_BYTES];
+    struct pmo_service_totals totals;
+    struct pmo_series series;
+};
+
 struct type_series {
     struct pmo_type type; /* first: it is the key of the tree */
     uint64_t total;
     struct pmo_series series;
+    struct peer *peer; /* outbound */
 };
 
 enum column {
@@ -74,7 +82,7 @@ struct pmo_service_store {
     struct pmo_store *store;
     char *name;
     int64_t last; /* closed second, 0 before the first */
-    struct pmo_service_totals totals, call_totals;
+    struct pmo_service_totals totals;
     struct pmo_series columns[COLUMNS];
     struct histogram histograms[HISTOGRAMS]; /* slot t % HISTOGRAMS */
     struct type_series **types;              /* in the order they appeared */
@@ -83,11 +91,14 @@ struct pmo_service_store {
     struct pmo_operations *operations, *calls;
     struct pmo_series *arrivals; /* of each operation */
     size_t arrivals_count;
+    struct peer **peers;
+    size_t peers_count;
 };
 
 struct pmo_store {
     struct pmo_service_store **services;
     size_t services_count;
+    size_t edges; /* peers of all services */
     int64_t last; /* newest closed second of any service */
 };
 
@@ -119,6 +130,11 @@ static void service_free(struct pmo_service_store *service)
     }
     for (size_t i = 0; i < service->arrivals_count; i++)
         pmo_series_forget(&service->arrivals[i], INT64_MAX);
+    for (size_t i = 0; i < service->peers_count; i++) {
+        pmo_series_forget(&service->peers[i]->series, INT64_MAX);
+        free(service->peers[i]);
+    }
+    free(service->peers);
     pmo_operations_free(&service->operations);
     pmo_operations_free(&service->calls);
     free(service->arrivals);
@@ -192,9 +208,31 @@ const char *pmo_service_store_name(const struct pmo_service_store *service)
 static int compare_types(const void *left, const void *right)
 {
     const struct pmo_type *a = left, *b = right;
-    int head = memcmp(a, b, offsetof(struct pmo_type, route));
+    int order = memcmp(a, b, offsetof(struct pmo_type, route));
 
-    return head ? head : strncmp(a->route, b->route, sizeof(a->route) - 1);
+    if (!order)
+        order = strncmp(a->route, b->route, sizeof(a->route) - 1);
+    return order ? order : strncmp(a->peer, b->peer, sizeof(a->peer) - 1);
+}
+
+/* The peer of this name, or the one that stands for all that there is no room for. */
+static struct peer *peer_of(struct pmo_service_store *service, const char *name)
+{
+    struct peer *made;
+
+    for (size_t i = 0; i < service->peers_count; i++)
+        if (!strcmp(service->peers[i]->name, name))
+            return service->peers[i];
+    if (strcmp(name, PMO_PEER_OTHER) != 0 &&
+        (!*name || service->store->edges >= PMO_EDGES_MAX)) /* history of before has no name */
+        return peer_of(service, PMO_PEER_OTHER);
+    made = grow((void **)&service->peers, service->peers_count) ? NULL : calloc(1, sizeof(*made));
+    if (!made)
+        return NULL;
+    (void)snprintf(made->name, sizeof(made->name), "%s", name);
+    service->peers[service->peers_count++] = made;
+    service->store->edges++;
+    return made;
 }
 
 static struct type_series *type_of(struct pmo_service_store *service, const struct pmo_type *type)
@@ -211,6 +249,8 @@ static struct type_series *type_of(struct pmo_service_store *service, const stru
         return NULL;
     made->type = *type;
     made->type.route[sizeof(type->route) - 1] = '\0';
+    if (type->direction == PMO_OUTBOUND)
+        made->peer = peer_of(service, type->peer);
     if (!tsearch(made, &service->types_tree, compare_types)) {
         free(made);
         return NULL;
@@ -259,8 +299,8 @@ static int add_requests(struct pmo_service_store *service, struct type_series *t
     uint8_t class = type->type.status_class;
     int r = pmo_series_add(&type->series, t, requests);
 
-    if (type->type.direction == PMO_OUTBOUND)
-        return r;
+    if (type->peer)
+        return r ? r : pmo_series_add(&type->peer->series, t, requests);
     if (class >= PMO_STATUS_CLASSES)
         class = PMO_STATUS_ABORTED;
     return r ? r : pmo_series_add(&service->columns[COLUMN_CLASS + class], t, requests);
@@ -356,18 +396,23 @@ static int add_calls(struct pmo_service_store *service, const struct pmo_type *t
 {
     int r = service->calls ? 0 : pmo_operations_new(&service->calls);
     struct pmo_span span = pmo_span_of(since, until);
+    struct peer *peer = peer_of(service, type->peer);
     struct type_series *series;
+    struct pmo_type known = *type;
 
-    if (r || (r = pmo_operations_add(service->calls, type, since, until, counts)) < 0)
+    if (!peer)
+        return -ENOMEM;
+    memcpy(known.peer, peer->name, sizeof(known.peer));
+    if (r || (r = pmo_operations_add(service->calls, &known, since, until, counts)) < 0)
         return r;
     if (type->status_class == PMO_STATUS_ARRIVED) {
-        service->call_totals.arrived += counts->requests;
+        peer->totals.arrived += counts->requests;
         return 0;
     }
-    series = type_of(service, type);
+    series = type_of(service, &known);
     if (!series)
         return -ENOMEM;
-    add_totals(&service->call_totals, counts);
+    add_totals(&peer->totals, counts);
     series->total += counts->requests;
     r = 0;
     for (int64_t t = span.from; !r && t <= span.to; t++)
@@ -460,6 +505,8 @@ static int observe(struct pmo_service_store *service, int64_t t)
         pmo_series_forget(&service->types[i]->series, t - PMO_SERIES_SECONDS);
     for (size_t i = 0; t / 60 > before / 60 && i < service->arrivals_count; i++)
         pmo_series_forget(&service->arrivals[i], t - PMO_SERIES_SECONDS);
+    for (size_t i = 0; t / 60 > before / 60 && i < service->peers_count; i++)
+        pmo_series_forget(&service->peers[i]->series, t - PMO_SERIES_SECONDS);
     return pmo_series_set(&service->columns[COLUMN_OBSERVED], t, 1);
 }
 
@@ -495,10 +542,18 @@ int pmo_service_store_restore_type(struct pmo_service_store *service, const stru
                                    int64_t t, uint64_t requests)
 {
     struct type_series *series;
+    struct pmo_type known = *type;
+    struct peer *peer;
 
     if (!remembered(service, t))
         return 0;
-    series = type_of(service, type);
+    if (type->direction == PMO_OUTBOUND) {
+        peer = peer_of(service, type->peer);
+        if (!peer)
+            return -ENOMEM;
+        memcpy(known.peer, peer->name, sizeof(known.peer));
+    }
+    series = type_of(service, &known);
     return series ? add_requests(service, series, t, requests) : -ENOMEM;
 }
 
@@ -580,10 +635,52 @@ const struct pmo_service_totals *pmo_service_store_totals(const struct pmo_servi
     return &service->totals;
 }
 
-const struct pmo_service_totals *
-pmo_service_store_call_totals(const struct pmo_service_store *service)
+uint64_t pmo_service_store_answered(const struct pmo_service_store *service, int64_t until,
+                                    unsigned int seconds)
 {
-    return &service->call_totals;
+    uint64_t sum = 0;
+
+    for (int64_t t = until - seconds + 1; t <= until; t++)
+        for (unsigned int class = 0; class < PMO_STATUS_CLASSES; class ++)
+            sum += pmo_service_store_class(service, t, class);
+    return sum;
+}
+
+unsigned int pmo_service_store_observed(const struct pmo_service_store *service, int64_t until,
+                                        unsigned int seconds)
+{
+    unsigned int count = 0;
+
+    for (int64_t t = until - seconds + 1; t <= until; t++)
+        count += observed(service, t);
+    return count;
+}
+
+size_t pmo_service_store_peers(const struct pmo_service_store *service)
+{
+    return service->peers_count;
+}
+
+const char *pmo_service_store_peer_at(const struct pmo_service_store *service, size_t i)
+{
+    return service->peers[i]->name;
+}
+
+const struct pmo_service_totals *
+pmo_service_store_peer_totals(const struct pmo_service_store *service, size_t i)
+{
+    return &service->peers[i]->totals;
+}
+
+uint64_t pmo_service_store_peer_answered(const struct pmo_service_store *service, size_t i,
+                                         int64_t until, unsigned int seconds)
+{
+    uint64_t sum = 0;
+
+    for (int64_t t = until - seconds + 1; t <= until; t++)
+        if (observed(service, t))
+            sum += pmo_series_get(&service->peers[i]->series, t);
+    return sum;
 }
 
 size_t pmo_service_store_types(const struct pmo_service_store *service)

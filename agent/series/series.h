@@ -17,6 +17,9 @@
 #include <pmo/abi.h>
 
 #define PMO_SERIES_SECONDS 3600
+#define PMO_PEER_BYTES     64U /* name of who is asked, with its NUL */
+#define PMO_PEER_OTHER     "{other}"
+#define PMO_EDGES_MAX      1024U /* (service, peer) pairs; what comes beyond goes to PMO_PEER_OTHER */
 
 /* What kind of requests a series counts. */
 struct pmo_type {
@@ -26,6 +29,7 @@ struct pmo_type {
     uint8_t status_class; /* 0 aborted, 1..5; PMO_STATUS_ARRIVED where it is not known yet */
     uint8_t zone;
     char route[PMO_ROUTE_BYTES];
+    char peer[PMO_PEER_BYTES]; /* outbound: who is asked, a service or an address; else empty */
 };
 
 const char *pmo_direction_name(uint8_t direction);
@@ -78,8 +82,8 @@ const char *pmo_service_store_name(const struct pmo_service_store *service);
  *   spread evenly over them in whole requests (the total stays exact)
  * @counts: latency buckets are merged into the second's histogram; of requests that have ARRIVED,
  *   only their number is read: they are the service's arrivals
- * Outbound types are series like others, and part of nothing else: not of the service's arrivals,
- * status classes, latencies, bytes or totals.
+ * Outbound types are series like others, and part of what is known of their peer, but of nothing
+ * else: not of the service's arrivals, status classes, latencies, bytes or totals.
  * Returns 0 or -ENOMEM.
  */
 int pmo_service_store_add(struct pmo_service_store *service, const struct pmo_type *type,
@@ -116,9 +120,21 @@ double pmo_service_store_last_byte(const struct pmo_service_store *service, int6
 uint64_t pmo_service_store_total(const struct pmo_service_store *service);
 uint64_t pmo_service_store_arrived(const struct pmo_service_store *service);
 const struct pmo_service_totals *pmo_service_store_totals(const struct pmo_service_store *service);
-/* The same of the requests that the service made to others. */
+/* Requests that were answered, or aborted, in those of the seconds (until-seconds, until] that were
+ * observed; and how many these are. */
+uint64_t pmo_service_store_answered(const struct pmo_service_store *service, int64_t until,
+                                    unsigned int seconds);
+unsigned int pmo_service_store_observed(const struct pmo_service_store *service, int64_t until,
+                                        unsigned int seconds);
+
+/* Who the service asks: in the order they appeared. */
+size_t pmo_service_store_peers(const struct pmo_service_store *service);
+const char *pmo_service_store_peer_at(const struct pmo_service_store *service, size_t i);
+/* The same of requests to peer @i as of those that are served. */
 const struct pmo_service_totals *
-pmo_service_store_call_totals(const struct pmo_service_store *service);
+pmo_service_store_peer_totals(const struct pmo_service_store *service, size_t i);
+uint64_t pmo_service_store_peer_answered(const struct pmo_service_store *service, size_t i,
+                                         int64_t until, unsigned int seconds);
 
 size_t pmo_service_store_types(const struct pmo_service_store *service);
 const struct pmo_type *pmo_service_store_type_at(const struct pmo_service_store *service, size_t i);

@@ -63,6 +63,7 @@ bool pmo_query_integer(struct pmo_exchange *exchange, const char *name, int64_t 
 int pmo_answer_series(struct pmo_exchange *exchange);
 int pmo_answer_types(struct pmo_exchange *exchange);
 int pmo_answer_routes(struct pmo_exchange *exchange);
+int pmo_answer_graph(struct pmo_exchange *exchange);
 int pmo_answer_metrics(struct pmo_exchange *exchange);
 
 /* ---- JSON forms (describe.c); NULL: no memory ---- */
@@ -70,6 +71,8 @@ int pmo_answer_metrics(struct pmo_exchange *exchange);
 /* Rounded to thousandths; null for NAN and infinities. */
 json_t *pmo_json_number(double value);
 json_t *pmo_json_type(const struct pmo_type *type);
+/* Members that types and edges of the graph have in common. */
+json_t *pmo_json_load(const struct pmo_operation_load *load);
 json_t *pmo_json_instance(const struct pmo_agent_instance *instance, int64_t now,
                           double predicted_latency_s);
 json_t *pmo_json_service(const struct pmo_agent *agent, const struct pmo_service *service);

@@ -2,12 +2,12 @@
 /* The JSON forms of what the agent knows. docs/openapi.yaml describes each of them. */
 #include "agent/serve/api.h"
 
-#include <arpa/inet.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/base/address.h"
 #include "agent/serve/serve.h"
 
 #define LATENCY_SECONDS 10 /* over which quantiles are taken, as policies do */
@@ -26,24 +26,39 @@ const char *pmo_zone_name(uint8_t zone, char name[8])
     return name;
 }
 
+json_t *pmo_json_load(const struct pmo_operation_load *load)
+{
+    uint64_t answered = 0;
+
+    for (size_t i = 0; i < PMO_STATUS_CLASSES; i++)
+        answered += i == PMO_STATUS_ABORTED ? 0 : load->requests[i];
+    return json_pack(
+        "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I}}",
+        "rps", pmo_json_number(load->rps), "firstByteMeanMs",
+        pmo_json_number(load->first_byte_mean_us / 1e3), "firstByteP50Ms",
+        pmo_json_number(load->first_byte_p50_us / 1e3), "firstByteP99Ms",
+        pmo_json_number(load->first_byte_p99_us / 1e3), "lastByteMeanMs",
+        pmo_json_number(load->last_byte_mean_us / 1e3), "lastByteP50Ms",
+        pmo_json_number(load->last_byte_p50_us / 1e3), "lastByteP99Ms",
+        pmo_json_number(load->last_byte_p99_us / 1e3), "requestBytesPerS",
+        pmo_json_number(load->request_bytes_per_s), "responseBytesPerS",
+        pmo_json_number(load->response_bytes_per_s), "errorRate", pmo_json_number(load->error_rate),
+        "totals", "arrived", (json_int_t)load->arrived, "answered", (json_int_t)answered, "errors",
+        (json_int_t)load->requests[5], "aborted", (json_int_t)load->requests[PMO_STATUS_ABORTED],
+        "finished", (json_int_t)load->finished, "requestBytes", (json_int_t)load->request_bytes,
+        "responseBytes", (json_int_t)load->response_bytes);
+}
+
 json_t *pmo_json_type(const struct pmo_type *type)
 {
     char zone[8];
 
     return json_pack(
-        "{s:s, s:s, s:s, s:o, s:s, s:s}", "direction", pmo_direction_name(type->direction),
+        "{s:s, s:s, s:s, s:o, s:o, s:s, s:s}", "direction", pmo_direction_name(type->direction),
         "protocol", pmo_protocol_name(type->protocol), "method", pmo_method_name(type->method),
-        "route", pmo_json_text(type->route), "statusClass",
+        "route", pmo_json_text(type->route), "peer",
+        type->peer[0] ? pmo_json_text(type->peer) : json_null(), "statusClass",
         pmo_status_class_name(type->status_class), "zone", pmo_zone_name(type->zone, zone));
-}
-
-static const char *address_text(const uint8_t addr[16], char text[INET6_ADDRSTRLEN])
-{
-    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-
-    if (!memcmp(addr, mapped, sizeof(mapped)))
-        return inet_ntop(AF_INET, addr + sizeof(mapped), text, INET6_ADDRSTRLEN);
-    return inet_ntop(AF_INET6, addr, text, INET6_ADDRSTRLEN);
 }
 
 static json_t *use_json(const struct pmo_use *use)
@@ -98,7 +113,7 @@ json_t *pmo_json_instance(const struct pmo_agent_instance *instance, int64_t now
         "s:o, s:o}",
         "id", (json_int_t)instance->id, "name", pmo_json_text(instance->name), "phase",
         pmo_instance_phase_name(instance->phase), "managed", instance->managed, "address",
-        address_text(instance->listener.addr, address), "port", (int)instance->listener.port,
+        pmo_address_text(instance->listener.addr, address), "port", (int)instance->listener.port,
         "zone" /* instances have none yet */, "pid", (json_int_t)instance->pid, "cgroup",
         pmo_json_text(instance->cgroup), "inFlight", (json_int_t)instance->in_flight, "rps",
         pmo_json_number(instance->load_rps), "predictedLatencyMs",

@@ -65,13 +65,14 @@ static json_t *totals_json(const struct pmo_agent *agent)
         requests += pmo_service_store_total(s->store);
         arrived += pmo_service_store_arrived(s->store);
     }
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
                      "requests", (json_int_t)requests, "arrived", (json_int_t)arrived, "decisions",
                      (json_int_t)agent->decisions_made, "windows", (json_int_t)totals->windows,
                      "lateWindows", (json_int_t)totals->late_windows, "ringFull",
                      (json_int_t)totals->ring_full, "routesFull", (json_int_t)totals->routes_full,
                      "countersFull", (json_int_t)totals->counters_full, "instancesFull",
-                     (json_int_t)totals->instances_full, "midstream", (json_int_t)totals->midstream,
+                     (json_int_t)totals->instances_full, "peersFull",
+                     (json_int_t)totals->peers_full, "midstream", (json_int_t)totals->midstream,
                      "holes", (json_int_t)totals->holes, "notHttp", (json_int_t)totals->not_http,
                      "tls", (json_int_t)totals->tls, "tlsRead", (json_int_t)totals->tls_read);
 }
@@ -311,6 +312,7 @@ const struct pmo_endpoint pmo_endpoints[] = {
     {"GET", "/v1/series", series_parameters, pmo_answer_series},
     {"GET", "/v1/types", types_parameters, pmo_answer_types},
     {"GET", "/v1/routes", service_parameter, pmo_answer_routes},
+    {"GET", "/v1/graph", no_parameters, pmo_answer_graph},
     {"GET", "/v1/forecast", service_parameter, answer_forecast},
     {"GET", "/v1/decisions", decisions_parameters, answer_decisions},
     {"GET", "/v1/decisions/{id}", no_parameters, answer_decision},

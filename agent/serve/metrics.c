@@ -35,7 +35,8 @@ static void print_value(FILE *out, const char *value)
     }
 }
 
-/* One sample; labels are pairs of name and value, ended by NULL. */
+/* One sample; labels are pairs of name and value, ended by NULL. An empty one is as good as none.
+ */
 static void print_sample(FILE *out, const char *metric, double value, const char *label, ...)
 {
     const char *separator = "{";
@@ -44,8 +45,12 @@ static void print_sample(FILE *out, const char *metric, double value, const char
     (void)fputs(metric, out);
     va_start(labels, label);
     for (; label; label = va_arg(labels, const char *)) {
+        const char *text = va_arg(labels, const char *);
+
+        if (!*text)
+            continue;
         (void)fprintf(out, "%s%s=\"", separator, label);
-        print_value(out, va_arg(labels, const char *));
+        print_value(out, text);
         (void)fputc('"', out);
         separator = ",";
     }
@@ -74,11 +79,11 @@ static void print_types(FILE *out, const struct pmo_agent *agent, uint8_t direct
 
             if (type->direction != direction)
                 continue;
-            print_sample(out, metric, (double)pmo_service_store_type_total(s->store, i), "service",
-                         s->name, "method", pmo_method_name(type->method), "route", type->route,
-                         "status_class", pmo_status_class_name(type->status_class), "protocol",
-                         pmo_protocol_name(type->protocol), "zone", pmo_zone_name(type->zone, zone),
-                         NULL);
+            print_sample(
+                out, metric, (double)pmo_service_store_type_total(s->store, i), "service", s->name,
+                "peer", type->peer, "method", pmo_method_name(type->method), "route", type->route,
+                "status_class", pmo_status_class_name(type->status_class), "protocol",
+                pmo_protocol_name(type->protocol), "zone", pmo_zone_name(type->zone, zone), NULL);
         }
 }
 
@@ -108,9 +113,10 @@ static void print_latency(FILE *out, const struct pmo_agent *agent)
                          "service", s->name, "quantile", quantiles[q].name, NULL);
 }
 
-/* By service alone: a histogram for each type would be forty thousand samples. */
-static void print_histogram(FILE *out, const struct pmo_service *s, const char *metric,
-                            const uint64_t octaves[PMO_LATENCY_OCTAVES], uint64_t sum_ns)
+/* By service, and by who is asked of calls: for each type it would be forty thousand samples. */
+static void print_histogram(FILE *out, const struct pmo_service *s, const char *peer,
+                            const char *metric, const uint64_t octaves[PMO_LATENCY_OCTAVES],
+                            uint64_t sum_ns)
 {
     char name[64], bound[32];
     uint64_t count = 0;
@@ -122,12 +128,12 @@ static void print_histogram(FILE *out, const struct pmo_service *s, const char *
             (void)snprintf(bound, sizeof(bound), "%.10g", pmo_latency_octave_s(i));
         else
             (void)snprintf(bound, sizeof(bound), "+Inf"); /* it is open */
-        print_sample(out, name, (double)count, "service", s->name, "le", bound, NULL);
+        print_sample(out, name, (double)count, "service", s->name, "peer", peer, "le", bound, NULL);
     }
     (void)snprintf(name, sizeof(name), "%s_sum", metric);
-    print_sample(out, name, (double)sum_ns / 1e9, "service", s->name, NULL);
+    print_sample(out, name, (double)sum_ns / 1e9, "service", s->name, "peer", peer, NULL);
     (void)snprintf(name, sizeof(name), "%s_count", metric);
-    print_sample(out, name, (double)count, "service", s->name, NULL);
+    print_sample(out, name, (double)count, "service", s->name, "peer", peer, NULL);
 }
 
 static void print_histograms(FILE *out, const struct pmo_agent *agent)
@@ -140,14 +146,14 @@ static void print_histograms(FILE *out, const struct pmo_agent *agent)
     for (const struct pmo_service *s = agent->services; s; s = s->next) {
         const struct pmo_service_totals *totals = pmo_service_store_totals(s->store);
 
-        print_histogram(out, s, first, totals->first_byte, totals->first_byte_ns);
+        print_histogram(out, s, "", first, totals->first_byte, totals->first_byte_ns);
     }
     print_head(out, last, "histogram",
                "From the complete head of a request to the last byte of its answer.");
     for (const struct pmo_service *s = agent->services; s; s = s->next) {
         const struct pmo_service_totals *totals = pmo_service_store_totals(s->store);
 
-        print_histogram(out, s, last, totals->last_byte, totals->last_byte_ns);
+        print_histogram(out, s, "", last, totals->last_byte, totals->last_byte_ns);
     }
 }
 
@@ -162,7 +168,7 @@ static void print_waits(FILE *out, const struct pmo_agent *agent)
 
         for (unsigned int i = 0; i < PMO_LATENCY_OCTAVES; i++)
             octaves[i] = s->signals_total.wait[i];
-        print_histogram(out, s, metric, octaves, s->signals_total.wait_us * 1000);
+        print_histogram(out, s, "", metric, octaves, s->signals_total.wait_us * 1000);
     }
 }
 
@@ -216,6 +222,38 @@ static double calls_in_flight(const struct pmo_agent *agent, const struct pmo_se
     return sum;
 }
 
+static double call_request_bytes(const struct pmo_service_totals *totals)
+{
+    return (double)totals->request_bytes;
+}
+
+static double call_response_bytes(const struct pmo_service_totals *totals)
+{
+    return (double)totals->response_bytes;
+}
+
+static void print_edges(FILE *out, const struct pmo_agent *agent, const char *metric,
+                        double (*value)(const struct pmo_service_totals *totals))
+{
+    for (const struct pmo_service *s = agent->services; s; s = s->next)
+        for (size_t i = 0; i < pmo_service_store_peers(s->store); i++)
+            print_sample(out, metric, value(pmo_service_store_peer_totals(s->store, i)), "service",
+                         s->name, "peer", pmo_service_store_peer_at(s->store, i), NULL);
+}
+
+static void print_edge_histograms(FILE *out, const struct pmo_agent *agent, const char *metric,
+                                  bool last)
+{
+    for (const struct pmo_service *s = agent->services; s; s = s->next)
+        for (size_t i = 0; i < pmo_service_store_peers(s->store); i++) {
+            const struct pmo_service_totals *t = pmo_service_store_peer_totals(s->store, i);
+
+            print_histogram(out, s, pmo_service_store_peer_at(s->store, i), metric,
+                            last ? t->last_byte : t->first_byte,
+                            last ? t->last_byte_ns : t->first_byte_ns);
+        }
+}
+
 /* What is counted of requests to others has the names of clients. */
 static void print_calls(FILE *out, const struct pmo_agent *agent)
 {
@@ -227,35 +265,18 @@ static void print_calls(FILE *out, const struct pmo_agent *agent)
 
     print_head(out, first, "histogram",
                "From the complete head of a request to others to the first byte of its answer.");
-    for (const struct pmo_service *s = agent->services; s; s = s->next) {
-        const struct pmo_service_totals *totals = pmo_service_store_call_totals(s->store);
-
-        if (has_calls(s))
-            print_histogram(out, s, first, totals->first_byte, totals->first_byte_ns);
-    }
+    print_edge_histograms(out, agent, first, false);
     print_head(out, last, "histogram",
                "From the complete head of a request to others to the last byte of its answer.");
-    for (const struct pmo_service *s = agent->services; s; s = s->next) {
-        const struct pmo_service_totals *totals = pmo_service_store_call_totals(s->store);
-
-        if (has_calls(s))
-            print_histogram(out, s, last, totals->last_byte, totals->last_byte_ns);
-    }
+    print_edge_histograms(out, agent, last, true);
     print_head(out, active, "gauge", "Requests to others that are not at the end of their answer.");
     for (const struct pmo_service *s = agent->services; s; s = s->next)
         if (has_calls(s))
             print_sample(out, active, calls_in_flight(agent, s), "service", s->name, NULL);
     print_head(out, sent, "counter", "Heads and bodies of answered requests to others.");
-    for (const struct pmo_service *s = agent->services; s; s = s->next)
-        if (has_calls(s))
-            print_sample(out, sent, (double)pmo_service_store_call_totals(s->store)->request_bytes,
-                         "service", s->name, NULL);
+    print_edges(out, agent, sent, call_request_bytes);
     print_head(out, received, "counter", "Heads and bodies of their answers.");
-    for (const struct pmo_service *s = agent->services; s; s = s->next)
-        if (has_calls(s))
-            print_sample(out, received,
-                         (double)pmo_service_store_call_totals(s->store)->response_bytes, "service",
-                         s->name, NULL);
+    print_edges(out, agent, received, call_response_bytes);
 }
 
 /* Metrics with one value a service. */
@@ -550,6 +571,8 @@ static void print_agent(FILE *out, const struct pmo_agent *agent)
          (double)totals->counters_full},
         {"pmo_instances_full_total", "counter", "Connections counted under no instance.",
          (double)totals->instances_full},
+        {"pmo_peers_full_total", "counter",
+         "Connections whose calls are counted under the peer {other}.", (double)totals->peers_full},
         {"pmo_midstream_total", "counter", "Connections joined in mid-stream.",
          (double)totals->midstream},
         {"pmo_holes_total", "counter", "Segments too far out of order to be parsed.",

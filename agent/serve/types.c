@@ -72,28 +72,15 @@ static size_t add_rows(const struct pmo_agent *agent, const struct pmo_service *
 static json_t *row_json(const struct row *row)
 {
     const struct pmo_operation *operation = row->operation;
-    const struct pmo_operation_load *load = &row->load;
-    uint64_t answered = 0;
+    json_t *json =
+        json_pack("{s:s, s:s, s:s, s:o, s:o, s:o}", "direction", pmo_direction_name(row->direction),
+                  "protocol", pmo_protocol_name(operation->protocol), "method",
+                  pmo_method_name(operation->method), "route", pmo_json_text(operation->route),
+                  "peer", operation->peer[0] ? pmo_json_text(operation->peer) : json_null(),
+                  "inFlight", pmo_json_number(round(row->in_flight)));
 
-    for (size_t i = 0; i < PMO_STATUS_CLASSES; i++)
-        answered += i == PMO_STATUS_ABORTED ? 0 : load->requests[i];
-    return json_pack(
-        "{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o,"
-        " s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I}}",
-        "direction", pmo_direction_name(row->direction), "protocol",
-        pmo_protocol_name(operation->protocol), "method", pmo_method_name(operation->method),
-        "route", pmo_json_text(operation->route), "rps", pmo_json_number(load->rps), "inFlight",
-        pmo_json_number(round(row->in_flight)), "firstByteP50Ms",
-        pmo_json_number(load->first_byte_p50_us / 1e3), "firstByteP99Ms",
-        pmo_json_number(load->first_byte_p99_us / 1e3), "lastByteP50Ms",
-        pmo_json_number(load->last_byte_p50_us / 1e3), "lastByteP99Ms",
-        pmo_json_number(load->last_byte_p99_us / 1e3), "requestBytesPerS",
-        pmo_json_number(load->request_bytes_per_s), "responseBytesPerS",
-        pmo_json_number(load->response_bytes_per_s), "errorRate", pmo_json_number(load->error_rate),
-        "totals", "arrived", (json_int_t)load->arrived, "answered", (json_int_t)answered, "errors",
-        (json_int_t)load->requests[5], "aborted", (json_int_t)load->requests[PMO_STATUS_ABORTED],
-        "finished", (json_int_t)load->finished, "requestBytes", (json_int_t)load->request_bytes,
-        "responseBytes", (json_int_t)load->response_bytes);
+    (void)json_object_update_new(json, pmo_json_load(&row->load));
+    return json;
 }
 
 /* NULL: no memory. */

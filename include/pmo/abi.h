@@ -26,6 +26,7 @@
 #define PMO_INSTANCES_MAX   4096U /* rows; 0 is "unknown instance", used when the rows are full */
 #define PMO_COUNTERS_MAX    8192U /* (instance, type) pairs; the first few count what has no pair */
 #define PMO_ROUTES_MAX      4096U /* folded routes; 0 is "{other}" */
+#define PMO_PEERS_MAX       1024U /* addresses that calls go to; 0 is "{other}" */
 #define PMO_ROUTE_BYTES     120U  /* a folded route with its NUL; a longer one is cut */
 #define PMO_FOLD_NAME_BYTES 32U   /* what stands for a folded segment, with its NUL */
 #define PMO_FOLD_RULES_MAX  4096U /* see struct pmo_fold_rule */
@@ -119,9 +120,17 @@ struct pmo_calling {
     __u32 generation;
 };
 
+/* An address that calls go to: a row of the map "peers". */
+struct pmo_peer {
+    struct pmo_listener address; /* as callers know it; netns is 0 but of loopback, link-local */
+    __u32 instance;              /* that accepted the last connection to it; 0: not on this host */
+    __u32 pad;
+};
+
 /* One type of request on one instance: what a counter slot counts. */
 struct pmo_counter_key {
-    __u32 instance;
+    __u16 instance;
+    __u16 peer;     /* outbound: row of the peers map */
     __u16 route;    /* row of the routes map */
     __u8 direction; /* enum pmo_direction */
     __u8 pad;
@@ -352,16 +361,17 @@ struct pmo_control {
     __u64 tls;            /* connections that are TLS, */
     __u64 tls_read;       /* and those of them whose library's calls are read */
     __u64 broken;         /* directions of HTTP/2 connections that ceased to make sense */
+    __u64 peers_full;     /* connections whose calls are counted under the peer "{other}" */
     __u32 slots_used;     /* counter slots below this have been used */
-    __u32 routes_used;    /* rows of routes */
+    __u32 routes_used;    /* rows of routes, */
+    __u32 peers_used;     /* and of peers */
     __u32 instances_used; /* instance rows below this have been used */
     __u32 generations;    /* instances that were made */
     __u32 stash_tickets;  /* segments that were kept until it was their turn */
     __u32 stash_taken;    /* pieces of them that were taken away, as there was no room */
     __u32 fold_rules;     /* that were made by the kernel side */
     __u32 headers_epoch;  /* differs whenever a row of named_headers is another header */
-    __u32 wait_mask; /* of 1 + this many reads, the wait of one is measured; a power of 2 - 1 */
-    __u32 pad;
+    __u32 wait_mask;     /* of 1 + this many reads, the wait of one is measured; a power of 2 - 1 */
     __u64 header_key[2]; /* for digests of headers: secret, and drawn when the maps were made */
 };
 
@@ -379,7 +389,9 @@ static inline double pmo_latency_bucket_us(unsigned int i)
 _Static_assert(sizeof(struct pmo_listener) == 32, "key without holes");
 _Static_assert(sizeof(struct pmo_caller) == 16, "key without holes");
 _Static_assert(sizeof(struct pmo_counter_key) == 12, "key without holes");
-_Static_assert(PMO_ROUTES_MAX <= 65536, "a row takes 16 bits of a key");
+_Static_assert(PMO_ROUTES_MAX <= 65536 && PMO_INSTANCES_MAX <= 65536 && PMO_PEERS_MAX <= 65536,
+               "a row takes 16 bits of a key");
+_Static_assert(sizeof(struct pmo_peer) == 40, "shared with the kernel");
 _Static_assert(sizeof(struct pmo_instance) == 24, "shared with the kernel");
 _Static_assert(sizeof(struct pmo_counts) == 288, "shared with the kernel");
 _Static_assert(sizeof(struct pmo_type_record) == 328, "shared with the kernel");

@@ -5,6 +5,7 @@
  */
 #include "tests/unit/suite.h"
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,9 +52,11 @@ static void settle(void)
     world_settle(&w);
 }
 
-/* What was served is what was called, and the caller itself served nothing. */
+/* What was served is what was called, of the one who served it, and the caller itself served
+ * nothing. */
 static void end(uint64_t requests)
 {
+    CU_ASSERT_EQUAL(world_calls_to(&w, caller.instance, wire.port, wire.instance), requests);
     CU_ASSERT_EQUAL(world_requests(&w, (int)wire.instance, -1, -1, NULL), requests);
     CU_ASSERT_EQUAL(world_calls(&w, (int)caller.instance, -1, -1, NULL), requests);
     CU_ASSERT_EQUAL(w.calls_left[caller.instance], requests);
@@ -374,7 +377,93 @@ static void calls_from_before_are_joined_at_their_next_request(void)
     settle();
     CU_ASSERT_EQUAL(world_calls(&w, (int)caller.instance, -1, -1, "{other}"), 1);
     CU_ASSERT_EQUAL(world_calls(&w, (int)caller.instance, PMO_METHOD_GET, 2, "/items/{id}"), 1);
-    end(2);
+    CU_ASSERT_EQUAL(world_calls_to(&w, caller.instance, wire.port, 0),
+                    2); /* nobody saw it accept */
+    wire_close(&caller);
+    world_close(&w, false);
+    w.extras.calls = false;
+    packets_close();
+}
+
+static void calls_are_counted_by_whom_they_go_to(void)
+{
+    struct wire other = {.client = -1}, beyond = {.client = -1};
+    struct pmo_peer first, second;
+    struct pmo_control *control;
+
+    begin();
+    CU_ASSERT_FATAL(wire_open(&w, &other, AF_INET6));
+    control = (struct pmo_control *)pmo_kernel_control(w.kernel);
+    CU_ASSERT_EQUAL(control->peers_used, 3);
+    control->peers_used = PMO_PEERS_MAX; /* there is no room for one more; those known stay so */
+    CU_ASSERT_FATAL(wire_open(&w, &beyond, AF_INET));
+    CU_ASSERT_FATAL(wire_again(&wire));
+    for (int i = 0; i < 12; i++) {
+        struct wire *to = i % 4 == 0 ? &other : i % 4 == 1 ? &beyond : &wire;
+
+        wire_request(to, GET);
+        wire_response(to, OK);
+    }
+    wire_close(&other);
+    wire_close(&beyond);
+    settle();
+    CU_ASSERT_EQUAL(world_calls_to(&w, caller.instance, wire.port, wire.instance), 6);
+    CU_ASSERT_EQUAL(world_calls_to(&w, caller.instance, other.port, other.instance), 3);
+    CU_ASSERT_EQUAL(world_calls_to(&w, caller.instance, 0, 0), 3);
+    CU_ASSERT_EQUAL(world_calls(&w, (int)caller.instance, PMO_METHOD_GET, 2, "/items/{id}"), 12);
+    CU_ASSERT_EQUAL(w.calls_left[caller.instance], 12);
+    CU_ASSERT_EQUAL(control->peers_full, 1);
+    CU_ASSERT_EQUAL(control->peers_used, PMO_PEERS_MAX);
+    /* loopback is the caller's own */
+    CU_ASSERT_EQUAL_FATAL(pmo_kernel_peer(w.kernel, 1, &first), 0);
+    CU_ASSERT_EQUAL_FATAL(pmo_kernel_peer(w.kernel, 2, &second), 0);
+    CU_ASSERT(first.address.netns && first.address.netns == second.address.netns);
+    CU_ASSERT_EQUAL(first.address.addr[12], 127);
+    CU_ASSERT_EQUAL(second.address.addr[15], 1);
+    CU_ASSERT_EQUAL(pmo_kernel_peer(w.kernel, 0, &first), -ENOENT);
+    /* the row of an instance that is forgotten is another one's soon */
+    pmo_kernel_instance_free(w.kernel, wire.instance);
+    CU_ASSERT_EQUAL(pmo_kernel_peer(w.kernel, 1, &first), 0);
+    CU_ASSERT_EQUAL(first.instance, 0);
+    CU_ASSERT_EQUAL(first.address.port, wire.port);
+    wire_close(&caller);
+    world_close(&w, false);
+    w.extras.calls = false;
+}
+
+/* The caller dials 198.18.9.2:80; the kernel's NAT leads it to the listener. */
+static void who_answers_behind_nat_is_known(void)
+{
+    struct sockaddr_in to = {
+        .sin_family = AF_INET, .sin_addr.s_addr = htonl(0xc6120902), .sin_port = htons(80)};
+    char command[512];
+
+    begin_in_a_namespace();
+    (void)snprintf(
+        command, sizeof(command),
+        "ip addr add 198.18.9.1/32 dev lo && ip route add 198.18.9.2 dev lo src 198.18.9.1"
+        " && nft 'table ip nat { chain out { type nat hook output priority -100;"
+        " ip daddr 198.18.9.2 tcp dport 80 dnat to 127.0.0.1:%u; }; }'",
+        wire.port);
+    if (system(command)) {
+        printf("(this kernel has no NAT) ");
+    } else {
+        (void)close(wire.client);
+        (void)close(wire.server);
+        wire.client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        CU_ASSERT_EQUAL_FATAL(connect(wire.client, (struct sockaddr *)&to, sizeof(to)), 0);
+        wire.server = accept4(wire.listener, NULL, NULL, SOCK_CLOEXEC);
+        for (int i = 0; i < 3; i++) {
+            wire_request(&wire, GET);
+            wire_response(&wire, OK);
+        }
+        settle();
+        CU_ASSERT_EQUAL(world_calls_to(&w, caller.instance, 80, wire.instance), 3);
+        CU_ASSERT_EQUAL(world_requests(&w, (int)wire.instance, -1, -1, NULL), 3);
+    }
+    wire_close(&caller);
+    world_close(&w, false);
+    w.extras.calls = false;
     packets_close();
 }
 
@@ -461,6 +550,8 @@ SUITE(calls) = {TEST(calls_are_counted_by_method_route_and_status),
                 TEST(a_caller_is_known_by_its_cgroup),
                 TEST(a_caller_is_known_by_its_network_namespace),
                 TEST(calls_from_before_are_joined_at_their_next_request),
+                TEST(calls_are_counted_by_whom_they_go_to),
+                TEST(who_answers_behind_nat_is_known),
                 TEST(routes_of_calls_are_learned_apart_from_those_that_are_served),
                 TEST(a_port_is_looked_at_as_long_as_a_call_uses_it),
                 {0}};

@@ -387,6 +387,7 @@ static void calls_inside_tls_are_counted_from_when_a_policy_asks_for_them(void)
     CU_ASSERT_EQUAL(
         world_calls(&w, (int)caller.instance, PMO_METHOD_POST, PMO_STATUS_ABORTED, "/cart"), 3);
     CU_ASSERT_EQUAL(world_calls(&w, (int)caller.instance, -1, -1, NULL), 33);
+    CU_ASSERT_EQUAL(world_calls_to(&w, caller.instance, wire.port, wire.instance), 33);
     CU_ASSERT_EQUAL(w.calls_left[caller.instance], 33);
     CU_ASSERT_EQUAL(world_requests(&w, (int)wire.instance, -1, -1, NULL), 33);
     CU_ASSERT_EQUAL(world_requests(&w, (int)caller.instance, -1, -1, NULL), 0);

@@ -215,6 +215,22 @@ uint64_t world_calls(const struct world *w, int instance, int method, int status
     return sum_of(w, PMO_OUTBOUND, instance, method, status_class, route);
 }
 
+uint64_t world_calls_to(const struct world *w, uint32_t instance, uint16_t port,
+                        uint32_t accepted_by)
+{
+    uint64_t sum = 0;
+
+    for (const struct counted_type *t = w->types; t < w->types + w->types_count; t++) {
+        struct pmo_peer peer = {};
+
+        (void)pmo_kernel_peer(w->kernel, t->key.peer, &peer);
+        if (t->key.instance == instance && t->key.direction == PMO_OUTBOUND &&
+            peer.address.port == port && peer.instance == accepted_by)
+            sum += t->requests;
+    }
+    return sum;
+}
+
 uint64_t world_headers(const struct world *w, uint32_t instance, const char *text)
 {
     uint64_t sum = 0;

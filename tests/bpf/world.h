@@ -54,6 +54,11 @@ uint64_t world_requests(const struct world *w, int instance, int method, int sta
 uint64_t world_calls(const struct world *w, int instance, int method, int status_class,
                      const char *route);
 
+/* Those whose peer is an address with this port (0: any other, "{other}") that the instance
+ * @accepted_by has accepted connections to. */
+uint64_t world_calls_to(const struct world *w, uint32_t instance, uint16_t port,
+                        uint32_t accepted_by);
+
 /* Of an instance, now. */
 uint32_t world_in_flight(const struct world *w, uint32_t instance);
 

@@ -250,6 +250,8 @@ instances_call_those_of_the_next_service() {
     equal "called by front" "$(called front)" "$(served catalog)"
     equal "called by front" "$(called front | awk '{ n += $4 } END { print n }')" "$sent"
     equal "called by catalog" "$(called catalog)" ""
+    equal "graph" "$(api /v1/graph | jq -c '[.edges[] | [.from, .to, .totals.answered]]')" \
+        "[[\"front\",\"catalog\",$sent]]"
     equal "called by its instances" "$(for n in 1 2; do
         api "/v1/types?service=front&instance=front-$n" |
             jq '[.types[] | select(.direction == "outbound") | .totals.arrived] | add'

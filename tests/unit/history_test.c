@@ -203,15 +203,19 @@ static void calls_come_back_as_calls(void)
                             .protocol = PMO_PROTOCOL_GRPC,
                             .method = PMO_METHOD_POST,
                             .status_class = 5,
-                            .route = "/a"};
+                            .route = "/a",
+                            .peer = "stock"};
     struct pmo_store *store = fresh_store(), *again = fresh_store();
     struct pmo_service_store *service = pmo_store_service(store, "front", true);
     struct pmo_counts counts = {.requests = 3};
     struct pmo_history *history;
     uint32_t requests;
+    int stock = 0, address = 0;
 
     begin();
     history = opened();
+    CU_ASSERT_EQUAL(pmo_service_store_add(service, &type, T0, T0, &counts), 0);
+    (void)strcpy(type.peer, "198.51.100.7:443");
     CU_ASSERT_EQUAL(pmo_service_store_add(service, &type, T0, T0, &counts), 0);
     note(history, service, T0, 1000);
     pmo_history_close(&history);
@@ -219,8 +223,9 @@ static void calls_come_back_as_calls(void)
     CU_ASSERT_EQUAL(pmo_history_load(history, again, T0 + 10), 0);
     service = pmo_store_service(again, "front", false);
     CU_ASSERT_PTR_NOT_NULL_FATAL(service);
-    CU_ASSERT_EQUAL_FATAL(pmo_service_store_types(service), 2);
-    for (size_t i = 0; i < 2; i++) {
+    CU_ASSERT_EQUAL_FATAL(pmo_service_store_types(service), 3);
+    CU_ASSERT_EQUAL_FATAL(pmo_service_store_peers(service), 2);
+    for (size_t i = 0; i < 3; i++) {
         const struct pmo_type *is = pmo_service_store_type_at(service, i);
 
         if (is->direction != PMO_OUTBOUND)
@@ -228,7 +233,12 @@ static void calls_come_back_as_calls(void)
         CU_ASSERT_EQUAL(is->protocol, PMO_PROTOCOL_GRPC);
         CU_ASSERT_EQUAL(pmo_service_store_type_count(service, i, T0, &requests), 0);
         CU_ASSERT_EQUAL(requests, 3);
+        stock += !strcmp(is->peer, "stock");
+        address += !strcmp(is->peer, "198.51.100.7:443");
     }
+    CU_ASSERT(stock == 1 && address == 1);
+    CU_ASSERT_EQUAL(pmo_service_store_peer_answered(service, 0, T0, 1), 3);
+    CU_ASSERT_EQUAL(pmo_service_store_peer_answered(service, 1, T0, 1), 3);
     CU_ASSERT_EQUAL(pmo_service_store_class(service, T0, 5), 1000);
     pmo_history_close(&history);
     pmo_store_free(&store);

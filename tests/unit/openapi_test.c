@@ -255,10 +255,13 @@ static unsigned int differences_of(const struct world *w, const char *text, bool
 
 static void the_openapi_file_and_the_server_agree(void)
 {
+    const struct pmo_type type = {.direction = PMO_OUTBOUND, .route = "/a", .peer = "catalog"};
+    const struct pmo_counts counts = {.requests = 1};
     _cleanup_free_ char *text = read_openapi();
     struct world w;
 
-    world_start(&w);
+    world_start(&w); /* the server sleeps until it is asked */
+    CU_ASSERT_EQUAL(pmo_service_store_add(w.front.store, &type, WORLD_NOW, WORLD_NOW, &counts), 0);
     CU_ASSERT_EQUAL(differences_of(&w, text, false), 0);
     world_stop(&w);
 }

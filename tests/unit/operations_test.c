@@ -111,7 +111,8 @@ static void what_was_cut_short_is_forgotten_when_the_instance_is_idle(void)
 static void the_status_classes_of_an_operation_are_one_row(void)
 {
     struct pmo_operations *set = fresh();
-    struct pmo_operation operation = {PMO_PROTOCOL_HTTP1, PMO_METHOD_GET, "/a"};
+    struct pmo_operation operation = {
+        .protocol = PMO_PROTOCOL_HTTP1, .method = PMO_METHOD_GET, .route = "/a"};
     struct pmo_operation_load load;
 
     for (uint8_t class = 0; class < PMO_STATUS_CLASSES; class ++)
@@ -184,6 +185,42 @@ static void latencies_are_those_of_the_last_minute(void)
     pmo_operations_free(&set);
 }
 
+static void the_load_of_a_peer_is_that_of_all_calls_to_it(void)
+{
+    struct pmo_operations *set = fresh();
+    struct pmo_type type = {.direction = PMO_OUTBOUND, .protocol = PMO_PROTOCOL_GRPC};
+    struct pmo_counts counts = {.requests = 10,
+                                .finished = 5,
+                                .first_byte_ns = 30000000,
+                                .last_byte_ns = 50000000,
+                                .request_bytes = 100};
+    static const char *const peers[] = {"stock", "cart"}, *const routes[] = {"/a", "/b", "/c"};
+    struct pmo_operation_load load;
+
+    counts.latency[8].first_byte[0] = 10;
+    for (int i = 0; i < 5; i++) { /* cart is asked for two of them */
+        type.status_class = i < 3 ? 2 : 5;
+        (void)snprintf(type.peer, sizeof(type.peer), "%s", peers[i / 3]);
+        (void)snprintf(type.route, sizeof(type.route), "%s", routes[i % 3]);
+        CU_ASSERT_EQUAL(pmo_operations_add(set, &type, T0, T0, &counts), i);
+        type.status_class = PMO_STATUS_ARRIVED;
+        CU_ASSERT_EQUAL(pmo_operations_add(set, &type, T0, T0, &counts), i);
+    }
+    pmo_operations_load_of_peer(set, "stock", T0, &load);
+    CU_ASSERT(load.arrived == 30 && load.rps == 30 && load.requests[2] == 30);
+    CU_ASSERT(load.finished == 15 && load.request_bytes == 300 && load.request_bytes_per_s == 300);
+    CU_ASSERT_DOUBLE_EQUAL(load.first_byte_mean_us, 3000, 1e-9);
+    CU_ASSERT_DOUBLE_EQUAL(load.last_byte_mean_us, 10000, 1e-9);
+    CU_ASSERT_TRUE(load.first_byte_p99_us > pmo_latency_bucket_us(15) &&
+                   load.first_byte_p99_us <= pmo_latency_bucket_us(16));
+    CU_ASSERT_EQUAL(load.error_rate, 0);
+    pmo_operations_load_of_peer(set, "cart", T0, &load);
+    CU_ASSERT(load.arrived == 20 && load.requests[5] == 20 && load.error_rate == 1);
+    pmo_operations_load_of_peer(set, "nobody", T0, &load);
+    CU_ASSERT(load.arrived == 0 && isnan(load.first_byte_mean_us) && isnan(load.error_rate));
+    pmo_operations_free(&set);
+}
+
 static void what_covers_a_gap_is_in_the_totals_once_and_spread_over_the_minute(void)
 {
     struct pmo_operations *set = fresh();
@@ -232,6 +269,7 @@ SUITE(operations) = {
     TEST(the_status_classes_of_an_operation_are_one_row),
     TEST(rates_are_those_of_the_last_second),
     TEST(latencies_are_those_of_the_last_minute),
+    TEST(the_load_of_a_peer_is_that_of_all_calls_to_it),
     TEST(what_covers_a_gap_is_in_the_totals_once_and_spread_over_the_minute),
     TEST(a_full_set_counts_the_rest_as_other),
     {0},

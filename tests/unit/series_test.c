@@ -277,6 +277,7 @@ static void calls_are_types_of_their_own_and_part_of_nothing_else(void)
     counts.latency[6].first_byte[0] = 5;
     CU_ASSERT_EQUAL(pmo_service_store_add(service, &type, T0, T0, &counts), 0);
     type.direction = PMO_OUTBOUND;
+    (void)strcpy(type.peer, "stock");
     CU_ASSERT_EQUAL(pmo_service_store_add(service, &type, T0, T0, &counts), 0);
     type.status_class = PMO_STATUS_ARRIVED;
     CU_ASSERT_EQUAL(pmo_service_store_add(service, &type, T0, T0, &counts), 0);
@@ -292,8 +293,9 @@ static void calls_are_types_of_their_own_and_part_of_nothing_else(void)
     CU_ASSERT_EQUAL(pmo_service_store_total(service), 5);
     CU_ASSERT_EQUAL(pmo_service_store_arrived(service), 0);
     CU_ASSERT_EQUAL(pmo_service_store_totals(service)->finished, 4);
-    CU_ASSERT_EQUAL(pmo_service_store_call_totals(service)->requests, 5);
-    CU_ASSERT_EQUAL(pmo_service_store_call_totals(service)->arrived, 5);
+    CU_ASSERT_EQUAL(pmo_service_store_peers(service), 1);
+    CU_ASSERT_EQUAL(pmo_service_store_peer_totals(service, 0)->requests, 5);
+    CU_ASSERT_EQUAL(pmo_service_store_peer_totals(service, 0)->arrived, 5);
     CU_ASSERT_EQUAL(pmo_operations_count(pmo_service_store_operations(service)), 1);
     CU_ASSERT_EQUAL(pmo_operations_count(pmo_service_store_calls(service)), 1);
     CU_ASSERT_EQUAL(pmo_service_store_types(service), 2);
@@ -303,6 +305,71 @@ static void calls_are_types_of_their_own_and_part_of_nothing_else(void)
     CU_ASSERT_EQUAL(requests, 5 + 7);
     CU_ASSERT_STRING_EQUAL(pmo_direction_name(PMO_INBOUND), "inbound");
     CU_ASSERT_STRING_EQUAL(pmo_direction_name(PMO_OUTBOUND), "outbound");
+    pmo_store_free(&store);
+}
+
+static int call(struct pmo_service_store *service, const char *peer, int64_t t, uint64_t requests)
+{
+    struct pmo_type type = type_named("/a", 2);
+    struct pmo_counts counts = {.requests = requests};
+
+    type.direction = PMO_OUTBOUND;
+    (void)snprintf(type.peer, sizeof(type.peer), "%s", peer);
+    return pmo_service_store_add(service, &type, t, t, &counts);
+}
+
+static void calls_are_told_apart_by_whom_they_go_to(void)
+{
+    struct pmo_type old = type_named("/a", 2), served = old;
+    struct pmo_counts counts = {.requests = 10};
+    struct pmo_store *store;
+    struct pmo_service_store *service = fresh(&store);
+
+    old.direction = PMO_OUTBOUND; /* history of before calls had peers */
+    for (int64_t t = T0; t < T0 + 20; t++) {
+        CU_ASSERT_EQUAL(call(service, "stock", t, 3), 0);
+        CU_ASSERT_EQUAL(call(service, "cart", t, 1), 0);
+        CU_ASSERT_EQUAL(pmo_service_store_add(service, &served, t, t, &counts), 0);
+        if (t != T0 + 15)
+            pmo_service_store_close(service, t, NULL);
+    }
+    CU_ASSERT_EQUAL(pmo_service_store_restore_type(service, &old, T0, 7), 0);
+    CU_ASSERT_EQUAL_FATAL(pmo_service_store_peers(service), 3);
+    CU_ASSERT_STRING_EQUAL(pmo_service_store_peer_at(service, 0), "stock");
+    CU_ASSERT_STRING_EQUAL(pmo_service_store_peer_at(service, 1), "cart");
+    CU_ASSERT_STRING_EQUAL(pmo_service_store_peer_at(service, 2), "{other}");
+    CU_ASSERT_EQUAL(pmo_service_store_types(service), 4);
+    CU_ASSERT_EQUAL(pmo_service_store_peer_totals(service, 0)->requests, 60);
+    /* second T0 + 15 was not observed */
+    CU_ASSERT_EQUAL(pmo_service_store_peer_answered(service, 0, T0 + 19, 10), 27);
+    CU_ASSERT_EQUAL(pmo_service_store_peer_answered(service, 0, T0 + 19, 60), 57);
+    CU_ASSERT_EQUAL(pmo_service_store_peer_answered(service, 2, T0 + 19, 60), 7);
+    CU_ASSERT_EQUAL(pmo_service_store_answered(service, T0 + 19, 10), 90);
+    CU_ASSERT_EQUAL(pmo_service_store_observed(service, T0 + 19, 10), 9);
+    CU_ASSERT_EQUAL(pmo_service_store_observed(service, T0 + 19, 60), 19);
+    pmo_store_free(&store);
+}
+
+static void edges_beyond_the_last_go_to_any_other(void)
+{
+    struct pmo_store *store;
+    struct pmo_service_store *first = fresh(&store);
+    struct pmo_service_store *second = pmo_store_service(store, "second", true);
+    char name[32];
+
+    for (unsigned int i = 0; i < PMO_EDGES_MAX + 100; i++) {
+        (void)snprintf(name, sizeof(name), "10.0.0.%u:80", i);
+        CU_ASSERT_EQUAL(call(first, name, T0, 1), 0);
+    }
+    CU_ASSERT_EQUAL(call(second, "stock", T0, 5), 0);
+    CU_ASSERT_EQUAL(call(first, "10.0.0.7:80", T0, 1), 0);
+    CU_ASSERT_EQUAL_FATAL(pmo_service_store_peers(first), PMO_EDGES_MAX + 1);
+    CU_ASSERT_STRING_EQUAL(pmo_service_store_peer_at(first, PMO_EDGES_MAX), "{other}");
+    CU_ASSERT_EQUAL(pmo_service_store_peer_totals(first, PMO_EDGES_MAX)->requests, 100);
+    CU_ASSERT_EQUAL(pmo_service_store_peer_totals(first, 7)->requests, 2);
+    CU_ASSERT_EQUAL_FATAL(pmo_service_store_peers(second), 1);
+    CU_ASSERT_STRING_EQUAL(pmo_service_store_peer_at(second, 0), "{other}");
+    CU_ASSERT_EQUAL(pmo_service_store_peer_totals(second, 0)->requests, 5);
     pmo_store_free(&store);
 }
 
@@ -512,6 +579,8 @@ SUITE(series) = {
     TEST(the_sum_over_the_seconds_is_the_total_whatever_came),
     TEST(types_are_told_apart_by_each_of_their_members),
     TEST(calls_are_types_of_their_own_and_part_of_nothing_else),
+    TEST(calls_are_told_apart_by_whom_they_go_to),
+    TEST(edges_beyond_the_last_go_to_any_other),
     TEST(latency_quantiles_lie_in_their_bucket),
     TEST(arrivals_are_kept_by_operation_and_make_up_those_of_the_service),
     TEST(totals_hold_bytes_and_latencies_of_all_types),

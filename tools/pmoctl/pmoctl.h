@@ -11,7 +11,7 @@
 /* The command line, and the connection that its command uses. */
 struct pmoctl {
     const char *socket;
-    bool json, once;
+    bool json, dot, once;
     const char *service, *instance, *load; /* NULL where not given */
     const char *since, *until;             /* as the API takes them */
     double interval_s, duration_s, target;
@@ -43,6 +43,10 @@ const char *pmoctl_text(const json_t *object, const char *name);
 int pmoctl_print_json(json_t *json);
 /* "12.3", "1234", or "-" for NAN. */
 const char *pmoctl_format(char text[32], double value);
+/* "1.25", "12.5", "125", of milliseconds */
+const char *pmoctl_format_ms(char text[32], double ms);
+/* "0.4%", of what has an errorRate */
+const char *pmoctl_format_errors(char text[32], const json_t *of);
 /* "1.5 GiB" */
 const char *pmoctl_format_bytes(char text[32], double bytes);
 /* "2023-11-14 22:13:20", or only the time */
@@ -56,6 +60,7 @@ int pmoctl_services(struct pmoctl *ctl);
 int pmoctl_series(struct pmoctl *ctl);
 int pmoctl_types(struct pmoctl *ctl);
 int pmoctl_routes(struct pmoctl *ctl);
+int pmoctl_graph(struct pmoctl *ctl);
 int pmoctl_forecast(struct pmoctl *ctl);
 int pmoctl_decisions(struct pmoctl *ctl);
 int pmoctl_explain(struct pmoctl *ctl);

@@ -49,6 +49,24 @@ const char *pmoctl_format(char text[32], double value)
     return text;
 }
 
+const char *pmoctl_format_ms(char text[32], double ms)
+{
+    if (!isfinite(ms))
+        return "-";
+    (void)snprintf(text, 32, "%.*f", ms < 9.995 ? 2 : ms < 99.95 ? 1 : 0, ms);
+    return text;
+}
+
+const char *pmoctl_format_errors(char text[32], const json_t *of)
+{
+    double rate = pmoctl_number(of, "errorRate");
+
+    if (!isfinite(rate))
+        return "-";
+    (void)snprintf(text, 32, "%.*f%%", rate > 0 && rate < 0.0995 ? 1 : 0, rate * 100);
+    return text;
+}
+
 const char *pmoctl_format_bytes(char text[32], double bytes)
 {
     static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
@@ -205,7 +223,7 @@ static int print_rows(const json_t *rows)
 int pmoctl_series(struct pmoctl *ctl)
 {
     static const char *const columns[] = {"TIME", "DIRECTION", "PROTOCOL", "METHOD", "STATUS",
-                                          "ZONE", ">COUNT",    "ROUTE",    NULL};
+                                          "ZONE", ">COUNT",    "PEER",     "ROUTE",  NULL};
     struct libscols_table *table;
     json_t *answer, *row;
     char time[32], count[32];
@@ -232,7 +250,7 @@ int pmoctl_series(struct pmoctl *ctl)
                                     pmoctl_text(type, "method"), pmoctl_text(type, "statusClass"),
                                     pmoctl_text(type, "zone"),
                                     format_integer(count, pmoctl_integer(row, "count")),
-                                    pmoctl_text(type, "route")});
+                                    pmoctl_text(type, "peer"), pmoctl_text(type, "route")});
     }
     i = json_array_size(json_object_get(answer, "missing"));
     json_decref(answer);

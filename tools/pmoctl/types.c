@@ -8,24 +8,6 @@
 #include "agent/base/log.h"
 #include "tools/pmoctl/table.h"
 
-static const char *format_latency(char text[32], double ms)
-{
-    if (!isfinite(ms))
-        return "-";
-    (void)snprintf(text, 32, "%.*f", ms < 9.995 ? 2 : ms < 99.95 ? 1 : 0, ms);
-    return text;
-}
-
-static const char *format_errors(char text[32], const json_t *type)
-{
-    double rate = pmoctl_number(type, "errorRate");
-
-    if (!isfinite(rate))
-        return "-";
-    (void)snprintf(text, 32, "%.*f%%", rate > 0 && rate < 0.0995 ? 1 : 0, rate * 100);
-    return text;
-}
-
 static void add_row(struct libscols_table *table, const json_t *type)
 {
     char cell[9][32];
@@ -35,13 +17,14 @@ static void add_row(struct libscols_table *table, const json_t *type)
                    pmoctl_text(type, "direction"), pmoctl_text(type, "protocol"),
                    pmoctl_text(type, "method"), pmoctl_format(cell[0], pmoctl_number(type, "rps")),
                    pmoctl_format(cell[1], pmoctl_number(type, "inFlight")),
-                   format_latency(cell[2], pmoctl_number(type, "firstByteP50Ms")),
-                   format_latency(cell[3], pmoctl_number(type, "firstByteP99Ms")),
-                   format_latency(cell[4], pmoctl_number(type, "lastByteP50Ms")),
-                   format_latency(cell[5], pmoctl_number(type, "lastByteP99Ms")),
+                   pmoctl_format_ms(cell[2], pmoctl_number(type, "firstByteP50Ms")),
+                   pmoctl_format_ms(cell[3], pmoctl_number(type, "firstByteP99Ms")),
+                   pmoctl_format_ms(cell[4], pmoctl_number(type, "lastByteP50Ms")),
+                   pmoctl_format_ms(cell[5], pmoctl_number(type, "lastByteP99Ms")),
                    pmoctl_format_bytes(cell[6], pmoctl_number(type, "requestBytesPerS")),
                    pmoctl_format_bytes(cell[7], pmoctl_number(type, "responseBytesPerS")),
-                   format_errors(cell[8], type), pmoctl_text(type, "route")});
+                   pmoctl_format_errors(cell[8], type), pmoctl_text(type, "peer"),
+                   pmoctl_text(type, "route")});
 }
 
 /* A table of its own, where a policy names any. */
@@ -69,9 +52,10 @@ static int print_headers(const json_t *headers)
 
 int pmoctl_types(struct pmoctl *ctl)
 {
-    static const char *const columns[] = {
-        "DIRECTION", "PROTOCOL", "METHOD",  ">RPS",     ">IN FLIGHT", ">P50 MS", ">P99 MS",
-        ">END P50",  ">END P99", ">IN B/S", ">OUT B/S", ">ERRORS",    "ROUTE",   NULL};
+    static const char *const columns[] = {"DIRECTION",  "PROTOCOL", "METHOD",   ">RPS",
+                                          ">IN FLIGHT", ">P50 MS",  ">P99 MS",  ">END P50",
+                                          ">END P99",   ">IN B/S",  ">OUT B/S", ">ERRORS",
+                                          "PEER",       "ROUTE",    NULL};
     struct libscols_table *table;
     json_t *answer, *type;
     size_t i;
