@@ -9,6 +9,7 @@ usage: ramp.py BUILD [SVG]: SVG is where to draw it
 
 import http.server
 import json
+import math
 import os
 import signal
 import socket
@@ -42,6 +43,9 @@ class Worker(http.server.BaseHTTPRequestHandler):
 
 class Server(http.server.HTTPServer):
     request_queue_size = 512
+
+    def handle_error(self, *_):
+        """A client has given up."""
 
 
 def serve():
@@ -78,8 +82,8 @@ def latencies(state, rows):
 
 
 def risen(seconds, name):
-    """The first of three seconds in a row in which a figure was RISEN times what it was when all
-    was calm; None: it never was."""
+    """The first of three seconds in a row in which a figure was RISEN times its median when all was
+    calm (where a connection waited, for the accept queue); None: it never was."""
     values = [s.get(name) or 0 for s in seconds]
     calm = sorted(values[2:CALM_S])[(CALM_S - 2) // 2]
     limit = max(RISEN * calm, 1e-3 if name != "acceptQueue" else 1)
@@ -90,7 +94,7 @@ def risen(seconds, name):
 
 
 def draw(path, seconds, marks):
-    width, height, left, lane = 860, 470, 150, 130
+    width, height, left, lane = 860, 470, 170, 130
     lanes = [("waitP50Ms", "wait until read, ms", "#0969da"),
              ("acceptQueue", "accept queue", "#8250df"),
              ("latencyMs", "time to the first byte, ms", "#cf222e")]
@@ -100,11 +104,14 @@ def draw(path, seconds, marks):
            f'<rect width="{width}" height="{height}" fill="#fff"/>']
     for k, (name, title, colour) in enumerate(lanes):
         values = [s.get(name) or 0 for s in seconds]
-        top, base = max(values) or 1, 20 + lane * (k + 1)
-        points = " ".join(f"{left + i * step:.1f},{base - v / top * (lane - 30):.1f}"
-                          for i, v in enumerate(values))
+        least = 1 if name == "acceptQueue" else 0.1
+        top, base = max(max(values), 2 * least), 20 + lane * (k + 1)
+        points = " ".join(
+            f"{left + i * step:.1f},"
+            f"{base - math.log(max(v, least) / least) / math.log(top / least) * (lane - 30):.1f}"
+            for i, v in enumerate(values))
         out.append(f'<text x="8" y="{base - 50}">{title}</text>'
-                   f'<text x="8" y="{base - 34}" fill="#666">up to {top:.4g}</text>'
+                   f'<text x="8" y="{base - 34}" fill="#666">{least} to {top:.4g}, log</text>'
                    f'<line x1="{left}" x2="{width - 20}" y1="{base}" y2="{base}" stroke="#ccc"/>'
                    f'<polyline points="{points}" fill="none" stroke="{colour}" '
                    'stroke-width="1.5"/>')
@@ -113,7 +120,7 @@ def draw(path, seconds, marks):
             out.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{base - lane + 30}" y2="{base}" '
                        f'stroke="{colour}" stroke-dasharray="3 3"/>'
                        f'<text x="{x - 4:.1f}" y="{base - lane + 40}" text-anchor="end" '
-                       f'fill="{colour}">{RISEN} times the calm value: {marks[name]} s</text>')
+                       f'fill="{colour}">has risen: {marks[name]} s</text>')
     out.append(f'<text x="{left}" y="{height - 34}" fill="#666">load: {RATE_FROM} requests a second '
                f'for {CALM_S} s, then {RAMP_S} s of ramp to {RATE_TO}</text>')
     for i in range(0, len(seconds), 10):
