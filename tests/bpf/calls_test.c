@@ -102,6 +102,31 @@ static void calls_over_ipv6_are_counted_like_those_over_ipv4(void)
     end(1);
 }
 
+/* Byte by byte, and with commands that came together. */
+static void calls_of_databases_are_counted_by_their_commands(void)
+{
+    static const char get[] = "*2\r\n$3\r\nGET\r\n$1\r\nk\r\n", value[] = "$3\r\nabc\r\n";
+
+    begin();
+    wire_request(&wire, "*1\r\n$4\r\nPING\r\n"); /* whole: by which it is known */
+    wire_response(&wire, "+PONG\r\n");
+    for (size_t i = 0; i < sizeof(get) - 1; i++)
+        wire_send(wire.client, wire.server, get + i, 1);
+    for (size_t i = 0; i < sizeof(value) - 1; i++)
+        wire_send(wire.server, wire.client, value + i, 1);
+    wire_request(&wire, "*2\r\n$3\r\nGET\r\n$1\r\na\r\n*2\r\n$4\r\nINCR\r\n$1\r\nk\r\n");
+    wire_response(&wire, "$-1\r\n-ERR value is not an integer\r\n");
+    settle();
+    CU_ASSERT_EQUAL(world_calls(&w, (int)caller.instance, -1, 2, "PING"), 1);
+    CU_ASSERT_EQUAL(world_calls(&w, (int)caller.instance, -1, 2, "GET"), 2);
+    CU_ASSERT_EQUAL(world_calls(&w, (int)caller.instance, -1, 5, "INCR"), 1);
+    CU_ASSERT_EQUAL(world_requests(&w, (int)wire.instance, -1, 2, "GET"), 2);
+    for (const struct counted_type *t = w.types; t < w.types + w.types_count; t++)
+        if (t->key.instance == caller.instance || t->key.instance == wire.instance)
+            CU_ASSERT_EQUAL(t->key.protocol, PMO_PROTOCOL_REDIS);
+    end(4);
+}
+
 static void heads_and_bodies_of_calls_may_be_split_anywhere(void)
 {
     static const char request[] = "PUT /items/42 HTTP/1.1\r\nContent-Length: 5\r\n\r\nGET /";
@@ -538,6 +563,7 @@ static void a_port_is_looked_at_as_long_as_a_call_uses_it(void)
 
 SUITE(calls) = {TEST(calls_are_counted_by_method_route_and_status),
                 TEST(calls_over_ipv6_are_counted_like_those_over_ipv4),
+                TEST(calls_of_databases_are_counted_by_their_commands),
                 TEST(heads_and_bodies_of_calls_may_be_split_anywhere),
                 TEST(pipelined_calls_are_matched_with_their_responses),
                 TEST(calls_without_an_answer_are_counted_as_aborted),
