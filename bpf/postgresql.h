@@ -115,9 +115,11 @@ static __always_inline enum wire_event postgresql_request(struct wire *w, struct
         if (w->number < 4 || w->number > POSTGRESQL_LENGTH_MAX)
             return WIRE_OVER;
         w->count = w->number - 4;
-        if ((w->kind != 'Q' && w->kind != 'P') || !w->count)
+        if (w->kind != 'Q' && w->kind != 'P')
             return postgresql_sent(w, fold);
         wire_name_begin(w, fold);
+        if (!w->count)
+            return postgresql_sent(w, fold);
         w->step = w->kind == 'P' ? POSTGRESQL_STATEMENT : POSTGRESQL_SPACE;
         return WIRE_MORE;
     case POSTGRESQL_STATEMENT:

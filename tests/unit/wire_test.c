@@ -82,6 +82,7 @@ static void postgresql_may_begin_with_a_wish_for_tls(void)
     TELLS(PMO_PROTOCOL_POSTGRESQL, false,
           "\0\0\0\x08\x04\xd2\x16\x2f\0\0\0\x09\0\x03\0\0\0Q\0\0\0\x0c(select)X\0\0\0\x04",
           "STARTUP;SELECT;");
+    TELLS(PMO_PROTOCOL_POSTGRESQL, false, "\0\0\0\x09\0\x03\0\0\0Q\0\0\0\x04", "STARTUP;QUERY;");
 }
 
 SUITE(wire) = {TEST(a_protocol_is_known_by_its_first_bytes),
