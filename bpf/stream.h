@@ -179,24 +179,31 @@ _Static_assert(__builtin_offsetof(struct wire, phase) == __builtin_offsetof(stru
                "tells which it is");
 
 /* Row of the command in a connection's fold. This and the next two are by themselves, as the stack
- * is short. */
-static __noinline __u32 wire_route(struct connection *c)
+ * is short; global, as they are verified once then. */
+__noinline __u32 wire_route(struct connection *c)
 {
-    const struct wire *w = (const struct wire *)&c->in.parser;
+    const struct wire *w;
 
+    if (!c)
+        return 0;
+    w = (const struct wire *)&c->in.parser;
     c->fold.length = w->length;
     return route_row(&c->fold);
 }
 
-static __noinline int wire_requested(struct connection *c, __u32 route, __u64 now_ns)
+__noinline int wire_requested(struct connection *c, __u32 route, __u64 now_ns)
 {
+    if (!c)
+        return 0;
     request_arrived(c, now_ns, route, PMO_METHOD_OTHER, c->in.bytes);
     c->in.bytes = 0;
     return 0;
 }
 
-static __noinline int wire_answered(struct connection *c, __u32 class, __u64 now_ns)
+__noinline int wire_answered(struct connection *c, __u32 class, __u64 now_ns)
 {
+    if (!c)
+        return 0;
     answer_begin(c, class, now_ns);
     answer_end(c, now_ns);
     c->answer.first_byte_ns = 0;
@@ -323,14 +330,19 @@ static __always_inline void stream_feed_http2(struct stream *s, enum stream_sour
 
 #define STREAM_NO_BEGINNING ~0U
 
-/* A client's first bytes, which are no HTTP: what are they? By itself, as the stack is short. */
-static __noinline int stream_is_wire(struct stream *s)
+/* A client's first bytes, which are no HTTP: what are they? Returns where they begin, or
+ * STREAM_NO_BEGINNING where nobody knows. Global, and by itself, likewise. */
+__noinline __u32 stream_is_wire(struct connection *c, struct http1_chunk *chunk)
 {
-    struct connection *c = s->connection;
-    __u8 protocol = wire_begins(s->chunk->buf, s->chunk->len);
+    __u32 begins;
+    __u8 protocol;
 
+    if (!c || !chunk)
+        return STREAM_NO_BEGINNING;
+    protocol = wire_begins(chunk->buf, chunk->len);
     if (!protocol)
-        return false;
+        return STREAM_NO_BEGINNING;
+    begins = c->in.bytes;
     __builtin_memset(&c->in.parser, 0, sizeof(c->in.parser));
     __builtin_memset(&c->out.parser, 0, sizeof(c->out.parser));
     ((struct wire *)&c->in.parser)->protocol = protocol;
@@ -339,10 +351,9 @@ static __noinline int stream_is_wire(struct stream *s)
     c->out.parser.phase = HTTP1_WIRE;
     c->protocol = protocol;
     c->answer.first_byte_ns = 0;
-    s->offset = c->in.bytes;
     c->in.bytes = 0;
-    s->chunk->pos = s->chunk->len = 0;
-    return true;
+    chunk->pos = chunk->len = 0;
+    return begins;
 }
 
 /* Parses the bytes from s->offset to s->end. What is nothing that we know from its first byte on is
@@ -360,8 +371,12 @@ static __always_inline void stream_feed(struct stream *s, enum stream_source sou
     if (d->parser.phase == HTTP1_HTTP2 && s->offset < s->end)
         stream_feed_http2(s, source, response);
     if (!response && d->parser.phase == HTTP1_OPAQUE && !c->in.messages &&
-        c->in.bytes != STREAM_NO_BEGINNING)
-        stream_is_wire(s);
+        c->in.bytes != STREAM_NO_BEGINNING) {
+        __u32 begins = stream_is_wire(c, s->chunk);
+
+        if (begins != STREAM_NO_BEGINNING)
+            s->offset = begins;
+    }
     if (d->parser.phase == HTTP1_WIRE) {
         STREAM_LOOP(s, source, response, _wire);
         if (d->parser.phase == HTTP1_OPAQUE && !c->protocol && source != STREAM_USER)
