@@ -28,6 +28,9 @@ static __always_inline void tell(__u32 kind, const struct pmo_listener *listener
     event.cgroup = cgroup;
     if (listener)
         event.listener = *listener;
+    if (kind == PMO_EVENT_LISTENING && pid) /* as /proc/PID/comm, whichever thread listens */
+        BPF_CORE_READ_STR_INTO(&event.command, (struct task_struct *)bpf_get_current_task(),
+                               group_leader, comm);
     bpf_ringbuf_output(&events, &event, sizeof(event), 0);
 }
 

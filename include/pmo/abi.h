@@ -21,7 +21,7 @@
 #endif
 #include <linux/types.h>
 
-#define PMO_ABI_VERSION 4U
+#define PMO_ABI_VERSION 5U
 
 #define PMO_INSTANCES_MAX   4096U /* rows; 0 is "unknown instance", used when the rows are full */
 #define PMO_COUNTERS_MAX    8192U /* (instance, type) pairs; the first few count what has no pair */
@@ -34,6 +34,7 @@
 #define PMO_STASH_PIECES    4096U /* of 2 KiB, for segments that come before their turn */
 #define PMO_SHARDS_MAX      9U    /* copies of the counters, see struct pmo_counter */
 #define PMO_LATENCY_BUCKETS 40U   /* half an octave each, see pmo_latency_bucket_us() */
+#define PMO_COMMAND_BYTES   16U   /* of a process, with its NUL: the kernel's TASK_COMM_LEN */
 #define PMO_HEADERS_MAX     4U    /* that policies name */
 #define PMO_HEADER_BYTES    32U   /* name or value of one, with its NUL */
 #define PMO_HEADER_VALUES   16U   /* that are listed of one */
@@ -276,6 +277,9 @@ struct pmo_event {
     __u64 time_ns; /* CLOCK_MONOTONIC */
     __u64 cgroup;
     struct pmo_listener listener;
+    /* PMO_EVENT_LISTENING: of the process, which may be gone when this is read; "" where no process
+     * is known */
+    char command[PMO_COMMAND_BYTES];
 };
 
 /*
@@ -337,7 +341,7 @@ _Static_assert(sizeof(struct pmo_instance) == 24, "shared with the kernel");
 _Static_assert(sizeof(struct pmo_counts) == 288, "shared with the kernel");
 _Static_assert(sizeof(struct pmo_type_record) == 328, "shared with the kernel");
 _Static_assert(sizeof(struct pmo_instance_record) == 56, "shared with the kernel");
-_Static_assert(sizeof(struct pmo_event) == 64, "shared with the kernel");
+_Static_assert(sizeof(struct pmo_event) == 80, "shared with the kernel");
 _Static_assert(sizeof(struct pmo_header) == 32 + 17 * 88, "shared with the kernel");
 _Static_assert(sizeof(struct pmo_route) == 128, "shared with the kernel");
 _Static_assert(sizeof(struct pmo_fold_node) == 24, "shared with the kernel");
