@@ -11,6 +11,7 @@
 #include "agent/decide/plan.h"
 #include "agent/decide/policy.h"
 #include "agent/forecast/forecast.h"
+#include "agent/observe/workload.h"
 #include "agent/series/history.h"
 #include "agent/series/operations.h"
 #include "agent/series/routes.h"
@@ -28,6 +29,8 @@ struct pmo_agent_instance {
     struct pmo_listener listener;
     uint32_t pid;
     char cgroup[256];
+    struct pmo_workload workload; /* nothing where it is managed */
+    char pod[254];                /* see struct pmo_container */
     char interface[16];
     int netns_fd; /* -1 where none; owned by the backend */
     uint32_t in_flight;

@@ -193,7 +193,7 @@ static void on_scan(uv_timer_t *timer)
 {
     struct pmo_core *core = timer->data;
 
-    (void)pmo_instances_scan(core);
+    (void)pmo_instances_scan(core, false);
     tls_search(core);
     if (++core->scans % 12)
         return;
@@ -269,6 +269,10 @@ int pmo_core_start(struct pmo_core *core, uv_loop_t *loop, const struct pmo_opti
     if (!r)
         r = pmo_listeners_new(&core->listeners);
     if (!r)
+        r = pmo_runtimes_new(&core->runtimes);
+    if (!r)
+        r = pmo_process_cgroups(getpid(), core->own_cgroups, sizeof(core->own_cgroups));
+    if (!r)
         r = pmo_usage_new(&core->usage);
     if (!r)
         r = pmo_planner_new(&core->agent.planner,
@@ -297,7 +301,7 @@ int pmo_core_start(struct pmo_core *core, uv_loop_t *loop, const struct pmo_opti
     core->committed = core->flushed = pmo_history_last_second(core->agent.history);
     r = backend_start(core, options->state_dir);
     if (!r)
-        r = pmo_instances_scan(core);
+        r = pmo_instances_scan(core, true);
     if (!r)
         r = pmo_kernel_start(core->kernel);
     if (!r)
@@ -346,6 +350,7 @@ void pmo_core_stop(struct pmo_core *core, bool leave)
     pmo_planner_free(&core->agent.planner);
     pmo_policies_free(&core->agent.policies);
     pmo_usage_free(&core->usage);
+    pmo_runtimes_free(&core->runtimes);
     pmo_listeners_free(&core->listeners);
     pmo_store_free(&core->agent.store);
     pmo_routes_free(&core->agent.routes);

@@ -8,6 +8,7 @@
 
 #include <uv.h>
 #include "agent/agent.h"
+#include "agent/observe/container.h"
 #include "agent/observe/interfaces.h"
 #include "agent/observe/kernel.h"
 #include "agent/observe/listeners.h"
@@ -32,6 +33,7 @@ struct pmo_core {
     struct pmo_kernel *kernel;
     struct pmo_hints *hints;
     struct pmo_listeners *listeners;
+    struct pmo_runtimes *runtimes;
     struct pmo_interfaces *interfaces;
     struct pmo_usage *usage;
     struct pmo_tls *tls;
@@ -41,9 +43,10 @@ struct pmo_core {
     struct pmo_backend *backend;
     struct pmo_server *server;
     struct pmo_file *config;
-    uint64_t own_netns;  /* cookie */
-    bool calls;          /* of any service are counted */
-    uint32_t rules_read; /* rules of folding that the kernel side had made */
+    uint64_t own_netns;     /* cookie */
+    char own_cgroups[4096]; /* see pmo_workload_parse() */
+    bool calls;             /* of any service are counted */
+    uint32_t rules_read;    /* rules of folding that the kernel side had made */
     int64_t rules_refreshed;
     int64_t committed;       /* last second that an earlier agent has on disk */
     int64_t flushed;         /* last second that is on disk */
@@ -59,8 +62,9 @@ struct pmo_service *pmo_core_service(struct pmo_core *core, const char *name);
 
 /* instances.c */
 struct pmo_agent_instance *pmo_instance_by_id(struct pmo_core *core, uint32_t id);
-/* Listeners of this host, by sock_diag and the kernel side's own list. */
-int pmo_instances_scan(struct pmo_core *core);
+/* Listeners of this host, by sock_diag and the kernel side's own list. @everywhere: of all network
+ * namespaces; the kernel side tells of those that begin to listen from its start on. */
+int pmo_instances_scan(struct pmo_core *core, bool everywhere);
 /* A listener came or went, an instance's process ended (from the kernel side). */
 void pmo_instances_event(struct pmo_core *core, const struct pmo_event *event);
 /* An instance of the backend changed its phase. */

@@ -2,16 +2,20 @@
 /*
  * Who is there. An instance is a row in the kernel's maps, made by listen() or found by a scan; its
  * service is the backend's, when its network namespace is one the backend made, else it is named
- * after the command and the port. An instance that went keeps its row for a minute, so that counts
- * that are still on their way are not taken for a successor's.
+ * after its container, its systemd unit or its command, and the port. An instance that went keeps
+ * its row for a minute, so that counts that are still on their way are not taken for a successor's.
  */
 #include "agent/core.h"
 
+#include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include "agent/base/cleanup.h"
 #include "agent/base/log.h"
 
 #define KEEP_GONE_S 60
@@ -184,35 +188,73 @@ static bool kernel_knows(struct pmo_core *core, uint32_t id)
     return s.listener.port != 0;
 }
 
-/* A listener that is not the backend's. */
-static void discovered(struct pmo_core *core, uint32_t id, const struct pmo_listener *listener,
-                       uint32_t pid, const char *command, const char *cgroup)
+/* A listener that is not the backend's, and all that is known of who it is. */
+struct discovery {
+    uint32_t id;
+    struct pmo_listener listener;
+    uint32_t pid;
+    uint64_t cgroup_id;
+    uint64_t time_ns; /* CLOCK_MONOTONIC, when it had that pid; 0: now */
+    char command[64]; /* "" where it is not known yet */
+    char cgroup[256];
+};
+
+/* Asks /proc; where the process is gone already, the kernel may still know its cgroup. Returns its
+ * pid, 0 if it is gone. */
+static pid_t describe(struct pmo_core *core, struct discovery *d, struct pmo_workload *workload,
+                      struct pmo_container *container)
 {
-    struct pmo_agent_instance *i = pmo_instance_by_id(core, id);
-    char described[64] = "", group[256] = "", service[64], name[80];
+    char cgroups[4096] = "", command[64], path[256];
+    pid_t pid = (pid_t)d->pid, inside;
+
+    if (d->time_ns && !pmo_process_was_there(pid, d->time_ns))
+        pid = 0;
+    if (pid && !d->cgroup[0] && !pmo_process_describe(pid, command, d->cgroup))
+        memcpy(d->command, command, sizeof(d->command));
+    if (pid && pmo_process_cgroups(pid, cgroups, sizeof(cgroups)) < 0)
+        pid = 0;
+    inside = pid;
+    if (!pid && d->cgroup_id && !pmo_cgroup_by_id(d->cgroup_id, path)) {
+        (void)snprintf(cgroups, sizeof(cgroups), "0::%s\n", path);
+        inside = pmo_cgroup_process(path);
+    }
+    pmo_workload_parse(cgroups, core->own_cgroups, workload);
+    pmo_container_look_up(core->runtimes, workload, inside, container);
+    return pid;
+}
+
+static void discovered(struct pmo_core *core, struct discovery *d)
+{
+    struct pmo_agent_instance *i = pmo_instance_by_id(core, d->id);
+    struct pmo_container container;
+    struct pmo_workload workload;
+    char service[64], name[80];
+    pid_t pid;
 
     if (i) {
         i->missed = 0;
+        if (!i->gone && !i->pid && d->pid) { /* who called listen() has handed it on, and ended */
+            i->pid = d->pid;
+            memcpy(i->cgroup, d->cgroup, sizeof(i->cgroup));
+            usage_begin(core, i);
+            pmo_tls_process(core->tls, (pid_t)i->pid);
+        }
         if (!i->gone)
             return;
         i->id = 0; /* the row was given to another listener */
     }
-    if (!command[0] && pid)
-        (void)pmo_process_describe((pid_t)pid, described, group);
-    else
-        (void)snprintf(described, sizeof(described), "%s", command);
-    if (cgroup[0])
-        (void)snprintf(group, sizeof(group), "%s", cgroup);
-    (void)snprintf(service, sizeof(service), "%.50s:%u", described[0] ? described : "tcp",
-                   listener->port);
-    (void)snprintf(name, sizeof(name), "%s-%u", service, pid);
+    pid = describe(core, d, &workload, &container);
+    pmo_workload_service(&workload, container.name, d->command, d->listener.port, service);
+    (void)snprintf(name, sizeof(name), "%s-%u", service, d->pid);
     i = instance_add(core, service, name);
     if (!i)
         return;
-    i->id = id;
-    i->listener = *listener;
-    i->pid = pid;
-    memcpy(i->cgroup, group, sizeof(i->cgroup));
+    i->id = d->id;
+    i->listener = d->listener;
+    i->pid = (uint32_t)pid;
+    memcpy(i->cgroup, d->cgroup, sizeof(i->cgroup));
+    i->workload = workload;
+    memcpy(i->pod, container.pod, sizeof(i->pod));
     usage_begin(core, i);
     instance_ready(core, i);
 }
@@ -250,10 +292,13 @@ static void adopt_row(void *context, const struct pmo_listener *listener,
                       const struct pmo_instance *instance)
 {
     struct pmo_core *core = context;
+    struct discovery d = {.id = instance->id,
+                          .listener = *listener,
+                          .pid = instance->pid,
+                          .cgroup_id = instance->cgroup};
 
-    if (listener->netns == core->own_netns || by_netns(core, listener->netns))
-        return;
-    discovered(core, instance->id, listener, instance->pid, "", "");
+    if (listener->netns != core->own_netns && !by_netns(core, listener->netns))
+        discovered(core, &d);
 }
 
 /* A listener that closed between a scan's look and its entry was never seen to close: what two
@@ -268,25 +313,91 @@ static void missed_end(struct pmo_core *core)
     }
 }
 
-/* Sockets that share an address (SO_REUSEPORT) are one instance. */
-int pmo_instances_scan(struct pmo_core *core)
+/* Sockets that share an address (SO_REUSEPORT) are one instance. @netns_fd: -1: the agent's own
+ * network namespace */
+static int scan_namespace(struct pmo_core *core, int netns_fd)
 {
     struct scan scan = {};
-    int r = pmo_listeners_scan(core->listeners, -1, found, &scan);
+    int r = pmo_listeners_scan(core->listeners, netns_fd, found, &scan);
 
     qsort(scan.sockets, scan.count, sizeof(*scan.sockets), by_address);
     for (size_t i = 0, n; !r && i < scan.count; i += n) {
         const struct pmo_listening *l = &scan.sockets[i];
-        uint32_t id;
+        struct discovery d = {
+            .listener = l->address, .pid = (uint32_t)l->pid, .cgroup_id = l->cgroup_id};
 
         for (n = 1; i + n < scan.count && !by_address(l, l + n); n++)
             ;
+        memcpy(d.command, l->command, sizeof(d.command));
+        memcpy(d.cgroup, l->cgroup, sizeof(d.cgroup));
         /* when all rows are used, its requests are counted under instance 0 */
-        if (!pmo_kernel_instance(core->kernel, &l->address, (uint32_t)l->pid, l->cgroup_id,
-                                 (uint32_t)n, &id))
-            discovered(core, id, &l->address, (uint32_t)l->pid, l->command, l->cgroup);
+        if (!by_netns(core, l->address.netns) &&
+            !pmo_kernel_instance(core->kernel, &l->address, d.pid, l->cgroup_id, (uint32_t)n,
+                                 &d.id))
+            discovered(core, &d);
     }
     free(scan.sockets);
+    return r;
+}
+
+/* Network namespaces that were looked at, by inode. */
+struct namespaces {
+    ino_t *list;
+    size_t count, room;
+};
+
+static bool is_new(struct namespaces *n, ino_t inode)
+{
+    for (size_t i = 0; i < n->count; i++)
+        if (n->list[i] == inode)
+            return false;
+    if (n->count == n->room) {
+        size_t room = n->room ? 2 * n->room : 16;
+        ino_t *larger = reallocarray(n->list, room, sizeof(*larger));
+
+        if (!larger)
+            return false;
+        n->list = larger;
+        n->room = room;
+    }
+    n->list[n->count++] = inode;
+    return true;
+}
+
+/* Every network namespace that a process is in. One that has just gone has no listeners. */
+static int scan_all_namespaces(struct pmo_core *core)
+{
+    struct namespaces seen = {};
+    const struct dirent *entry;
+    DIR *proc = opendir("/proc");
+    struct stat status;
+    int r = 0;
+
+    if (!proc)
+        return pmo_err_r(errno, "cannot read /proc");
+    if (!stat("/proc/self/ns/net", &status) && is_new(&seen, status.st_ino))
+        r = scan_namespace(core, -1);
+    while (!r && (entry = readdir(proc))) {
+        _cleanup_close_ int fd = -1;
+        char path[300];
+
+        (void)snprintf(path, sizeof(path), "/proc/%s/ns/net", entry->d_name);
+        if (!isdigit((unsigned char)entry->d_name[0]) || stat(path, &status) ||
+            !is_new(&seen, status.st_ino))
+            continue;
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd >= 0)
+            (void)scan_namespace(core, fd);
+    }
+    (void)closedir(proc);
+    free(seen.list);
+    return r;
+}
+
+int pmo_instances_scan(struct pmo_core *core, bool everywhere)
+{
+    int r = everywhere ? scan_all_namespaces(core) : scan_namespace(core, -1);
+
     if (!r)
         missed_end(core);
     pmo_kernel_instances(core->kernel, adopt_row, core);
@@ -300,9 +411,17 @@ void pmo_instances_event(struct pmo_core *core, const struct pmo_event *event)
 
     if (event->kind == PMO_EVENT_LISTENING) {
         i = by_netns(core, event->listener.netns);
-        if (!i)
-            discovered(core, event->instance, &event->listener, event->pid, "", "");
-        else if (event->listener.port == i->listener.port) {
+        if (!i) {
+            struct discovery d = {.id = event->instance,
+                                  .listener = event->listener,
+                                  .pid = event->pid,
+                                  .cgroup_id = event->cgroup,
+                                  .time_ns = event->time_ns};
+
+            memcpy(d.command, ((const struct pmo_listening_event *)event)->command,
+                   PMO_COMMAND_BYTES);
+            discovered(core, &d);
+        } else if (event->listener.port == i->listener.port) {
             i->id = event->instance;
             pmo_kernel_scope(core->kernel, i->id, i->service->scope);
             pmo_headers_follow(core, i);

@@ -29,6 +29,26 @@ static __always_inline void tell(__u32 kind, const struct pmo_listener *listener
     bpf_ringbuf_output(&events, &event, sizeof(event), 0);
 }
 
+/* By itself, as the stack is short. */
+static __noinline int tell_listening(const struct pmo_listener *listener, __u32 instance, __u32 pid,
+                                     __u64 cgroup)
+{
+    struct pmo_listening_event l;
+
+    __builtin_memset(&l, 0, sizeof(l));
+    l.event.kind = PMO_EVENT_LISTENING;
+    l.event.instance = instance;
+    l.event.pid = pid;
+    l.event.time_ns = bpf_ktime_get_ns();
+    l.event.cgroup = cgroup;
+    l.event.listener = *listener;
+    if (pid) /* as /proc/PID/comm, whichever thread listens */
+        BPF_CORE_READ_STR_INTO(&l.command, (struct task_struct *)bpf_get_current_task(),
+                               group_leader, comm);
+    bpf_ringbuf_output(&events, &l, sizeof(l), 0);
+    return 0;
+}
+
 /* The instance of a listening address, made on first sight; NULL when all rows are used. */
 static __always_inline struct pmo_instance *instance_make(struct pmo_listener *key, __u32 pid,
                                                           __u64 cgroup)
@@ -50,7 +70,7 @@ static __always_inline struct pmo_instance *instance_make(struct pmo_listener *k
     if (bpf_map_update_elem(&instances, key, &made, BPF_NOEXIST))
         bpf_map_push_elem(&free_instances, &made.id, 0); /* another CPU was first */
     else
-        tell(PMO_EVENT_LISTENING, key, made.id, pid, cgroup);
+        tell_listening(key, made.id, pid, cgroup);
     return bpf_map_lookup_elem(&instances, key);
 }
 

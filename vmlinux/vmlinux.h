@@ -112,6 +112,8 @@ struct task_struct {
     int pid;
     int tgid;
     struct task_struct *real_parent;
+    struct task_struct *group_leader;
+    char comm[16];
     struct files_struct *files;
     struct signal_struct *signal;
 };

@@ -367,8 +367,6 @@ static void describe(struct pmo_listening *listening, const struct owner *owner)
         memcpy(listening->command, owner->command, sizeof(listening->command));
         memcpy(listening->cgroup, owner->cgroup, sizeof(listening->cgroup));
     }
-    (void)snprintf(listening->service, sizeof(listening->service), "%.57s:%u",
-                   listening->command[0] ? listening->command : "tcp", listening->address.port);
 }
 
 int pmo_listeners_scan(struct pmo_listeners *listeners, int netns_fd, pmo_listening_fn found,

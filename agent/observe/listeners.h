@@ -27,7 +27,6 @@ struct pmo_listening {
     pid_t pid;
     char command[64]; /* "" where there is no owner */
     char cgroup[256]; /* see pmo_process_describe() */
-    char service[64]; /* "nginx:80"; "tcp:80" where there is no owner */
 };
 
 struct pmo_listeners; /* owners of the sockets seen last */

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "agent/base/cleanup.h"
 
@@ -60,6 +62,22 @@ int pmo_process_stat_read(pid_t pid, struct pmo_process_stat *stat)
     int r = read_file(pid, "stat", text, sizeof(text));
 
     return r < 0 ? r : pmo_process_stat_parse(text, stat);
+}
+
+bool pmo_process_was_there(pid_t pid, uint64_t time_ns)
+{
+    uint64_t ticks_ns = 1000000000ULL / (uint64_t)sysconf(_SC_CLK_TCK);
+    struct timespec boot, monotonic;
+    struct pmo_process_stat stat;
+    uint64_t slept_ns;
+
+    if (pmo_process_stat_read(pid, &stat) < 0)
+        return false;
+    (void)clock_gettime(CLOCK_MONOTONIC, &monotonic);
+    (void)clock_gettime(CLOCK_BOOTTIME, &boot); /* which goes on while the machine is suspended */
+    slept_ns = (uint64_t)(boot.tv_sec - monotonic.tv_sec) * 1000000000ULL;
+    /* a second for what is rounded here: no pid is given again that soon */
+    return stat.started_ticks * ticks_ns <= time_ns + slept_ns + 1000000000ULL;
 }
 
 int pmo_number_parse(const char *text, uint64_t *value)
@@ -216,6 +234,53 @@ int pmo_cgroup_io_parse(const char *text, uint64_t *read_bytes, uint64_t *writte
         *written_bytes += written;
     }
     return 0;
+}
+
+int pmo_process_cgroups(pid_t pid, char *text, size_t room)
+{
+    return read_file(pid, "cgroup", text, room);
+}
+
+int pmo_cgroup_by_id(uint64_t id, char path[256])
+{
+    enum { FILEID_KERNFS = 0xfe }; /* linux/exportfs.h */
+    struct {
+        struct file_handle handle;
+        uint64_t id;
+    } named = {.handle = {.handle_bytes = sizeof(id), .handle_type = FILEID_KERNFS}, .id = id};
+    _cleanup_close_ int mount = open(pmo_cgroup_mount(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_close_ int fd = -1;
+    size_t above = strlen(pmo_cgroup_mount());
+    char link[32], place[512];
+    ssize_t n;
+
+    if (mount < 0)
+        return -errno;
+    fd = open_by_handle_at(mount, &named.handle, O_PATH | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    n = readlink(link, place, sizeof(place) - 1);
+    if (n < 0)
+        return -errno;
+    place[n] = '\0';
+    if (strncmp(place, pmo_cgroup_mount(), above) != 0)
+        return -ENOENT; /* outside of what this mount shows */
+    if (strlen(place) - above >= 256)
+        return -ENAMETOOLONG;
+    (void)snprintf(path, 256, "%.255s", place[above] ? place + above : "/");
+    return 0;
+}
+
+pid_t pmo_cgroup_process(const char *path)
+{
+    _cleanup_fclose_ FILE *file = NULL;
+    char place[512];
+    pid_t pid = 0;
+
+    (void)snprintf(place, sizeof(place), "%s%s/cgroup.procs", pmo_cgroup_mount(), path);
+    file = fopen(place, "re");
+    return file && fscanf(file, "%d", &pid) == 1 ? pid : 0;
 }
 
 int pmo_process_describe(pid_t pid, char command[64], char cgroup[256])

@@ -2,6 +2,7 @@
 /* Processes as /proc knows them. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -19,6 +20,10 @@ int pmo_process_stat_parse(const char *text, struct pmo_process_stat *stat);
 
 /* Returns 0, or -ESRCH (no such process), or another negative errno; none is logged. */
 int pmo_process_stat_read(pid_t pid, struct pmo_process_stat *stat);
+
+/* Whether there is a process with this pid that was there at a time (CLOCK_MONOTONIC): one that was
+ * given the pid of one that ended was not. */
+bool pmo_process_was_there(pid_t pid, uint64_t time_ns);
 
 /* Pages of /proc/PID/statm (proc_pid_statm(5)) that are neither of a file nor of shared memory:
  * resident less shared. Returns 0 or -EINVAL. */
@@ -44,6 +49,20 @@ int pmo_line_number(const char *text, const char *key, uint64_t *value);
  * process), or another negative errno; none is logged.
  */
 int pmo_process_describe(pid_t pid, char command[64], char cgroup[256]);
+
+/* The text of /proc/PID/cgroup. Returns 0, or -ESRCH or another negative errno; none is logged. */
+int pmo_process_cgroups(pid_t pid, char *text, size_t room);
+
+/**
+ * pmo_cgroup_by_id - path of a cgroup v2, also when the process is gone that was known to be in it
+ * @path: below the mount, "/system.slice/nginx.service"
+ * Returns 0, -ESTALE where there is none with this id any more, or another negative errno; none is
+ * logged.
+ */
+int pmo_cgroup_by_id(uint64_t id, char path[256]);
+
+/* A process that is in the cgroup v2 of this path below the mount; 0: none. */
+pid_t pmo_cgroup_process(const char *path);
 
 /* Where cgroup v2 is mounted ("/sys/fs/cgroup"), "" where it is not. Asked once. */
 const char *pmo_cgroup_mount(void);

@@ -109,13 +109,15 @@ json_t *pmo_json_instance(const struct pmo_agent_instance *instance, int64_t now
     char address[INET6_ADDRSTRLEN];
 
     return json_pack(
-        "{s:I, s:o, s:s, s:b, s:s, s:i, s:n, s:I, s:o, s:I, s:o, s:o, s:o, s:I, s:o, s:o, s:o, "
-        "s:o, s:o}",
+        "{s:I, s:o, s:s, s:b, s:s, s:i, s:n, s:I, s:o, s:o, s:s, s:s, s:o, s:I, s:o, s:o, s:o, "
+        "s:I, s:o, s:o, s:o, s:o, s:o}",
         "id", (json_int_t)instance->id, "name", pmo_json_text(instance->name), "phase",
         pmo_instance_phase_name(instance->phase), "managed", instance->managed, "address",
         pmo_address_text(instance->listener.addr, address), "port", (int)instance->listener.port,
         "zone" /* instances have none yet */, "pid", (json_int_t)instance->pid, "cgroup",
-        pmo_json_text(instance->cgroup), "inFlight", (json_int_t)instance->in_flight, "rps",
+        pmo_json_text(instance->cgroup), "unit", pmo_json_text(instance->workload.unit),
+        "containerId", instance->workload.container, "podUid", instance->workload.pod_uid, "pod",
+        pmo_json_text(instance->pod), "inFlight", (json_int_t)instance->in_flight, "rps",
         pmo_json_number(instance->load_rps), "predictedLatencyMs",
         pmo_json_number(predicted_latency_s * 1e3), "cpuCores",
         pmo_json_number(instance->cpu_share), "memoryBytes", (json_int_t)instance->memory_bytes,

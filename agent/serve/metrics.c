@@ -206,6 +206,20 @@ static void print_instances(FILE *out, const struct pmo_agent *agent)
     }
 }
 
+/* What an instance is a part of, to join with what others measure: names as OpenTelemetry has them,
+ * in Prometheus' spelling. */
+static void print_instance_info(FILE *out, const struct pmo_agent *agent)
+{
+    static const char metric[] = "pmo_instance_info";
+
+    print_head(out, metric, "gauge", "Instances, and what each is a part of.");
+    for (const struct pmo_agent_instance *i = agent->instances; i; i = i->next)
+        if (!i->gone)
+            print_sample(out, metric, 1, "service", i->service->name, "instance", i->name,
+                         "systemd_unit", i->workload.unit, "container_id", i->workload.container,
+                         "k8s_pod_name", i->pod, "k8s_pod_uid", i->workload.pod_uid, NULL);
+}
+
 static bool has_calls(const struct pmo_service *s)
 {
     return (s->policy && s->policy->calls) || pmo_service_store_calls(s->store);
@@ -608,6 +622,7 @@ int pmo_answer_metrics(struct pmo_exchange *exchange)
     print_waits(out, agent);
     print_forecasts(out, agent);
     print_instances(out, agent);
+    print_instance_info(out, agent);
     print_services(out, agent);
     print_calls(out, agent);
     print_headers(out, agent);

@@ -35,6 +35,7 @@
 #define PMO_STASH_PIECES    4096U /* of 2 KiB, for segments that come before their turn */
 #define PMO_SHARDS_MAX      9U    /* copies of the counters, see struct pmo_counter */
 #define PMO_LATENCY_BUCKETS 40U   /* half an octave each, see pmo_latency_bucket_us() */
+#define PMO_COMMAND_BYTES   16U   /* of a process, with its NUL: the kernel's TASK_COMM_LEN */
 #define PMO_HEADERS_MAX     4U    /* that policies name */
 #define PMO_HEADER_BYTES    32U   /* name or value of one, with its NUL */
 #define PMO_HEADER_VALUES   16U   /* that are listed of one */
@@ -330,6 +331,12 @@ struct pmo_event {
     __u64 time_ns; /* CLOCK_MONOTONIC */
     __u64 cgroup;
     struct pmo_listener listener;
+};
+
+struct pmo_listening_event { /* PMO_EVENT_LISTENING */
+    struct pmo_event event;
+    /* of the process, which may be gone when this is read; "" where no process is known */
+    char command[PMO_COMMAND_BYTES];
 };
 
 /*

@@ -8,7 +8,7 @@
 # world_begin: called first, in the shell of the test
 world_begin() {
     bpffs=$here/bpffs socket=$here/socket state=$here/state
-    agent='' children=() mesh='' began=$(date +%s)
+    agent='' children=() cgroups=() mesh='' began=$(date +%s)
     address=127.0.0.1 at_server=() at_client=() at_agent=() namespaces=() nginx_listen=''
     trap world_end EXIT
     trap 'exit 130' INT TERM
@@ -19,6 +19,7 @@ world_end() {
     trap '' INT TERM
     [ -z "$agent" ] || agent_end TERM
     for child in "${children[@]}"; do end "$child" TERM; done
+    for cgroup in "${cgroups[@]}"; do rmdir -p "$cgroup" 2>/dev/null; done # those above may be others'
     [ -z "$mesh" ] || mesh_remove
     for namespace in "${namespaces[@]}"; do ip netns delete "$namespace"; done
     umount "$bpffs"

@@ -296,7 +296,7 @@ static bool is_metric_line(const char *line)
     if (n == 0)
         return false;
     while (*c == '{' || *c == ',') {
-        c += 1 + strspn(c + 1, "abcdefghijklmnopqrstuvwxyz_");
+        c += 1 + strspn(c + 1, "abcdefghijklmnopqrstuvwxyz_0123456789");
         if (strncmp(c, "=\"", 2) != 0)
             return false;
         for (c += 2; *c && *c != '"'; c++)
