@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "agent/act/backend.h"
+#include "agent/attempts.h"
 #include "agent/decide/plan.h"
 #include "agent/decide/policy.h"
 #include "agent/forecast/forecast.h"
@@ -16,6 +17,8 @@
 #include "agent/series/routes.h"
 #include "agent/series/series.h"
 #include "agent/use.h"
+
+struct pmo_zones; /* agent/observe/zones.h */
 
 /* One instance, found by discovery or started by a backend. */
 struct pmo_agent_instance {
@@ -43,6 +46,7 @@ struct pmo_agent_instance {
     struct pmo_usage_instance *usage;  /* NULL: cannot be read */
     struct pmo_operations *operations; /* NULL: nobody asked it for anything yet */
     struct pmo_operations *calls;      /* what it asks others for; NULL: nothing yet */
+    struct pmo_attempts attempts;
     struct pmo_agent_instance *next;
 };
 
@@ -65,6 +69,7 @@ struct pmo_service {
     double cpu_seconds, memory_bytes, rx_bytes, tx_bytes; /* of its instances, last second */
     struct pmo_use use;                                   /* of its instances, last second */
     struct pmo_use_sums use_total;                        /* since the agent's start */
+    struct pmo_attempts attempts;
     struct pmo_service *next;
 };
 
@@ -87,6 +92,7 @@ struct pmo_agent {
     struct pmo_history *history;
     struct pmo_policies *policies;
     struct pmo_planner *planner;
+    struct pmo_zones *zones;              /* NULL: there are none */
     struct pmo_service *services;         /* list, sorted by name */
     struct pmo_agent_instance *instances; /* list, sorted by service and name */
     struct pmo_decision

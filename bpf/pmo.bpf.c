@@ -10,10 +10,11 @@
  *   tls.h         uprobes, tp_btf      requests inside TLS
  *   listener.h    tp_btf               instances that come, stop listening, die
  *   connect.h     cgroup/connect4      service address to ready instance
- *   syn.h         xdp                  connection attempts
+ *   syn.h         xdp, tc              connection attempts and datagrams
  *   flush.h       syscall, timer       window records to user space
  *   count.h, maps.h                    counters, routes, pinned maps
  *   http1.h, headers.h, fold.h,        parsers, which also compile for the host
+ *   packet.h
  */
 #include <vmlinux.h>
 
@@ -28,6 +29,8 @@ const volatile bool calls;
 /* Whether any policy names headers, and the key of their digests. */
 const volatile bool headers_named;
 const volatile __u64 header_key[2];
+/* Differs wherever the zones do; 0: there are none. */
+const volatile __u64 zones_seed;
 
 #include "bpf/maps.h"
 #include "bpf/count.h"

@@ -70,7 +70,8 @@ int pmo_answer_metrics(struct pmo_exchange *exchange);
 /* Rounded to thousandths; null for NAN and infinities. */
 json_t *pmo_json_number(double value);
 json_t *pmo_json_type(const struct pmo_type *type);
-json_t *pmo_json_instance(const struct pmo_agent_instance *instance, double predicted_latency_s);
+json_t *pmo_json_instance(const struct pmo_agent *agent, const struct pmo_agent_instance *instance,
+                          double predicted_latency_s);
 json_t *pmo_json_service(const struct pmo_agent *agent, const struct pmo_service *service);
 json_t *pmo_json_forecast(const struct pmo_service *service);
 json_t *pmo_json_decision(const struct pmo_decision *decision);
