@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "agent/act/backend.h"
+#include "agent/attempts.h"
 #include "agent/decide/plan.h"
 #include "agent/decide/policy.h"
 #include "agent/forecast/forecast.h"
@@ -18,6 +19,8 @@
 #include "agent/series/series.h"
 #include "agent/signals.h"
 #include "agent/use.h"
+
+struct pmo_zones; /* agent/observe/zones.h */
 
 /* One instance, found by discovery or started by a backend. */
 struct pmo_agent_instance {
@@ -48,6 +51,7 @@ struct pmo_agent_instance {
     struct pmo_usage_instance *usage;  /* NULL: cannot be read */
     struct pmo_operations *operations; /* NULL: nobody asked it for anything yet */
     struct pmo_operations *calls;      /* what it asks others for; NULL: nothing yet */
+    struct pmo_attempts attempts;
     struct pmo_agent_instance *next;
 };
 
@@ -72,6 +76,7 @@ struct pmo_service {
     struct pmo_use_sums use_total;                        /* since the agent's start */
     struct pmo_signals_second signals;
     struct pmo_signals signals_total; /* likewise */
+    struct pmo_attempts attempts;
     struct pmo_service *next;
 };
 
@@ -94,6 +99,7 @@ struct pmo_agent {
     struct pmo_history *history;
     struct pmo_policies *policies;
     struct pmo_planner *planner;
+    struct pmo_zones *zones;              /* NULL: there are none */
     struct pmo_service *services;         /* list, sorted by name */
     struct pmo_agent_instance *instances; /* list, sorted by service and name */
     struct pmo_decision

@@ -113,6 +113,17 @@ static int config_read(struct pmo_core *core, const char *path)
     return r;
 }
 
+static int zones_read(struct pmo_core *core, const char *path)
+{
+    struct pmo_file *file = NULL;
+    int r = pmo_file_read(&file, path, NULL, NULL);
+
+    if (!r)
+        r = pmo_zones_read(&core->agent.zones, file);
+    pmo_file_free(&file);
+    return r;
+}
+
 static uint64_t own_netns_cookie(void)
 {
     _cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -142,6 +153,7 @@ static bool on_backend_idle(void *context, const struct pmo_backend_instance *in
 static void on_interface(void *context, int ifindex, const char *name, bool present)
 {
     pmo_debug("interface %s (%d) %s", name, ifindex, present ? "is there" : "is gone");
+    pmo_node_interface(context, ifindex, name, present);
 }
 
 static int backend_start(struct pmo_core *core, const char *state_dir)
@@ -237,6 +249,8 @@ int pmo_core_start(struct pmo_core *core, uv_loop_t *loop, const struct pmo_opti
     struct pmo_kernel_events events = pmo_second_events;
     const struct pmo_policy_header *rows[PMO_HEADERS_MAX];
     struct pmo_kernel_extras extras = {};
+    struct pmo_kernel_zone *zones;
+    size_t zones_count;
     struct timespec now;
     int r;
 
@@ -249,6 +263,10 @@ int pmo_core_start(struct pmo_core *core, uv_loop_t *loop, const struct pmo_opti
     events.context = core;
     if (options->config && (r = config_read(core, options->config)))
         return r;
+    if (options->zones && (r = zones_read(core, options->zones)))
+        return r;
+    if (core->agent.zones)
+        extras.zones = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
     core->calls = extras.calls = pmo_calls_wanted(core->agent.policies);
     extras.headers = pmo_policies_headers(core->agent.policies, rows) > 0;
     if (geteuid())
@@ -282,7 +300,10 @@ int pmo_core_start(struct pmo_core *core, uv_loop_t *loop, const struct pmo_opti
     r = pmo_kernel_open(&core->kernel, options->bpffs, &extras, &events);
     if (r)
         return r;
-    r = pmo_headers_start(core);
+    zones = pmo_zones_prefixes(core->agent.zones, &zones_count);
+    r = pmo_kernel_zones(core->kernel, zones, zones_count);
+    if (!r)
+        r = pmo_headers_start(core);
     if (!r)
         r = pmo_hints_new(&core->hints, pmo_kernel_hints(core->kernel));
     if (r)
@@ -304,8 +325,10 @@ int pmo_core_start(struct pmo_core *core, uv_loop_t *loop, const struct pmo_opti
         r = pmo_instances_scan(core, true);
     if (!r)
         r = pmo_kernel_start(core->kernel);
-    if (!r)
-        r = pmo_interfaces_start(&core->interfaces, loop, on_interface, core);
+    if (r)
+        return r;
+    pmo_node_start(core, options);
+    r = pmo_interfaces_start(&core->interfaces, loop, on_interface, core);
     return r ? r : loop_start(core);
 }
 
@@ -334,6 +357,7 @@ void pmo_core_stop(struct pmo_core *core, bool leave)
             pmo_usage_remove(core->usage, &i->usage);
         pmo_operations_free(&i->operations);
         pmo_operations_free(&i->calls);
+        pmo_attempts_free(&i->attempts);
         free(i);
     }
     core->agent.instances = NULL;
@@ -341,6 +365,7 @@ void pmo_core_stop(struct pmo_core *core, bool leave)
         next = s->next;
         pmo_forecaster_free(&s->forecaster);
         pmo_operations_free(&s->headers);
+        pmo_attempts_free(&s->attempts);
         free(s);
     }
     core->agent.services = NULL;
@@ -354,6 +379,7 @@ void pmo_core_stop(struct pmo_core *core, bool leave)
     pmo_listeners_free(&core->listeners);
     pmo_store_free(&core->agent.store);
     pmo_routes_free(&core->agent.routes);
+    pmo_zones_free(&core->agent.zones);
     pmo_file_free(&core->config);
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The agent's own parts, wired together: instances.c knows who is there, second.c is what happens
- * each second, calls.c, headers.c and routes.c tell the kernel side what policies want of it,
- * core.c starts and ends it all. Only these and main.c see this header.
+ * each second, node.c counts on the node's interfaces, calls.c, headers.c and routes.c tell the
+ * kernel side what policies want of it, core.c starts and ends it all. Only these and main.c see
+ * this header.
  */
 #pragma once
 
@@ -14,15 +15,26 @@
 #include "agent/observe/listeners.h"
 #include "agent/observe/tls.h"
 #include "agent/observe/usage.h"
+#include "agent/observe/zones.h"
 #include "agent/route/hints.h"
 #include "agent/serve/serve.h"
 
+#define PMO_NODE_INTERFACES_MAX 64
+
 struct pmo_options {
-    const char *config;    /* file, or NULL: observe only */
+    const char *config;                              /* file, or NULL: observe only */
+    const char *zones;                               /* likewise: there are none */
+    const char *interfaces[PMO_NODE_INTERFACES_MAX]; /* of the node, that SYNs are counted on */
+    size_t interfaces_count;
     const char *socket;    /* path */
     const char *state_dir; /* made if missing */
     const char *bpffs;     /* NULL: the default */
     enum pmo_mode mode;
+};
+
+struct pmo_node_interface {
+    const char *name;
+    int ifindex; /* 0: it is not there */
 };
 
 struct pmo_core {
@@ -35,6 +47,8 @@ struct pmo_core {
     struct pmo_listeners *listeners;
     struct pmo_runtimes *runtimes;
     struct pmo_interfaces *interfaces;
+    struct pmo_node_interface node[PMO_NODE_INTERFACES_MAX];
+    size_t node_count;
     struct pmo_usage *usage;
     struct pmo_tls *tls;
     unsigned int scans;
@@ -81,6 +95,13 @@ void pmo_second_run(struct pmo_core *core);
 /* Decides for a service now, and acts. Returns as pmo_planner_decide(). */
 int pmo_second_decide(struct pmo_core *core, struct pmo_service *service, int64_t t,
                       struct pmo_decision *decision);
+
+/* node.c */
+void pmo_node_start(struct pmo_core *core, const struct pmo_options *options);
+/* An interface came or went: see pmo_interface_fn. */
+void pmo_node_interface(struct pmo_core *core, int ifindex, const char *name, bool present);
+/* Tells the kernel side who listens on the node; when listeners or addresses may have changed. */
+void pmo_node_targets_follow(struct pmo_core *core);
 
 /* calls.c */
 bool pmo_calls_wanted(const struct pmo_policies *policies);

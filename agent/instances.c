@@ -401,6 +401,7 @@ int pmo_instances_scan(struct pmo_core *core, bool everywhere)
     if (!r)
         missed_end(core);
     pmo_kernel_instances(core->kernel, adopt_row, core);
+    pmo_node_targets_follow(core);
     pmo_calls_follow(core);
     return r;
 }
@@ -426,6 +427,7 @@ void pmo_instances_event(struct pmo_core *core, const struct pmo_event *event)
             pmo_kernel_scope(core->kernel, i->id, i->service->scope);
             pmo_headers_follow(core, i);
         }
+        pmo_node_targets_follow(core);
         pmo_calls_follow(core);
         return;
     }
@@ -444,6 +446,7 @@ void pmo_instances_event(struct pmo_core *core, const struct pmo_event *event)
     }
     if (event->kind == PMO_EVENT_CLOSED)
         instance_gone(core, i);
+    pmo_node_targets_follow(core);
     pmo_calls_follow(core);
 }
 
@@ -536,6 +539,7 @@ static void forget(struct pmo_core *core, struct pmo_agent_instance **at)
     }
     pmo_operations_free(&i->operations);
     pmo_operations_free(&i->calls);
+    pmo_attempts_free(&i->attempts);
     free(i);
     service_rest(core, service);
 }

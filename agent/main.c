@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
 #include <getopt.h>
+#include <net/if.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,9 @@ static const char usage[] =
     "and scales ahead as policies allow.\n"
     "\n"
     "  -c, --config FILE     policies and services (YAML); without it, the agent only observes\n"
+    "  -i, --interface NAME  count SYNs and datagrams on this interface of the node, too (may be\n"
+    "                        repeated); they are always counted on those of its own instances\n"
+    "  -z, --zones FILE      names for where clients are, by prefixes of their addresses (YAML)\n"
     "  -s, --socket PATH     API socket (default: /run/pmo/pmo.sock)\n"
     "  -d, --state-dir DIR   history and logs (default: /var/lib/pmo)\n"
     "  -b, --bpffs DIR       bpf file system for pins (default: /sys/fs/bpf, mounted if needed)\n"
@@ -90,6 +94,8 @@ static int run(const struct pmo_options *options)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"interface", required_argument, NULL, 'i'},
+                                            {"zones", required_argument, NULL, 'z'},
                                             {"socket", required_argument, NULL, 's'},
                                             {"state-dir", required_argument, NULL, 'd'},
                                             {"bpffs", required_argument, NULL, 'b'},
@@ -104,10 +110,24 @@ int main(int argc, char **argv)
     bool discard = false;
     int option, mode;
 
-    while ((option = getopt_long(argc, argv, "c:s:d:b:m:vVh", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "c:i:z:s:d:b:m:vVh", options, NULL)) != -1) {
         switch (option) {
         case 'c':
             chosen.config = optarg;
+            break;
+        case 'i':
+            if (chosen.interfaces_count == PMO_NODE_INTERFACES_MAX || !optarg[0] ||
+                strlen(optarg) >= IF_NAMESIZE || strchr(optarg, '/')) {
+                (void)pmo_fail(EINVAL,
+                               "\"%s\" is no name of an interface, or there are more than %d; "
+                               "`ip link` lists them",
+                               optarg, PMO_NODE_INTERFACES_MAX);
+                return 2;
+            }
+            chosen.interfaces[chosen.interfaces_count++] = optarg;
+            break;
+        case 'z':
+            chosen.zones = optarg;
             break;
         case 's':
             chosen.socket = optarg;

@@ -56,6 +56,12 @@ static void on_type(void *context, const struct pmo_type_record *record)
 
     if (until <= core->committed || !service)
         return;
+    if (type.protocol == PMO_PROTOCOL_SYNS || type.protocol == PMO_PROTOCOL_CONNECTIONS) {
+        if (i)
+            pmo_attempts_add_zone(&i->attempts, record);
+        pmo_attempts_add_zone(&service->attempts, record);
+        return;
+    }
     if (type.protocol == PMO_PROTOCOL_HEADER) {
         on_header(core, service, &type, record);
         return;
@@ -82,6 +88,9 @@ static void on_instance(void *context, const struct pmo_instance_record *record)
     if ((int64_t)record->window <= core->committed || !service)
         return;
     arrived(i, record->since, record->window, record->counts.arrivals);
+    if (i)
+        pmo_attempts_add(&i->attempts, record);
+    pmo_attempts_add(&service->attempts, record);
     (void)pmo_service_store_add_instance(service->store, (int64_t)record->since,
                                          (int64_t)record->window, &record->counts);
 }

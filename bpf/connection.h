@@ -8,7 +8,9 @@
 
 #include "bpf/listener.h"
 #include "bpf/maps.h"
+#include "bpf/packet.h"
 #include "bpf/request.h"
+#include "bpf/zone.h"
 
 /* The instance that listens on a local address, or on any address of its port. */
 static __always_inline struct pmo_instance *instance_of(struct pmo_listener *key)
@@ -59,6 +61,27 @@ static __noinline int early_find(struct bpf_sock_ops *ops, struct connection *c)
     return 0;
 }
 
+/* Counts it for the zone that its client is in. */
+static __noinline int connection_zone(struct bpf_sock_ops *ops, const struct connection *c)
+{
+    struct cpu *cpu = this_cpu();
+    __u64 source[2] = {0};
+
+    if (!cpu)
+        return 0;
+    if (ops->family == AF_INET) {
+        source[1] = packet_mapped(ops->remote_ip4);
+    } else {
+        volatile __u32 *from = ops->remote_ip6;
+        __u32 remote[4] = {from[0], from[1], from[2], from[3]};
+
+        __builtin_memcpy(source, remote, 16);
+    }
+    zone_count(cpu, source, c->instance, c->generation, PMO_PROTOCOL_CONNECTIONS,
+               window_parity(cpu, c->established_ns), false);
+    return 0;
+}
+
 SEC("sockops")
 int connection_established(struct bpf_sock_ops *ops)
 {
@@ -102,6 +125,8 @@ int connection_established(struct bpf_sock_ops *ops)
         __sync_fetch_and_add(&signal->handshakes, 1);
         __sync_fetch_and_add(&signal->handshake_us, ops->srtt_us >> 3);
     }
+    if (zones_seed)
+        connection_zone(ops, c);
     return 1;
 }
 

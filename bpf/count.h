@@ -295,7 +295,8 @@ __noinline __u32 counter_slot(struct pmo_counter_key *pair)
     if (!c)
         return 0;
     if (bpf_map_pop_elem(&free_counters, &slot)) {
-        __sync_fetch_and_add(&c->counters_full, 1);
+        if (key.protocol != PMO_PROTOCOL_SYNS && key.protocol != PMO_PROTOCOL_CONNECTIONS)
+            __sync_fetch_and_add(&c->counters_full, 1);
         slot = key.status_class + (key.direction ? PMO_STATUS_ARRIVED + 1 : 0);
         return slot < PMO_OVERFLOW_SLOTS ? slot : 0;
     }

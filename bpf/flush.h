@@ -179,6 +179,8 @@ static long sum_instance(__u32 shard, void *context)
     to->connections += from->connections;
     to->closes += from->closes;
     to->syns += from->syns;
+    to->datagrams += from->datagrams;
+    to->initials += from->initials;
     return 0;
 }
 
@@ -197,7 +199,7 @@ static long flush_instance(__u32 row, void *context)
     __builtin_memset(sums, 0, sizeof(*sums));
     bpf_loop(r->control->shards, sum_instance, r, 0);
     if (sums->arrivals == old->arrivals && sums->connections == old->connections &&
-        sums->closes == old->closes && sums->syns == old->syns)
+        sums->closes == old->closes && sums->syns == old->syns && sums->datagrams == old->datagrams)
         return 0;
     f->instance.kind = PMO_RECORD_INSTANCE;
     f->instance.instance = row;
@@ -207,6 +209,8 @@ static long flush_instance(__u32 row, void *context)
     f->instance.counts.connections = sums->connections - old->connections;
     f->instance.counts.closes = sums->closes - old->closes;
     f->instance.counts.syns = sums->syns - old->syns;
+    f->instance.counts.datagrams = sums->datagrams - old->datagrams;
+    f->instance.counts.initials = sums->initials - old->initials;
     if (bpf_ringbuf_output(&windows, &f->instance, sizeof(f->instance), BPF_RB_NO_WAKEUP)) {
         done->since[p] = f->instance.since;
         r->control->ring_full++;

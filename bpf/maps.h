@@ -57,12 +57,21 @@ struct { /* main process -> instance, of those whose exit is the instance's end 
     __type(value, __u32);
 } processes SEC(".maps");
 
-struct { /* address that SYNs are counted for -> instance; netns is 0 in the key */
-    __uint(type, BPF_MAP_TYPE_HASH);
-    __uint(max_entries, PMO_INSTANCES_MAX);
-    __type(key, struct pmo_listener);
-    __type(value, __u32);
-} syn_targets SEC(".maps");
+struct { /* addresses that packets are counted for, see struct pmo_target */
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, PMO_TARGET_BUCKETS);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __type(key, __u32);
+    __type(value, struct pmo_target_bucket);
+} targets SEC(".maps");
+
+struct { /* prefix of a source -> its zone */
+    __uint(type, BPF_MAP_TYPE_LPM_TRIE);
+    __uint(max_entries, PMO_PREFIXES_MAX);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, struct pmo_prefix);
+    __type(value, __u8);
+} zones SEC(".maps");
 
 struct { /* service address -> number of the service in the hints map; netns is 0 in the key */
     __uint(type, BPF_MAP_TYPE_HASH);
@@ -336,7 +345,8 @@ struct cpu {
     __u32 busy;   /* egress: taken (atomically) by the program that uses `egress` and the shard */
     __u64 window; /* that was counted in last, see window_parity() */
     __u32 spare_busy[SPARES];
-    __u64 pad[5];
+    __u64 tick; /* of the clock, that XDP has read it in last, and the window's parity: see syn.h */
+    __u64 pad[4];
     struct http1_chunk ingress; /* ingress runs with softirqs off: there is one at a time */
     struct http1_chunk egress;
     struct http1_chunk spare[SPARES]; /* for egress that interrupted egress */

@@ -12,10 +12,11 @@
  *   listener.h    tp_btf               instances that come, stop listening, die
  *   saturation.h  tp_btf               what comes before load: waits, queues, round trips, resets
  *   connect.h     cgroup/connect4      service address to ready instance
- *   syn.h         xdp                  connection attempts
+ *   syn.h         xdp, tc              connection attempts and datagrams
  *   flush.h       syscall, timer       window records to user space
  *   count.h, maps.h                    counters, routes, pinned maps
- *   http1.h, http2.h, wire.h, ...       parsers, which also compile for the host
+ *   http1.h, http2.h, wire.h,           parsers, which also compile for the host
+ *   packet.h
  */
 #include <vmlinux.h>
 
@@ -32,6 +33,8 @@ const volatile bool calls;
 /* Whether any policy names headers, and the key of their digests. */
 const volatile bool headers_named;
 const volatile __u64 header_key[2];
+/* Differs wherever the zones do; 0: there are none. */
+const volatile __u64 zones_seed;
 
 #include "bpf/maps.h"
 #include "bpf/count.h"

@@ -7,8 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
-#include <net/if.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -310,6 +308,12 @@ static int maps_map(struct pmo_kernel *k)
         k->peers = NULL;
         return pmo_err_r(errno, "cannot map %s/peers", k->directory);
     }
+    k->targets = mmap(NULL, PMO_TARGETS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
+                      bpf_map__fd(s->maps.targets), 0);
+    if (k->targets == MAP_FAILED) {
+        k->targets = NULL;
+        return pmo_err_r(errno, "cannot map %s/targets", k->directory);
+    }
     r = pmo_ring_open(&k->windows, bpf_map__fd(s->maps.windows),
                       bpf_map__max_entries(s->maps.windows));
     if (!r)
@@ -418,6 +422,7 @@ static int skeleton_load(struct pmo_kernel *k, const struct pmo_kernel_extras *e
     k->skeleton->rodata->tick_us = tick_us();
     k->skeleton->rodata->calls = extras && extras->calls;
     k->skeleton->rodata->headers_named = extras && extras->headers;
+    k->skeleton->rodata->zones_seed = extras ? extras->zones : 0;
     for (size_t i = 0; i < 2; i++)
         k->skeleton->rodata->header_key[i] = k->header_key[i];
     if (!k->skeleton->rodata->calls) {
@@ -612,6 +617,8 @@ void pmo_kernel_close(struct pmo_kernel **kernel, bool leave)
         (void)munmap(k->headers_wanted, SCOPES_BYTES);
     if (k->peers)
         (void)munmap(k->peers, PEERS_BYTES);
+    if (k->targets)
+        (void)munmap(k->targets, PMO_TARGETS_BYTES);
     pmo_bpf__destroy(k->skeleton);
     if (k->cgroup_fd >= 0)
         (void)close(k->cgroup_fd);
@@ -968,64 +975,4 @@ int pmo_kernel_service_address(struct pmo_kernel *k, const uint8_t addr[16], uin
                              sizeof(service), BPF_ANY))
         return pmo_err_r(errno, "cannot route service address number %u in the kernel", service);
     return 0;
-}
-
-/* Attaches to an interface of another namespace from inside of it: interfaces are named by index,
- * and an index means the namespace of the caller. */
-static int xdp_attach(struct pmo_kernel *k, int netns_fd, const char *interface, const char *path)
-{
-    _cleanup_close_ int home = -1, link = -1;
-    int r = 0;
-
-    if (netns_fd >= 0) {
-        home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-        if (home < 0 || setns(netns_fd, CLONE_NEWNET))
-            return -errno;
-    }
-    link = bpf_link_create(bpf_program__fd(k->skeleton->progs.syn_count),
-                           (int)if_nametoindex(interface), BPF_XDP, NULL);
-    if (link < 0 || bpf_obj_pin(link, path))
-        r = -errno;
-    if (home >= 0 && setns(home, CLONE_NEWNET))
-        abort(); /* cannot go on in the wrong namespace */
-    return r;
-}
-
-int pmo_kernel_count_syns(struct pmo_kernel *k, int netns_fd, const char *interface,
-                          const char *name, const struct pmo_listener *listener, uint32_t instance)
-{
-    struct pmo_listener key = *listener;
-    char path[280];
-    int r, fd;
-
-    if (!bpf_program__autoload(k->skeleton->progs.syn_count))
-        return 0; /* said when the agent began */
-    key.netns = 0;
-    (void)bpf_map__update_elem(k->skeleton->maps.syn_targets, &key, sizeof(key), &instance,
-                               sizeof(instance), BPF_ANY);
-    (void)snprintf(path, sizeof(path), "%s/links/xdp_%s", k->directory, name);
-    fd = bpf_obj_get(path);
-    if (fd >= 0) {
-        r = bpf_link_update(fd, bpf_program__fd(k->skeleton->progs.syn_count), NULL);
-        (void)close(fd);
-        if (!r)
-            return 0;
-        (void)unlink(path);
-    }
-    r = xdp_attach(k, netns_fd, interface, path);
-    if (r)
-        return pmo_err_r(r, "cannot count SYNs at XDP on %s of %s", interface, name);
-    return 0;
-}
-
-void pmo_kernel_count_syns_end(struct pmo_kernel *k, const char *name,
-                               const struct pmo_listener *listener)
-{
-    struct pmo_listener key = *listener;
-    char path[280];
-
-    key.netns = 0;
-    (void)bpf_map__delete_elem(k->skeleton->maps.syn_targets, &key, sizeof(key), 0);
-    (void)snprintf(path, sizeof(path), "%s/links/xdp_%s", k->directory, name);
-    (void)unlink(path);
 }

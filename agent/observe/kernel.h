@@ -40,6 +40,8 @@ extern bool pmo_kernel_tls_replaces;
 struct pmo_kernel_extras {
     bool calls;   /* requests that they make, see pmo_kernel_caller() */
     bool headers; /* that requests carry, see pmo_kernel_headers() */
+    /* that SYNs and connections come from, see pmo_kernel_zones(); differs wherever they do */
+    uint64_t zones;
 };
 
 /**
@@ -171,14 +173,44 @@ void pmo_kernel_tls_sweep(struct pmo_kernel *kernel);
 /* Takes off the probes whose pins begin with @prefix: all, or those of other programs only. */
 void pmo_kernel_tls_end(struct pmo_kernel *kernel, const char *prefix, bool foreign);
 
-/**
- * pmo_kernel_count_syns - attach the XDP program to an instance's interface
+/*
+ * What asks for a connection, before the stack has a say (bpf/syn.h): at XDP, native where the
+ * driver can, generic otherwise; at tcx (6.6) where another XDP program has the interface. All of
+ * it does nothing where this kernel refuses the programs.
+ *
+ * pmo_kernel_count_syns - count SYNs and datagrams on an instance's interface
  * @netns_fd: namespace the interface is in, or -1 for this one
  * @name: unique name for the pin; a pin of this name is adopted
- * Native where the driver can, generic otherwise. Does nothing where this kernel refuses the
- * program.
+ * Returns 0 or what the kernel said, logged.
  */
 int pmo_kernel_count_syns(struct pmo_kernel *kernel, int netns_fd, const char *interface,
                           const char *name, const struct pmo_listener *listener, uint32_t instance);
 void pmo_kernel_count_syns_end(struct pmo_kernel *kernel, const char *name,
                                const struct pmo_listener *listener);
+
+/* The same on an interface of the node, of this namespace: for all pmo_kernel_node_targets(). Its
+ * name names the pin, so one that came again is attached to again. */
+int pmo_kernel_node_interface(struct pmo_kernel *kernel, const char *interface);
+void pmo_kernel_node_interface_end(struct pmo_kernel *kernel, const char *interface);
+/* Takes off what an earlier agent attached to others than the @count @interfaces. */
+void pmo_kernel_node_interfaces_only(struct pmo_kernel *kernel, const char *const *interfaces,
+                                     size_t count);
+
+struct pmo_kernel_target {
+    struct pmo_listener address; /* no "any address"; its namespace does not matter */
+    uint32_t instance;
+};
+
+/* Whom packets on interfaces of the node are counted for: these and no others. Returns 0, or
+ * -ENOSPC (logged once) where not all of them have room. */
+int pmo_kernel_node_targets(struct pmo_kernel *kernel, const struct pmo_kernel_target *targets,
+                            size_t count);
+
+struct pmo_kernel_zone {
+    struct pmo_prefix prefix; /* bits behind it are 0 */
+    uint8_t zone;
+};
+
+/* Which prefixes are in which zone: these and no others. Sorts them. Returns 0 or what the kernel
+ * said, logged. */
+int pmo_kernel_zones(struct pmo_kernel *kernel, struct pmo_kernel_zone *zones, size_t count);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the files that are the kernel side's user space share: kernel.c and uprobes.c. */
+/* What the files that are the kernel side's user space share: kernel.c, packets.c and uprobes.c. */
 #pragma once
 
 #include <bpf/bpf.h>
@@ -18,6 +18,7 @@ struct pmo_kernel {
     uint64_t *scopes;          /* by instance */
     uint64_t *headers_wanted;  /* likewise */
     struct pmo_peer *peers;
+    struct pmo_target_bucket *targets;
     struct pmo_ring windows, changes;
     int cgroup_fd;
     int lock_fd;
@@ -26,6 +27,8 @@ struct pmo_kernel {
     uint64_t adopted_wall_offset_ns;
     uint64_t header_key[2];
 };
+
+#define PMO_TARGETS_BYTES (PMO_TARGET_BUCKETS * sizeof(struct pmo_target_bucket))
 
 /* Attaches a program, in the place of an earlier agent's, and pins the link. What is not needed and
  * is refused is off. Returns 0, or what the kernel said (logged). */

@@ -73,7 +73,7 @@ json_t *pmo_json_number(double value);
 json_t *pmo_json_type(const struct pmo_type *type);
 /* Members that types and edges of the graph have in common. */
 json_t *pmo_json_load(const struct pmo_operation_load *load);
-json_t *pmo_json_instance(const struct pmo_agent_instance *instance, int64_t now,
+json_t *pmo_json_instance(const struct pmo_agent *agent, const struct pmo_agent_instance *instance,
                           double predicted_latency_s);
 json_t *pmo_json_service(const struct pmo_agent *agent, const struct pmo_service *service);
 json_t *pmo_json_forecast(const struct pmo_service *service);

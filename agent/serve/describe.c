@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "agent/base/address.h"
+#include "agent/observe/zones.h"
 #include "agent/serve/serve.h"
 
 #define LATENCY_SECONDS 10 /* over which quantiles are taken, as policies do */
@@ -102,7 +103,29 @@ static json_t *signals_json(const struct pmo_signals_second *signals, int64_t no
                      (json_int_t)c->resets_sent, "resetsReceived", (json_int_t)c->resets_received);
 }
 
-json_t *pmo_json_instance(const struct pmo_agent_instance *instance, int64_t now,
+static json_t *attempts_json(const struct pmo_agent *agent, const struct pmo_attempts *attempts)
+{
+    const struct pmo_attempts last = pmo_attempts_in(attempts, agent->now);
+    json_t *zones = json_array();
+
+    for (unsigned int i = 1; attempts->zones && i < PMO_ZONES_MAX; i++) {
+        const struct pmo_zone_attempts *zone = &attempts->zones[i];
+
+        if (zone->syns || zone->connections)
+            (void)json_array_append_new(
+                zones,
+                json_pack("{s:o, s:I, s:I}", "zone",
+                          pmo_json_text(pmo_zones_name(agent->zones, (uint8_t)i)), "syns",
+                          (json_int_t)zone->syns, "connections", (json_int_t)zone->connections));
+    }
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "synsPerS", pmo_json_number(last.syns_per_s),
+                     "connectionsPerS", pmo_json_number(last.connections_per_s), "datagramsPerS",
+                     pmo_json_number(last.datagrams_per_s), "quicInitialsPerS",
+                     pmo_json_number(last.initials_per_s), "floodPerS",
+                     pmo_json_number(pmo_attempts_flood(&last)), "zones", zones);
+}
+
+json_t *pmo_json_instance(const struct pmo_agent *agent, const struct pmo_agent_instance *instance,
                           double predicted_latency_s)
 {
     uint64_t limit = instance->reading.open_files_limit;
@@ -110,7 +133,7 @@ json_t *pmo_json_instance(const struct pmo_agent_instance *instance, int64_t now
 
     return json_pack(
         "{s:I, s:o, s:s, s:b, s:s, s:i, s:n, s:I, s:o, s:o, s:s, s:s, s:o, s:I, s:o, s:o, s:o, "
-        "s:I, s:o, s:o, s:o, s:o, s:o}",
+        "s:I, s:o, s:o, s:o, s:o, s:o, s:o}",
         "id", (json_int_t)instance->id, "name", pmo_json_text(instance->name), "phase",
         pmo_instance_phase_name(instance->phase), "managed", instance->managed, "address",
         pmo_address_text(instance->listener.addr, address), "port", (int)instance->listener.port,
@@ -124,7 +147,8 @@ json_t *pmo_json_instance(const struct pmo_agent_instance *instance, int64_t now
         "receiveBytesPerS", pmo_json_number(instance->rx_bytes_per_s), "transmitBytesPerS",
         pmo_json_number(instance->tx_bytes_per_s), "openFilesLimit",
         pmo_json_number(limit == PMO_USAGE_UNKNOWN ? NAN : (double)limit), "use",
-        use_json(&instance->use), "signals", signals_json(&instance->signals, now));
+        use_json(&instance->use), "signals", signals_json(&instance->signals, agent->now),
+        "attempts", attempts_json(agent, &instance->attempts));
 }
 
 enum pmo_mode pmo_service_mode(const struct pmo_agent *agent, const struct pmo_service *service)
@@ -195,7 +219,7 @@ static json_t *instances_json(const struct pmo_agent *agent, const struct pmo_se
     for (const struct pmo_agent_instance *i = agent->instances; i; i = i->next)
         if (i->service == service && i->phase != PMO_INSTANCE_GONE)
             (void)json_array_append_new(instances,
-                                        pmo_json_instance(i, agent->now, i->predicted_latency_s));
+                                        pmo_json_instance(agent, i, i->predicted_latency_s));
     return instances;
 }
 
@@ -209,7 +233,7 @@ json_t *pmo_json_service(const struct pmo_agent *agent, const struct pmo_service
     return json_pack(
         "{s:o, s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:I, s:o, s:o, s:o}, "
         "s:I, s:I, s:I, s:I,"
-        " s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:{s:o, s:o}, s:o, s:o, s:o}",
+        " s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:{s:o, s:o}, s:o, s:o, s:o, s:o}",
         "name", pmo_json_text(service->name), "mode",
         pmo_mode_name(pmo_service_mode(agent, service)), "managed", service->managed, "policy",
         policy_json(service->policy), "rps", pmo_json_number(known ? second.arrivals : NAN),
@@ -239,7 +263,8 @@ json_t *pmo_json_service(const struct pmo_agent *agent, const struct pmo_service
         pmo_json_number(service->memory_bytes), "network", "receiveBytesPerS",
         pmo_json_number(service->rx_bytes), "transmitBytesPerS", pmo_json_number(service->tx_bytes),
         "use", use_json(&service->use), "signals", signals_json(&service->signals, agent->now),
-        "instances", instances_json(agent, service));
+        "attempts", attempts_json(agent, &service->attempts), "instances",
+        instances_json(agent, service));
 }
 
 /* Weight and error of each model at a few horizons: all sixty would say little more. */

@@ -260,7 +260,7 @@ static json_t *orchestrate_json(const struct pmo_agent *agent,
 
     for (size_t i = 0; i < answer->instances_count; i++)
         (void)json_array_append_new(instances,
-                                    pmo_json_instance(answer->instances[i].instance, agent->now,
+                                    pmo_json_instance(agent, answer->instances[i].instance,
                                                       answer->instances[i].predicted_latency_s));
     return json_pack("{s:o, s:o, s:o, s:b, s:b, s:o, s:o}", "service",
                      pmo_json_text(answer->service->name), "predictedRps",

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "agent/base/cleanup.h"
+#include "agent/observe/zones.h"
 #include "agent/series/latency.h"
 
 #define LATENCY_SECONDS 10
@@ -478,6 +479,33 @@ static double open_files_ratio(const struct pmo_agent *agent, const struct pmo_s
     return service->use.open_files_ratio;
 }
 
+static double syns(const struct pmo_agent *agent, const struct pmo_service *service)
+{
+    return (double)service->attempts.total.syns;
+}
+
+static double connections(const struct pmo_agent *agent, const struct pmo_service *service)
+{
+    return (double)service->attempts.total.connections;
+}
+
+static double datagrams(const struct pmo_agent *agent, const struct pmo_service *service)
+{
+    return (double)service->attempts.total.datagrams;
+}
+
+static double quic_initials(const struct pmo_agent *agent, const struct pmo_service *service)
+{
+    return (double)service->attempts.total.initials;
+}
+
+static double flood(const struct pmo_agent *agent, const struct pmo_service *service)
+{
+    const struct pmo_attempts last = pmo_attempts_in(&service->attempts, agent->now);
+
+    return pmo_attempts_flood(&last);
+}
+
 static const struct {
     const char *name, *type, *help;
     double (*value)(const struct pmo_agent *agent, const struct pmo_service *service);
@@ -527,6 +555,13 @@ static const struct {
     {"pmo_tcp_resets_sent_total", "counter", "Connections that were reset.", resets_sent},
     {"pmo_tcp_resets_received_total", "counter", "Connections that their clients reset.",
      resets_received},
+    {"pmo_syns_total", "counter", "SYNs that came in for instances.", syns},
+    {"pmo_connections_total", "counter", "Connections that were accepted.", connections},
+    {"pmo_udp_datagrams_total", "counter", "UDP datagrams that came in for instances.", datagrams},
+    {"pmo_quic_initials_total", "counter", "Those of them that ask for a QUIC connection.",
+     quic_initials},
+    {"pmo_syn_flood_per_second", "gauge",
+     "SYNs of the last second that became no connection, where those are most of many.", flood},
 };
 
 static void print_services(FILE *out, const struct pmo_agent *agent)
@@ -536,6 +571,30 @@ static void print_services(FILE *out, const struct pmo_agent *agent)
         for (const struct pmo_service *s = agent->services; s; s = s->next)
             print_sample(out, service_metrics[i].name, service_metrics[i].value(agent, s),
                          "service", s->name, NULL);
+    }
+}
+
+static void print_zones(FILE *out, const struct pmo_agent *agent)
+{
+    static const struct {
+        const char *name, *help;
+        size_t at;
+    } metrics[] = {{"pmo_zone_syns_total", "SYNs that came in for instances, by zone.",
+                    offsetof(struct pmo_zone_attempts, syns)},
+                   {"pmo_zone_connections_total", "Connections that were accepted, by zone.",
+                    offsetof(struct pmo_zone_attempts, connections)}};
+
+    for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++) {
+        print_head(out, metrics[i].name, "counter", metrics[i].help);
+        for (const struct pmo_service *s = agent->services; s; s = s->next)
+            for (unsigned int zone = 1; s->attempts.zones && zone < PMO_ZONES_MAX; zone++) {
+                uint64_t n;
+
+                memcpy(&n, (const char *)&s->attempts.zones[zone] + metrics[i].at, sizeof(n));
+                if (n)
+                    print_sample(out, metrics[i].name, (double)n, "service", s->name, "zone",
+                                 pmo_zones_name(agent->zones, (uint8_t)zone), NULL);
+            }
     }
 }
 
@@ -626,6 +685,7 @@ int pmo_answer_metrics(struct pmo_exchange *exchange)
     print_services(out, agent);
     print_calls(out, agent);
     print_headers(out, agent);
+    print_zones(out, agent);
     print_agent(out, agent);
     if (fclose(out) < 0) {
         free(text);

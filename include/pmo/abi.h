@@ -40,6 +40,10 @@
 #define PMO_HEADER_BYTES    32U   /* name or value of one, with its NUL */
 #define PMO_HEADER_VALUES   16U   /* that are listed of one */
 #define PMO_HEADER_HASHES   48U /* of one and a service; with its "{other}" < PMO_FOLD_ROUTES / 4 */
+#define PMO_TARGET_BUCKETS  4096U
+#define PMO_TARGETS         8U     /* of a bucket */
+#define PMO_ZONES_MAX       256U   /* 0 is "unknown" */
+#define PMO_PREFIXES_MAX    65536U /* of all zones */
 
 enum pmo_protocol {
     PMO_PROTOCOL_UNKNOWN = 0,
@@ -50,6 +54,10 @@ enum pmo_protocol {
         4, /* these have commands as routes; a status class is 2 or, for errors, 5 */
     PMO_PROTOCOL_MEMCACHED = 5,
     PMO_PROTOCOL_POSTGRESQL = 6,
+    /* Not protocols: SYNs and accepted connections of an instance from a zone. Their status class
+     * is PMO_STATUS_ARRIVED; what comes from no zone is only in struct pmo_instance_counts. */
+    PMO_PROTOCOL_CONNECTIONS = 253,
+    PMO_PROTOCOL_SYNS = 254,
     /* Not a protocol: requests that carry a header which a policy names, once more. Their route is
      * "name: value", their status class PMO_STATUS_ARRIVED. */
     PMO_PROTOCOL_HEADER = 255,
@@ -88,10 +96,37 @@ enum pmo_direction {
 
 /* A listening address. IPv4 is held as an IPv4-mapped IPv6 address, :: stands for any address. */
 struct pmo_listener {
-    __u64 netns;   /* network namespace cookie; 0 on keys of syn_targets */
+    __u64 netns;   /* network namespace cookie */
     __u8 addr[16]; /* network byte order */
     __u16 port;    /* host byte order */
     __u16 pad[3];
+};
+
+/*
+ * An address that packets are counted for, at XDP. The table of them is an array of buckets, as a
+ * look-up in a hash map alone takes more than the whole program does: the agent writes it, the
+ * kernel side reads it. `what` is written last, and 0 before the rest changes.
+ */
+struct pmo_target {
+    __u64 addr[2]; /* as in struct pmo_listener */
+    __u64 what;    /* PMO_TARGET(); 0: none */
+};
+
+struct pmo_target_bucket {
+    struct pmo_target targets[PMO_TARGETS];
+};
+
+/* @number differs from that of any target before; @node: on interfaces of the node itself, not on
+ * those of an instance. Where it is looked up is in the lower part: PMO_TARGET_KEY(). */
+#define PMO_TARGET_KEY(node, port) ((__u32)(node) << 16 | (port))
+#define PMO_TARGET(number, instance, node, port)                                                   \
+    ((__u64)(number) << 32 | (__u32)(instance) << 17 | PMO_TARGET_KEY(node, port))
+#define PMO_TARGET_INSTANCE(what) ((__u32)(what) >> 17)
+
+/* Key of the map "zones", a trie of prefixes: its value is a zone. */
+struct pmo_prefix {
+    __u32 bits; /* of addr, 96 more where it is IPv4-mapped */
+    __u8 addr[16];
 };
 
 /* An instance as the kernel knows it: who listens. */
@@ -168,7 +203,9 @@ struct pmo_instance_counts {
     __u64 arrivals; /* requests that are not in any PMO_STATUS_ARRIVED */
     __u64 connections;
     __u64 closes;
-    __u64 syns; /* at XDP, before the stack */
+    __u64 syns;      /* at XDP, before the stack: no demand, as anyone can send them */
+    __u64 datagrams; /* UDP, likewise */
+    __u64 initials;  /* those of them that ask for a QUIC connection */
 };
 
 struct pmo_instance_counter { /* one for each shard */
@@ -402,7 +439,9 @@ _Static_assert(sizeof(struct pmo_peer) == 40, "shared with the kernel");
 _Static_assert(sizeof(struct pmo_instance) == 24, "shared with the kernel");
 _Static_assert(sizeof(struct pmo_counts) == 288, "shared with the kernel");
 _Static_assert(sizeof(struct pmo_type_record) == 328, "shared with the kernel");
-_Static_assert(sizeof(struct pmo_instance_record) == 56, "shared with the kernel");
+_Static_assert(sizeof(struct pmo_instance_record) == 72, "shared with the kernel");
+_Static_assert(PMO_INSTANCES_MAX <= 1 << 15, "a row takes 15 bits of a target");
+_Static_assert(sizeof(struct pmo_prefix) == 20, "key without holes");
 _Static_assert(sizeof(struct pmo_event) == 64, "shared with the kernel");
 _Static_assert(sizeof(struct pmo_signals_record) == 216, "shared with the kernel");
 _Static_assert(sizeof(struct pmo_header) == 32 + 17 * 88, "shared with the kernel");

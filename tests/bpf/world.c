@@ -18,7 +18,7 @@ static void on_type(void *context, const struct pmo_type_record *record)
 {
     struct world *w = context;
     struct counted_type *t = w->types;
-    bool header = record->key.protocol == PMO_PROTOCOL_HEADER;
+    bool header = record->key.protocol >= PMO_PROTOCOL_CONNECTIONS; /* or zone: no request */
 
     if (!header && record->key.status_class == PMO_STATUS_ARRIVED &&
         record->key.direction == PMO_OUTBOUND) {
@@ -59,6 +59,8 @@ static void on_instance(void *context, const struct pmo_instance_record *record)
     sum->connections += record->counts.connections;
     sum->closes += record->counts.closes;
     sum->syns += record->counts.syns;
+    sum->datagrams += record->counts.datagrams;
+    sum->initials += record->counts.initials;
 }
 
 static void on_signals(void *context, const struct pmo_signals_record *record)
@@ -154,7 +156,7 @@ static uint64_t sum_of(const struct world *w, uint8_t direction, int instance, i
     uint64_t sum = 0;
 
     for (const struct counted_type *t = w->types; t < w->types + w->types_count; t++)
-        if (t->key.direction == direction && t->key.protocol != PMO_PROTOCOL_HEADER &&
+        if (t->key.direction == direction && t->key.protocol < PMO_PROTOCOL_CONNECTIONS &&
             (instance < 0 || t->key.instance == (uint32_t)instance) &&
             (method < 0 || t->key.method == method) &&
             (status_class < 0 || t->key.status_class == status_class) &&
@@ -229,6 +231,14 @@ uint64_t world_calls_to(const struct world *w, uint32_t instance, uint16_t port,
             sum += t->requests;
     }
     return sum;
+}
+
+uint64_t world_zone(const struct world *w, uint32_t instance, uint8_t protocol, uint8_t zone)
+{
+    for (const struct counted_type *t = w->types; t < w->types + w->types_count; t++)
+        if (t->key.instance == instance && t->key.protocol == protocol && t->key.zone == zone)
+            return t->requests;
+    return 0;
 }
 
 uint64_t world_headers(const struct world *w, uint32_t instance, const char *text)

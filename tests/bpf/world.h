@@ -65,6 +65,9 @@ uint32_t world_in_flight(const struct world *w, uint32_t instance);
 /* Requests to an instance that carried a header, as in "name: value"; NULL stands for all. */
 uint64_t world_headers(const struct world *w, uint32_t instance, const char *text);
 
+/* SYNs or connections (PMO_PROTOCOL_SYNS, PMO_PROTOCOL_CONNECTIONS) of an instance from a zone. */
+uint64_t world_zone(const struct world *w, uint32_t instance, uint8_t protocol, uint8_t zone);
+
 /* What was counted of an instance that has one type; NULL: nothing. The whole host is counted, so a
  * test looks at its own instance only. */
 const struct counted_type *world_type(const struct world *w, uint32_t instance);

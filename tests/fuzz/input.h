@@ -34,7 +34,7 @@ static size_t choose(size_t n)
 }
 
 /* Length of the next piece of @left bytes. */
-static size_t choose_piece(size_t left)
+static inline size_t choose_piece(size_t left)
 {
     size_t n = choose(3) ? 1 + choose(left) : left;
 

@@ -390,6 +390,53 @@ static void expect_use(const json_t *owner, bool known)
     }
 }
 
+static void a_flood_of_syns_is_shown_and_is_no_demand(void)
+{
+    static const char *const lines[] = {
+        "\npmo_syns_total{service=\"front\"} 1000\n",
+        "\npmo_connections_total{service=\"front\"} 10\n",
+        "\npmo_udp_datagrams_total{service=\"front\"} 70\n",
+        "\npmo_quic_initials_total{service=\"front\"} 7\n",
+        "\npmo_syn_flood_per_second{service=\"front\"} 990\n",
+        "\npmo_syn_flood_per_second{service=\"catalog\"} 0\n",
+        "\npmo_zone_syns_total{service=\"front\",zone=\"eu\"} 900\n",
+        "\npmo_arrivals_total{service=\"front\"} 5052\n",
+    };
+    static const char file_text[] = "zones: {office: [192.0.2.0/24], eu: [198.51.100.0/24]}";
+    const json_t *front, *zone, *attempts;
+    struct pmo_file *file = NULL;
+    struct answer answer;
+    struct world w;
+    json_t *all;
+
+    CU_ASSERT_EQUAL_FATAL(pmo_file_parse(&file, "zones", file_text, strlen(file_text), NULL, NULL),
+                          0);
+    world_start(&w);
+    CU_ASSERT_EQUAL_FATAL(pmo_zones_read(&w.core.agent.zones, file), 0);
+    pmo_file_free(&file);
+    answer = world_ask(&w, "GET", "/metrics", NULL, NULL);
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+        expect_line(answer.text, lines[i]);
+    free(answer.text);
+    all = world_get(&w, "/v1/services");
+    front = json_array_get(json_object_get(all, "services"), 1);
+    for (int i = 0; i < 2; i++) { /* the service, and its first instance */
+        attempts = json_object_get(
+            i ? json_array_get(json_object_get(front, "instances"), 0) : front, "attempts");
+        CU_ASSERT_EQUAL(json_number_value(json_object_get(attempts, "synsPerS")), 1000);
+        CU_ASSERT_EQUAL(json_number_value(json_object_get(attempts, "floodPerS")), 990);
+        CU_ASSERT_EQUAL(json_number_value(json_object_get(attempts, "quicInitialsPerS")), 7);
+        zone = json_array_get(json_object_get(attempts, "zones"), 0);
+        CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(zone, "zone")), "eu");
+        CU_ASSERT_EQUAL(json_integer_value(json_object_get(zone, "syns")), 900);
+        CU_ASSERT_EQUAL(json_array_size(json_object_get(attempts, "zones")), 1);
+    }
+    CU_ASSERT_EQUAL(json_number_value(json_object_get(front, "rps")), 51 + WORLD_IN_FLIGHT);
+    json_decref(all);
+    pmo_zones_free(&w.core.agent.zones);
+    world_stop(&w);
+}
+
 static void what_instances_use_is_shown_and_null_where_it_is_not_known(void)
 {
     const json_t *services, *front, *instances;
@@ -874,6 +921,7 @@ SUITE(serve) = {
     TEST(decisions_come_newest_first_from_memory_and_history),
     TEST(an_agent_that_has_seen_no_second_yet_answers),
     TEST(metrics_are_in_the_text_format_with_labels_escaped),
+    TEST(a_flood_of_syns_is_shown_and_is_no_demand),
     TEST(use_is_in_the_metrics_and_unknown_use_is_nan),
     TEST(what_comes_before_load_is_shown_and_null_where_nothing_came),
     TEST(what_instances_use_is_shown_and_null_where_it_is_not_known),

@@ -182,6 +182,18 @@ static void make_world(struct world *w)
         instance->reading.open_files_limit = i ? PMO_USAGE_UNKNOWN : 1024;
         pmo_hints_flags(w->core.hints, instance->id, PMO_HINT_READY, 0);
     }
+    for (int i = 0; i < 2; i++) {
+        struct pmo_attempts *a = i ? &w->front.attempts : &w->instances[0].attempts;
+        struct pmo_instance_record record = {
+            .since = WORLD_NOW,
+            .window = WORLD_NOW,
+            .counts = {.syns = 1000, .connections = 10, .datagrams = 70, .initials = 7}};
+        struct pmo_type_record zone = {.key = {.protocol = PMO_PROTOCOL_SYNS, .zone = 2},
+                                       .counts = {.requests = 900}};
+
+        pmo_attempts_add(a, &record);
+        pmo_attempts_add_zone(a, &zone);
+    }
     w->instances[0].next = &w->instances[1];
     w->core.agent.instances = w->instances;
     w->front.use = world_use;

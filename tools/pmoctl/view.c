@@ -43,6 +43,11 @@ static void print_head(const struct pmoctl_view *view, FILE *out)
         (void)fputc('\n', out);
 }
 
+static double flood_of(const json_t *service)
+{
+    return pmoctl_number(json_object_get(service, "attempts"), "floodPerS");
+}
+
 static void print_load(const struct pmoctl_view *view, const json_t *service, FILE *out)
 {
     static const struct {
@@ -50,7 +55,8 @@ static void print_load(const struct pmoctl_view *view, const json_t *service, FI
     } classes[] = {{"2xx", green}, {"3xx", ""},      {"4xx", yellow},
                    {"5xx", red},   {"aborted", red}, {"1xx", ""}};
     const json_t *rates = json_object_get(service, "rates");
-    char rps[32], p50[32], p99[32];
+    double flood = flood_of(service);
+    char rps[32], p50[32], p99[32], syns[32];
 
     (void)fprintf(out, "  load       %s%6s/s%s ", ink(view, bold),
                   pmoctl_format(rps, pmoctl_number(service, "rps")), ink(view, reset));
@@ -61,9 +67,13 @@ static void print_load(const struct pmoctl_view *view, const json_t *service, FI
             (void)fprintf(out, "  %s%s %lld%s", ink(view, classes[i].colour), classes[i].name,
                           (long long)rate, ink(view, reset));
     }
-    (void)fprintf(out, "   latency p50 %s ms  p99 %s ms\n",
+    (void)fprintf(out, "   latency p50 %s ms  p99 %s ms",
                   pmoctl_format(p50, pmoctl_number(service, "latencyP50Ms")),
                   pmoctl_format(p99, pmoctl_number(service, "latencyP99Ms")));
+    if (flood > 0)
+        (void)fprintf(out, "   %sflood %s SYNs/s%s", ink(view, red), pmoctl_format(syns, flood),
+                      ink(view, reset));
+    (void)fputc('\n', out);
 }
 
 /* What comes before load. */
@@ -201,6 +211,8 @@ static bool is_active(const json_t *service)
     json_array_foreach (json_object_get(service, "recentArrivals"), i, value)
         if (json_number_value(value) > 0)
             return true;
+    if (flood_of(service) > 0)
+        return true;
     return json_is_true(json_object_get(service, "managed"));
 }
 

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The kernel side's programs for what comes in on interfaces: where they are attached, whom they
+ * count for, and from which zones. */
+#include "agent/observe/kernel_private.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_link.h>
+#include <net/if.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include "agent/base/cleanup.h"
+#include "agent/base/log.h"
+#include "bpf/packet.h"
+
+#define TCX_INGRESS 46 /* enum bpf_attach_type since 6.6; the build may have older headers */
+#define NODE_PIN    "node_"
+
+/* ---- where ---------------------------------------------------------------------------------- */
+
+struct counting { /* either program, as the interface allows */
+    const struct bpf_program *xdp, *tc;
+};
+
+static int link_make(const struct counting *c, int ifindex)
+{
+    LIBBPF_OPTS(bpf_link_create_opts, generic, .flags = XDP_FLAGS_SKB_MODE);
+    int xdp = bpf_program__fd(c->xdp), tc = bpf_program__fd(c->tc);
+    int link = bpf_link_create(xdp, ifindex, BPF_XDP, NULL);
+
+    if (link < 0 && link != -EBUSY && link != -EEXIST) /* the driver cannot */
+        link = bpf_link_create(xdp, ifindex, BPF_XDP, &generic);
+    if (link == -EBUSY || link == -EEXIST)
+        link = bpf_link_create(tc, ifindex, TCX_INGRESS, NULL);
+    return link;
+}
+
+/* Interfaces are named by index, and an index means the namespace of the caller. */
+static int attach_new(const struct counting *c, int netns_fd, const char *interface,
+                      const char *path)
+{
+    _cleanup_close_ int home = -1, link = -1;
+    int r = 0;
+
+    if (netns_fd >= 0) {
+        home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+        if (home < 0 || setns(netns_fd, CLONE_NEWNET))
+            return -errno;
+    }
+    link = link_make(c, (int)if_nametoindex(interface));
+    if (link < 0)
+        r = link;
+    else if (bpf_obj_pin(link, path))
+        r = -errno;
+    if (home >= 0 && setns(home, CLONE_NEWNET))
+        abort(); /* cannot go on in the wrong namespace */
+    return r;
+}
+
+/* Attaches, in the place of an earlier agent's program, whichever of the two that is. A link whose
+ * interface has gone takes neither. */
+static int attach(struct pmo_kernel *k, const struct counting *c, int netns_fd,
+                  const char *interface, const char *pin)
+{
+    _cleanup_close_ int link = -1;
+    char path[500];
+    int r;
+
+    (void)snprintf(path, sizeof(path), "%s/links/%s", k->directory, pin);
+    link = bpf_obj_get(path);
+    if (link >= 0) {
+        if (!bpf_link_update(link, bpf_program__fd(c->xdp), NULL) ||
+            !bpf_link_update(link, bpf_program__fd(c->tc), NULL))
+            return 0;
+        (void)unlink(path);
+    }
+    r = attach_new(c, netns_fd, interface, path);
+    return r ? pmo_err_r(r, "cannot count SYNs on %s (%s)", interface, pin) : 0;
+}
+
+static void detach(const struct pmo_kernel *k, const char *pin)
+{
+    char path[500];
+
+    (void)snprintf(path, sizeof(path), "%s/links/%s", k->directory, pin);
+    (void)unlink(path);
+}
+
+/* What is refused was told when the agent began. */
+static bool refused(const struct counting *c)
+{
+    return !bpf_program__autoload(c->xdp) || !bpf_program__autoload(c->tc);
+}
+
+/* ---- for whom ------------------------------------------------------------------------------- */
+
+static struct pmo_target *target_find(struct pmo_kernel *k, const struct pmo_listener *address,
+                                      bool node, bool make)
+{
+    uint32_t key = PMO_TARGET_KEY(node, address->port);
+    struct pmo_target_bucket *bucket;
+    struct pmo_target *room = NULL;
+    __u64 addr[2];
+
+    memcpy(addr, address->addr, sizeof(addr));
+    bucket = &k->targets[packet_bucket(addr, address->port)];
+    for (size_t i = 0; i < PMO_TARGETS; i++) {
+        struct pmo_target *t = &bucket->targets[i];
+
+        if (!t->what && !room)
+            room = t;
+        if (t->what && (t->what & 0x1ffff) == key && !memcmp(t->addr, addr, sizeof(addr)))
+            return t;
+    }
+    return make ? room : NULL;
+}
+
+static void target_set(struct pmo_kernel *k, struct pmo_target *t,
+                       const struct pmo_listener *address, uint32_t instance, bool node)
+{
+    uint32_t number = __atomic_add_fetch(&k->control->generations, 1, __ATOMIC_RELAXED);
+
+    __atomic_store_n(&t->what, 0, __ATOMIC_SEQ_CST);
+    memcpy(t->addr, address->addr, sizeof(t->addr));
+    __atomic_store_n(&t->what, PMO_TARGET(number, instance, node, address->port), __ATOMIC_RELEASE);
+}
+
+static void target_clear(struct pmo_target *t)
+{
+    __atomic_store_n(&t->what, 0, __ATOMIC_RELAXED);
+}
+
+int pmo_kernel_count_syns(struct pmo_kernel *k, int netns_fd, const char *interface,
+                          const char *name, const struct pmo_listener *listener, uint32_t instance)
+{
+    const struct counting c = {k->skeleton->progs.syn_count, k->skeleton->progs.syn_count_tc};
+    struct pmo_target *target;
+    char pin[100];
+
+    if (refused(&c))
+        return 0;
+    target = target_find(k, listener, false, true);
+    if (!target)
+        return pmo_err_r(ENOSPC, "cannot count SYNs on %s of %s", interface, name);
+    if (PMO_TARGET_INSTANCE(target->what) != instance)
+        target_set(k, target, listener, instance, false);
+    (void)snprintf(pin, sizeof(pin), "xdp_%s", name);
+    return attach(k, &c, netns_fd, interface, pin);
+}
+
+void pmo_kernel_count_syns_end(struct pmo_kernel *k, const char *name,
+                               const struct pmo_listener *listener)
+{
+    struct pmo_target *target = target_find(k, listener, false, false);
+    char pin[100];
+
+    if (target)
+        target_clear(target);
+    (void)snprintf(pin, sizeof(pin), "xdp_%s", name);
+    detach(k, pin);
+}
+
+int pmo_kernel_node_interface(struct pmo_kernel *k, const char *interface)
+{
+    const struct counting c = {k->skeleton->progs.node_count, k->skeleton->progs.node_count_tc};
+    char pin[sizeof(NODE_PIN) + IF_NAMESIZE];
+
+    if (refused(&c))
+        return 0;
+    (void)snprintf(pin, sizeof(pin), NODE_PIN "%s", interface);
+    return attach(k, &c, -1, interface, pin);
+}
+
+void pmo_kernel_node_interface_end(struct pmo_kernel *k, const char *interface)
+{
+    char pin[sizeof(NODE_PIN) + IF_NAMESIZE];
+
+    (void)snprintf(pin, sizeof(pin), NODE_PIN "%s", interface);
+    detach(k, pin);
+}
+
+void pmo_kernel_node_interfaces_only(struct pmo_kernel *k, const char *const *interfaces,
+                                     size_t count)
+{
+    const struct dirent *entry;
+    char links[256];
+    DIR *d;
+
+    (void)snprintf(links, sizeof(links), "%s/links", k->directory);
+    d = opendir(links);
+    while (d && (entry = readdir(d))) {
+        const char *name = entry->d_name + strlen(NODE_PIN);
+        size_t i = 0;
+
+        if (strncmp(entry->d_name, NODE_PIN, strlen(NODE_PIN)) != 0)
+            continue;
+        while (i < count && strcmp(interfaces[i], name) != 0)
+            i++;
+        if (i == count)
+            detach(k, entry->d_name);
+    }
+    if (d)
+        (void)closedir(d);
+}
+
+int pmo_kernel_node_targets(struct pmo_kernel *k, const struct pmo_kernel_target *targets,
+                            size_t count)
+{
+    static bool told;
+    bool kept[PMO_TARGET_BUCKETS * PMO_TARGETS] = {false};
+    struct pmo_target *all = k->targets->targets; /* buckets are without holes */
+    size_t missing = 0;
+
+    /* first those that are there: what is not any more makes room for the rest */
+    for (int pass = 0; pass < 2; pass++) {
+        for (size_t i = 0; i < count; i++) {
+            const struct pmo_kernel_target *from = &targets[i];
+            struct pmo_target *t = target_find(k, &from->address, true, pass);
+
+            if (t && PMO_TARGET_INSTANCE(t->what) != from->instance)
+                target_set(k, t, &from->address, from->instance, true);
+            if (t)
+                kept[t - all] = true;
+            missing += pass && !t;
+        }
+        for (size_t i = 0; !pass && i < PMO_TARGET_BUCKETS * PMO_TARGETS; i++)
+            if (!kept[i] && all[i].what & PMO_TARGET_KEY(true, 0))
+                target_clear(&all[i]);
+    }
+    if (missing && !told)
+        pmo_warn("SYNs to %zu addresses of this node are not counted: there are too many", missing);
+    told = missing;
+    return missing ? -ENOSPC : 0;
+}
+
+/* ---- from where ----------------------------------------------------------------------------- */
+
+static int by_prefix(const void *a, const void *b)
+{
+    const struct pmo_kernel_zone *x = a, *y = b;
+
+    return memcmp(&x->prefix, &y->prefix, sizeof(x->prefix));
+}
+
+int pmo_kernel_zones(struct pmo_kernel *k, struct pmo_kernel_zone *zones, size_t count)
+{
+    int map = bpf_map__fd(k->skeleton->maps.zones);
+    struct map_walk walk = map_walk_begin(map, sizeof(struct pmo_prefix));
+    struct pmo_kernel_zone known = {0};
+
+    if (count)
+        qsort(zones, count, sizeof(*zones), by_prefix);
+    while (map_walk_next(&walk, &known.prefix))
+        if (!count || !bsearch(&known, zones, count, sizeof(*zones), by_prefix))
+            (void)bpf_map_delete_elem(map, &known.prefix);
+    for (size_t i = 0; i < count; i++)
+        if (bpf_map_update_elem(map, &zones[i].prefix, &zones[i].zone, BPF_ANY))
+            return pmo_err_r(errno, "cannot set the zones in the kernel");
+    return 0;
+}
