@@ -83,11 +83,17 @@ static int attach(struct pmo_kernel *k, const struct counting *c, int netns_fd,
     return r ? pmo_err_r(r, "cannot count SYNs on %s (%s)", interface, pin) : 0;
 }
 
+/* At once: a link that only loses its pin stays for some milliseconds, in which the interface
+ * takes no other. */
 static void detach(const struct pmo_kernel *k, const char *pin)
 {
+    _cleanup_close_ int link = -1;
     char path[500];
 
     (void)snprintf(path, sizeof(path), "%s/links/%s", k->directory, pin);
+    link = bpf_obj_get(path);
+    if (link >= 0)
+        (void)bpf_link_detach(link);
     (void)unlink(path);
 }
 

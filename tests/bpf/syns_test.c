@@ -288,14 +288,7 @@ static int hold_xdp(void)
     _cleanup_close_ int program =
         bpf_prog_load(BPF_PROG_TYPE_XDP, "holder", "GPL", pass, 2, &options);
 
-    int link = -EBUSY;
-
-    /* a link whose pin was removed is detached a moment later */
-    for (int i = 0; i < 1000 && link == -EBUSY; i++) {
-        link = bpf_link_create(program, (int)if_nametoindex("in"), BPF_XDP, NULL);
-        (void)usleep(1000);
-    }
-    return link;
+    return bpf_link_create(program, (int)if_nametoindex("in"), BPF_XDP, NULL);
 }
 
 /* tcx is new in 6.6: before, an interface that another XDP program has is not counted on. */
