@@ -5,11 +5,11 @@
  * in them is believed: each header has to lie in the frame and in the length that the IP header
  * tells, and what the stack would drop for its header alone is nothing here, either.
  *
- *   Ethernet, up to two VLAN tags    IEEE 802.1Q, 802.1ad
- *   IPv4                             RFC 791: options are skipped, fragments behind the first are
- * nothing IPv6                             RFC 8200: extension headers as in its section 4.1,
- * likewise TCP                              RFC 9293: SYN without ACK, RST, FIN UDP, QUIC RFC 768;
- * RFC 9000 section 14.1 and 17.2.2, RFC 9369 section 3.2
+ *   Ethernet   up to two VLAN tags: IEEE 802.1Q, 802.1ad
+ *   IPv4       RFC 791: options are skipped; fragments behind the first are nothing
+ *   IPv6       RFC 8200: so are extension headers of its section 4.1, and fragments
+ *   TCP        RFC 9293: SYN without ACK, RST, FIN
+ *   UDP, QUIC  RFC 768; RFC 9000 section 14.1 and 17.2.2, RFC 9369 section 3.2
  */
 #pragma once
 
