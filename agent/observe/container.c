@@ -210,14 +210,16 @@ static void read_inside(int root, const char *path, char *line, size_t room)
     line[strspn(line, "abcdefghijklmnopqrstuvwxyz0123456789-.")] = '\0'; /* RFC 1123 */
 }
 
-/* A pod on the host's network has the host's name, and no namespace of its own for it. */
+/* A pod on the host's network has the host's name, and no namespace of its own for it. Where nobody
+ * may look at init, the agent's namespace is taken for the host's. */
 static bool has_own_host_name(pid_t pid)
 {
     struct stat host, own;
     char path[32];
 
     (void)snprintf(path, sizeof(path), "/proc/%d/ns/uts", pid);
-    return stat("/proc/1/ns/uts", &host) == 0 && stat(path, &own) == 0 && host.st_ino != own.st_ino;
+    return (stat("/proc/1/ns/uts", &host) == 0 || stat("/proc/self/ns/uts", &host) == 0) &&
+           stat(path, &own) == 0 && host.st_ino != own.st_ino;
 }
 
 static void ask_pod(pid_t pid, struct pmo_container *container)
