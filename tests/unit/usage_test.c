@@ -175,6 +175,16 @@ static void a_process_is_described_by_its_name(void)
     CU_ASSERT_EQUAL(pmo_process_describe(INT_MAX, command, cgroup), -ESRCH);
 }
 
+static void a_process_that_was_given_the_pid_of_one_that_ended_is_another_one(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    CU_ASSERT_TRUE(pmo_process_was_there(getpid(), (uint64_t)now.tv_sec * 1000000000ULL));
+    CU_ASSERT_FALSE(pmo_process_was_there(getpid(), 0)); /* since the machine's start? */
+    CU_ASSERT_FALSE(pmo_process_was_there(INT_MAX, (uint64_t)now.tv_sec * 1000000000ULL));
+}
+
 /* A process with a child that used some CPU time. Each step is told or asked for by one byte. */
 struct family {
     pid_t parent;
@@ -280,6 +290,7 @@ SUITE(usage) = {TEST(a_stat_line_gives_parent_time_and_memory),
                 TEST(bytes_of_all_devices_are_added),
                 TEST(a_text_that_does_not_fit_is_refused),
                 TEST(a_process_is_described_by_its_name),
+                TEST(a_process_that_was_given_the_pid_of_one_that_ended_is_another_one),
                 TEST(time_of_a_tree_includes_children_that_ended),
                 TEST(time_never_falls_when_a_child_is_not_waited_for),
                 {0}};
