@@ -2,75 +2,127 @@
 # shellcheck shell=bash
 # What is found by itself has a name that the next one in its place has, too.
 
-container_id=0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
+id=0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcde # and a digit
 
-# serve_in PATH: a server in a cgroup as systemd or a container runtime would have made it
-serve_in() {
-    local group
-    group=$(findmnt -n -t cgroup2 -o TARGET | head -1)/$1
-    free_port
+# cgroup_make PATH: as systemd or a container runtime would have made it; its directory is printed.
+# A PATH of v1 is that of the directory.
+cgroup_make() {
+    local group=$1
+    [[ $group = /* ]] || group=$(findmnt -n -t cgroup2 -o TARGET | head -1)/$group
     mkdir -p "$group"
-    cgroups+=("$group")
-    (echo $BASHPID >"$group/cgroup.procs" && exec python3 -m http.server "$port" --bind 127.0.0.1) \
-        >/dev/null 2>&1 &
+    echo "$group"
+}
+
+# serve_in PATH...: a server in each cgroup, behind $at_server; adds to `ports`
+serve_in() {
+    local path directories=()
+    for path; do
+        directories+=("$(cgroup_make "$path")")
+    done
+    cgroups+=("${directories[@]}")
+    wanted=${#directories[@]}
+    rm -f "$here/ports"
+    "${at_server[@]}" python3 tests/e2e/listen_in.py "${directories[@]}" >"$here/ports" 2>&1 &
     children+=($!)
-    until_true 15 listens || give_up "nobody listens in $1"
-    curl -s -o /dev/null "http://127.0.0.1:$port/"
+    until_true 15 they_listen || give_up "they do not listen: $(tail -1 "$here/ports")"
+    mapfile -t -O ${#ports[@]} ports <"$here/ports"
 }
 
-# instance_at PORT: what the API says of who listens there, as "SERVICE UNIT CONTAINER POD"
-instance_at() {
-    api /v1/services | jq -r --argjson port "$1" '.services[] | .name as $name | .instances[] |
-        select(.port == $port) | "\($name) \(.unit) \(.containerId) \(.podUid)"'
+they_listen() {
+    [ "$(wc -l <"$here/ports")" = "$wanted" ]
 }
 
-# named PORT NAME UNIT CONTAINER POD
-named() {
-    local port=$1
-    shift
-    equal "port $port" "$(instance_at "$port")" "$*"
-    equal "requests to $1" "$(counted "$1" | grep -c '^GET / 2xx 1$')" 1
+# instances_at PORT...: what the API says of who listens there: SERVICE UNIT CONTAINER PODUID POD,
+# with P for the port, and I for the digits of $id
+instances_at() {
+    local port
+    for port; do
+        api /v1/services | jq -r --argjson port "$port" '.services[] | .name as $name |
+            .instances[] | select(.port == $port) |
+            "\($name) \(.unit) \(.containerId) \(.podUid) \(.pod)"' | sed "s/:$port /:P /; s/$id/I/"
+    done
 }
 
+socket_is_there() {
+    [ -S "$here/run/docker.sock" ]
+}
+
+# The agent is in a unit itself, and has a /run with runtimes of its own.
 services_are_named_by_their_unit_or_container() {
-    local uid=12345678_1234_1234_1234_123456789abc ports=()
+    local uid=12345678_1234_1234_1234_123456789abc ports=() netns=names-$$ expected v1 at_pod runner
+    runner=$(cgroup_make system.slice/pmo-runner.service)
+    cgroups+=("$runner")
+    mkdir "$here/run"
+    python3 tests/e2e/runtimes.py "$here/run" "${id}1" "${id}2" >"$here/runtimes" 2>&1 &
+    children+=($!)
+    serve_in "system.slice/pmo\\x2de2e.service" "system.slice/docker-${id}1.scope" "docker/${id}3" \
+        "machine.slice/libpod-${id}4.scope" "machine.slice/libpod-${id}5.scope" \
+        "kubepods.slice/kubepods-pod$uid.slice/cri-containerd-${id}6.scope" \
+        user.slice/user-1000.slice/session-3.scope system.slice/pmo-runner.service/job
+    ip netns add "$netns" && namespaces+=("$netns") && ip -n "$netns" link set lo up
+    at_server=(nsenter --net="/run/netns/$netns")
+    serve_in system.slice/pmo-inside.service
+    echo front-6d4cf56db6-x7k2p >"$here/hostname"
+    # shellcheck disable=SC2016 # for the other shell
+    at_pod='mount --bind "$0" /etc/hostname && mount -t tmpfs none /run && mkdir -p "$1" &&
+        printf shop >"$1/namespace" && shift && exec "$@"'
+    at_server=(unshare --mount --uts sh -c "$at_pod" "$here/hostname"
+        /run/secrets/kubernetes.io/serviceaccount)
+    serve_in "kubepods.slice/kubepods-pod$uid.slice/cri-containerd-${id}7.scope"
+    at_server=()
+    expected="pmo-e2e:P pmo-e2e   
+shop-web:P  I1  
+${id:0:12}:P  I3  
+${id:0:12}:P  I4  
+${id:0:12}:P  I5  
+${id:0:12}:P  I6 ${uid//_/-} 
+python3:P    
+python3:P    
+pmo-inside:P pmo-inside   
+shop/front:P  I7 ${uid//_/-} front-6d4cf56db6-x7k2p"
+    v1=$(findmnt -n -t cgroup -o TARGET | grep -m1 'pids$')
+    if [ -n "$v1" ]; then # beside v2
+        serve_in "$v1/docker/${id}8"
+        expected+=$'\n'"${id:0:12}:P  I8  "
+    fi
+
+    until_true 15 socket_is_there || give_up "$(cat "$here/runtimes")"
+    # shellcheck disable=SC2016
+    at_agent=(unshare --mount sh -c 'echo $$ >"$0/cgroup.procs" && mount --bind "$1" /run && shift &&
+        exec "$@"' "$runner" "$here/run")
     agent_start --mode observe
-    serve_in "system.slice/pmo\\x2de2e.service"
-    ports+=("$port")
-    serve_in "docker/$container_id"
-    ports+=("$port")
-    serve_in "kubepods.slice/kubepods-pod$uid.slice/cri-containerd-${container_id/0/f}.scope"
-    ports+=("$port")
-    serve_in "user.slice/user-1000.slice/session-3.scope"
-    ports+=("$port")
+    equal "instances" "$(instances_at "${ports[@]}")" "$expected"
+    equal "warnings" "$(grep -c 'podman.sock does not answer' "$here/agent.log")" 1
+    curl -s -o "$here/answer" "http://127.0.0.1:${ports[0]}/" "http://127.0.0.1:${ports[1]}/"
     settle
-    named "${ports[0]}" "pmo-e2e:${ports[0]}" pmo-e2e "" ""
-    named "${ports[1]}" "${container_id:0:12}:${ports[1]}" "" "$container_id" ""
-    named "${ports[2]}" "f${container_id:1:11}:${ports[2]}" "" "${container_id/0/f}" "${uid//_/-}"
-    named "${ports[3]}" "python3:${ports[3]}" "" "" ""
+    equal "requests to the unit" "$(counted "pmo-e2e:${ports[0]}")" "GET / 2xx 1"
+    equal "requests to the container" "$(counted "shop-web:${ports[1]}")" "GET / 2xx 1"
+
+    serve_in "system.slice/docker-${id}2.scope" # another container of the same service
+    until_true 5 is_named "${ports[-1]}" || complain "port ${ports[-1]} has no name"
+    agent_end KILL
+    agent_start --mode observe
+    equal "instances after the restart" "$(instances_at "${ports[@]}")" "$expected
+shop-web:P  I2  "
 }
 
-# All that it does takes some milliseconds: nobody can look at the process any more.
+# is_named PORT
+is_named() {
+    [ -n "$(instances_at "$1")" ]
+}
+
+# The agent looks when all are gone: their pids tell nothing any more.
 who_is_gone_at_once_is_counted_by_its_name() {
-    local times
+    local unit scope ports
+    unit=$(cgroup_make system.slice/pmo-once.service)
+    scope=$(cgroup_make user.slice/user-1000.slice/session-3.scope)
+    cgroups+=("$unit" "$scope")
     agent_start --mode observe
-    for times in 1 2 3; do
-        free_port
-        python3 - "$port" <<'END' || give_up "the server failed"
-import os, socket, sys
-server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
-client = socket.create_connection(server.getsockname())
-served, _ = server.accept()
-client.sendall(b"GET /once HTTP/1.1\r\nHost: a\r\n\r\n")
-served.recv(100)
-served.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-client.recv(100)
-os._exit(0)
-END
-        ports[times]=$port
-    done
+    kill -STOP "$agent"
+    python3 tests/e2e/listen_in.py --once "$unit" "$scope" >"$here/ports" 2>&1
+    mapfile -t ports <"$here/ports"
+    kill -CONT "$agent"
     settle
-    for times in 1 2 3; do
-        equal "counted" "$(counted "python3:${ports[times]}")" "GET /once 2xx 1"
-    done
+    equal "requests to the unit" "$(counted "pmo-once:${ports[0]}")" "GET /once 2xx 1"
+    equal "requests to the command" "$(counted "python3:${ports[1]}")" "GET /once 2xx 1"
 }
