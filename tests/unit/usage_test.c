@@ -181,7 +181,7 @@ static void a_process_that_was_given_the_pid_of_one_that_ended_is_another_one(vo
 
     (void)clock_gettime(CLOCK_MONOTONIC, &now);
     CU_ASSERT_TRUE(pmo_process_was_there(getpid(), (uint64_t)now.tv_sec * 1000000000ULL));
-    CU_ASSERT_FALSE(pmo_process_was_there(getpid(), 0)); /* since the machine's start? */
+    CU_ASSERT_FALSE(pmo_process_was_there(getpid(), 0)); /* it is younger than the machine */
     CU_ASSERT_FALSE(pmo_process_was_there(INT_MAX, (uint64_t)now.tv_sec * 1000000000ULL));
 }
 
