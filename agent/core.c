@@ -248,7 +248,7 @@ int pmo_core_start(struct pmo_core *core, uv_loop_t *loop, const struct pmo_opti
 {
     struct pmo_kernel_events events = pmo_second_events;
     const struct pmo_policy_header *rows[PMO_HEADERS_MAX];
-    struct pmo_kernel_extras extras = {};
+    struct pmo_kernel_extras extras = {.tls = true};
     struct pmo_kernel_zone *zones;
     size_t zones_count;
     struct timespec now;

@@ -400,6 +400,20 @@ static uint32_t tick_us(void)
     return (uint32_t)(tick.tv_nsec / 1000);
 }
 
+/* The dearest programs to verify are those that nobody may need. */
+static void leave_out(struct pmo_bpf *s, const struct pmo_kernel_extras *extras)
+{
+    struct bpf_program *const calls[] = {s->progs.call_request, s->progs.call_response};
+    struct bpf_program *const tls[] = {s->progs.tls_enter,   s->progs.tls_exit,
+                                       s->progs.tls_free,    s->progs.tls_go_enter,
+                                       s->progs.tls_go_exit, s->progs.tls_linger};
+
+    for (size_t i = 0; !(extras && extras->calls) && i < sizeof(calls) / sizeof(*calls); i++)
+        (void)bpf_program__set_autoload(calls[i], false);
+    for (size_t i = 0; !(extras && extras->tls) && i < sizeof(tls) / sizeof(*tls); i++)
+        (void)bpf_program__set_autoload(tls[i], false);
+}
+
 /* Loads the programs, but for those that @host could not load. */
 static int skeleton_load(struct pmo_kernel *k, const struct pmo_kernel_extras *extras,
                          const struct pmo_host *host)
@@ -425,10 +439,7 @@ static int skeleton_load(struct pmo_kernel *k, const struct pmo_kernel_extras *e
     k->skeleton->rodata->zones_seed = extras ? extras->zones : 0;
     for (size_t i = 0; i < 2; i++)
         k->skeleton->rodata->header_key[i] = k->header_key[i];
-    if (!k->skeleton->rodata->calls) {
-        (void)bpf_program__set_autoload(k->skeleton->progs.call_request, false);
-        (void)bpf_program__set_autoload(k->skeleton->progs.call_response, false);
-    }
+    leave_out(k->skeleton, extras);
     r = maps_set_pins(k);
     if (!r)
         r = bpf_map__set_max_entries(k->skeleton->maps.windows, pmo_kernel_ring_bytes);

@@ -40,6 +40,7 @@ extern bool pmo_kernel_tls_replaces;
 struct pmo_kernel_extras {
     bool calls;   /* requests that they make, see pmo_kernel_caller() */
     bool headers; /* that requests carry, see pmo_kernel_headers() */
+    bool tls;     /* what libraries encrypt, see pmo_kernel_tls_probe() */
     /* that SYNs and connections come from, see pmo_kernel_zones(); differs wherever they do */
     uint64_t zones;
 };

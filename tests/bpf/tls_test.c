@@ -49,6 +49,7 @@ static void begin(void)
 {
     context = SSL_CTX_new(TLS_method());
     CU_ASSERT_FATAL(context && certificate_make());
+    w.extras.tls = true;
     CU_ASSERT_FATAL(world_open(&w));
     CU_ASSERT_FATAL(wire_open(&w, &wire, AF_INET));
     CU_ASSERT_FATAL(!pmo_tls_new(&tls, w.kernel));
@@ -247,8 +248,9 @@ static void begin_again(struct pmo_kernel_extras extras)
     pmo_tls_free(&tls);
     world_close(&w, true);
     w.extras = extras;
+    w.extras.tls = true;
     CU_ASSERT_FATAL(world_reopen(&w));
-    w.extras = (struct pmo_kernel_extras){};
+    w.extras = (struct pmo_kernel_extras){.tls = true};
     CU_ASSERT_FATAL(!pmo_tls_new(&tls, w.kernel));
     pmo_tls_process(tls, getpid());
     pmo_kernel_tls_end(w.kernel, PMO_KERNEL_TLS_OLD, false);
