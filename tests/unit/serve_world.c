@@ -234,6 +234,8 @@ static void remove_world(struct world *w)
     char path[128];
     static const char *const files[] = {"history.db", "history.db-wal", "history.db-shm"};
 
+    pmo_attempts_free(&w->front.attempts);
+    pmo_attempts_free(&w->instances[0].attempts);
     pmo_hints_free(&w->core.hints);
     free(w->hints);
     pmo_planner_free(&w->core.agent.planner);
