@@ -37,7 +37,7 @@ redis_commands_are_counted_exactly_when_the_agent_is_killed() {
     free_port
     server_start redis-server redis-server --port "$port" --bind 127.0.0.1 --save '' --dir "$here"
     agent_start --mode observe
-    load_start redis-benchmark redis-benchmark -p "$port" -n 30000 -c 20 -t set,get,incr,lrange_100 -q
+    load_start redis-benchmark redis-benchmark -p "$port" -n 80000 -c 20 -t set,get,incr,lrange_100 -q
     agent_killed
     load_wait redis-benchmark
     redis-benchmark -p "$port" -n 20000 -P 16 -c 5 -t sadd,hset,mset -q >/dev/null # pipelined
