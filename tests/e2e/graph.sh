@@ -105,7 +105,7 @@ within_a_percent() {
 }
 
 the_graph_of_a_three_tier_mesh_behind_nat_is_exact_when_the_agent_is_killed() {
-    local requests=8000 expected
+    local requests=16000 expected
     mesh_policies
     agent_start --mode observe --config "$here/mesh.yaml"
     mesh_start
