@@ -28,33 +28,13 @@ static struct world w;
 static struct service service;
 static uint32_t instance;
 
-struct find {
-    uint64_t netns;
-    uint16_t port;
-};
-
-static void match_service(void *context, const struct pmo_listener *listener,
-                          const struct pmo_instance *found)
-{
-    const struct find *find = context;
-
-    if (listener->netns == find->netns && listener->port == find->port)
-        instance = found->id;
-}
-
 /* Clients are the test itself: it chooses every packet. */
 static void begin(void)
 {
-    struct find find;
-    socklen_t size = sizeof(find.netns);
-
     CU_ASSERT_FATAL(world_open(&w));
     CU_ASSERT_FATAL(packets_open());
     CU_ASSERT_FATAL(service_open(&service, AF_INET, NULL));
-    CU_ASSERT_FATAL(!getsockopt(service.listener, SOL_SOCKET, SO_NETNS_COOKIE, &find.netns, &size));
-    find.port = service.port;
-    instance = 0;
-    pmo_kernel_instances(w.kernel, match_service, &find);
+    instance = world_instance(&w, service.listener);
     CU_ASSERT_FATAL(instance > 0);
 }
 

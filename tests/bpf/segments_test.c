@@ -48,32 +48,12 @@ static uint64_t holes(void)
     return pmo_kernel_control(w.kernel)->holes - holes_before;
 }
 
-struct find {
-    uint64_t netns;
-    uint16_t port;
-};
-
-static void match_service(void *context, const struct pmo_listener *listener,
-                          const struct pmo_instance *found)
-{
-    const struct find *find = context;
-
-    if (listener->netns == find->netns && listener->port == find->port)
-        instance = found->id;
-}
-
 static void begin_with(int family, void (*options)(int socket))
 {
-    struct find find;
-    socklen_t size = sizeof(find.netns);
-
     CU_ASSERT_FATAL(world_open(&w));
     CU_ASSERT_FATAL(packets_open());
     CU_ASSERT_FATAL(service_open(&service, family, options));
-    CU_ASSERT_FATAL(!getsockopt(service.listener, SOL_SOCKET, SO_NETNS_COOKIE, &find.netns, &size));
-    find.port = service.port;
-    instance = 0;
-    pmo_kernel_instances(w.kernel, match_service, &find);
+    instance = world_instance(&w, service.listener);
     CU_ASSERT_FATAL(instance > 0);
     holes_before = pmo_kernel_control(w.kernel)->holes;
 }

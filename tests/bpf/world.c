@@ -183,6 +183,37 @@ static void match(void *context, const struct pmo_listener *listener,
     find->netns = listener->netns;
 }
 
+struct find_listener {
+    uint64_t netns;
+    uint16_t port;
+    uint32_t id;
+};
+
+static void match_listener(void *context, const struct pmo_listener *listener,
+                           const struct pmo_instance *instance)
+{
+    struct find_listener *find = context;
+
+    if (listener->netns == find->netns && listener->port == find->port)
+        find->id = instance->id;
+}
+
+uint32_t world_instance(const struct world *w, int listener)
+{
+    struct sockaddr_storage addr;
+    struct find_listener find = {};
+    socklen_t size = sizeof(addr);
+
+    if (getsockname(listener, (struct sockaddr *)&addr, &size))
+        return 0;
+    find.port = ntohs(((const struct sockaddr_in *)&addr)->sin_port); /* as in sockaddr_in6 */
+    size = sizeof(find.netns);
+    if (getsockopt(listener, SOL_SOCKET, SO_NETNS_COOKIE, &find.netns, &size))
+        return 0;
+    pmo_kernel_instances(w->kernel, match_listener, &find);
+    return find.id;
+}
+
 bool world_caller(struct world *w, uint32_t instance, enum pmo_caller_kind kind, uint64_t id)
 {
     struct pmo_caller key = {.kind = kind, .id = id};

@@ -46,6 +46,9 @@ void world_settle(struct world *w);
  * counted as calls of an instance. Returns whether it will be. */
 bool world_caller(struct world *w, uint32_t instance, enum pmo_caller_kind kind, uint64_t id);
 
+/* The instance that a listening socket is, by its network namespace and port; 0: none. */
+uint32_t world_instance(const struct world *w, int listener);
+
 /* Sum over types, with any argument -1 or NULL standing for all. */
 uint64_t world_requests(const struct world *w, int instance, int method, int status_class,
                         const char *route);
