@@ -63,17 +63,17 @@ void pmo_calibration_init(struct pmo_calibration *calibration)
 }
 
 void pmo_calibration_learn(struct pmo_calibration *calibration,
-                           const struct pmo_calibrated *forecast, float y)
+                           const struct pmo_calibrated *forecast, float y, float weight)
 {
-    const float keep = 1 - 1.0F / MEMORY_SECONDS;
+    const float keep = 1 - weight / MEMORY_SECONDS;
     float error = y - forecast->mean;
 
     for (size_t i = 0; i < PMO_ERROR_BINS; i++)
         calibration->bins[i] *= keep;
-    calibration->bins[bin_of(error / forecast->scale)] += 1;
-    calibration->total = keep * calibration->total + 1;
-    calibration->squares = keep * calibration->squares + error * error;
-    calibration->level = keep * calibration->level + forecast->mean;
+    calibration->bins[bin_of(error / forecast->scale)] += weight;
+    calibration->total = keep * calibration->total + weight;
+    calibration->squares = keep * calibration->squares + weight * error * error;
+    calibration->level = keep * calibration->level + weight * forecast->mean;
     read_quantiles(calibration);
 }
 

@@ -34,7 +34,7 @@ struct pmo_calibrated {
 
 void pmo_calibration_init(struct pmo_calibration *calibration);
 void pmo_calibration_learn(struct pmo_calibration *calibration,
-                           const struct pmo_calibrated *forecast, float y);
+                           const struct pmo_calibrated *forecast, float y, float weight);
 
 /* Quantiles around @mean: @at and @dispersion (variance over mean) are those of the calibrations,
  * interpolated for the horizon. Ascending, 0 or more. */

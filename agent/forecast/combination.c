@@ -10,9 +10,10 @@
 #define RIDGE              0.3F /* pull towards even weights, in the best model's mean squared errors */
 #define FREAK              8.0F /* in its errors: a mean error of all models that is scaled down to this */
 
-#define MOVES      8     /* of weight between two models, each second */
-#define MOVES_ANEW 50    /* the same after a model has changed */
-#define LEAST_MOVE 1e-4F /* less weight than this is not worth a move */
+#define MOVES        8     /* of weight between two models, each second */
+#define MOVES_ANEW   50    /* the same after a model has changed */
+#define SETTLE_EVERY 4     /* seconds; horizons take turns */
+#define LEAST_MOVE   1e-4F /* less weight than this is not worth a move */
 
 void pmo_combination_init(struct pmo_combination *combination)
 {
@@ -108,7 +109,9 @@ void pmo_combination_learn(struct pmo_combination *combination, unsigned int hor
             combination->covariance[i][j] +=
                 share * (error[i] * error[j] - combination->covariance[i][j]);
     combination->scored++;
-    settle(combination, MOVES);
+    if (combination->scored < SETTLE_EVERY * 30 ||
+        (int64_t)combination->scored % SETTLE_EVERY == horizon % SETTLE_EVERY)
+        settle(combination, MOVES);
 }
 
 void pmo_combination_mean(const struct pmo_combination combinations[PMO_GRID],

@@ -6,6 +6,8 @@
 #include <math.h>
 
 const double pmo_quantiles[PMO_QUANTILES] = {0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99};
+const float pmo_normal[PMO_QUANTILES] = {-1.64485F, -1.28155F, -0.67449F, 0,
+                                         0.67449F,  1.28155F,  2.32635F};
 
 double pmo_forecast_quantile(const struct pmo_forecast *forecast, unsigned int h, double q)
 {

@@ -16,6 +16,8 @@
 
 /* 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99 */
 extern const double pmo_quantiles[PMO_QUANTILES];
+/* The same of the standard normal distribution. */
+extern const float pmo_normal[PMO_QUANTILES];
 #define PMO_MEDIAN 3
 
 struct pmo_forecast {

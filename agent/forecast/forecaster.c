@@ -12,9 +12,12 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include "agent/forecast/aggregation.h"
 #include "agent/forecast/calibration.h"
 #include "agent/forecast/combination.h"
 #include "agent/forecast/grid.h"
+#include "agent/forecast/jumps.h"
+#include "agent/forecast/mixture.h"
 #include "agent/forecast/model.h"
 #include "agent/forecast/recent.h"
 
@@ -30,6 +33,9 @@
 /* Where a model says nothing, the mean of the last seconds stands in. */
 #define SILENT_SECONDS 30
 
+/* A jump is what was not expected at this horizon of the grid, 11 seconds. */
+#define JUMP_GRID 3
+
 /* A model that changed is judged by its forecasts of the last seconds. */
 #define HINDCAST_SECONDS 120
 
@@ -41,22 +47,35 @@
 #define TRUST_NONE     0.6F  /* share held at which there is no trust, */
 #define TRUST_FULL     0.88F /* and full trust */
 
+/* The simplest distribution there is, and sometimes the best: what the last minute was like. */
+struct minute {
+    float mean, deviation;
+};
+
 /* A forecast made for second `target`, at one horizon of the grid. */
 struct issued {
     int64_t target; /* INT64_MIN: nothing */
     float model[PMO_MODELS];
     struct pmo_calibrated combined;
+    struct minute minute;
+    float calm[PMO_QUANTILES]; /* of the two together */
+    struct pmo_jump_outlook jump[PMO_JUMP_DIRECTIONS];
+    float trusted; /* the quantile that trust looks at, of what was said in the end */
 };
 
 struct pmo_forecaster {
     struct pmo_recent recent;
     struct pmo_combination combination[PMO_GRID];
     struct pmo_calibration calibration[PMO_GRID];
+    struct pmo_aggregation aggregation[PMO_GRID];
+    struct minute minute;
     struct issued issued[PMO_GRID_SUM]; /* by grid horizon h, slot target mod h */
     uint32_t generation[PMO_MODELS];
     float model_mean[PMO_MODELS][PMO_HORIZONS];
     float mean[PMO_HORIZONS];
     float scale[PMO_HORIZONS];
+    struct pmo_jumps jumps;
+    struct pmo_jump_outlook jump[PMO_JUMP_DIRECTIONS][PMO_HORIZONS];
     float held;    /* forgetting share of 0.9 quantiles that held */
     double judged; /* how many there were */
 
@@ -87,9 +106,11 @@ int pmo_forecaster_new(struct pmo_forecaster **forecaster)
     for (size_t i = 0; i < PMO_GRID; i++) {
         pmo_combination_init(&made->combination[i]);
         pmo_calibration_init(&made->calibration[i]);
+        pmo_aggregation_init(&made->aggregation[i]);
     }
     for (size_t i = 0; i < PMO_GRID_SUM; i++)
         made->issued[i].target = INT64_MIN;
+    pmo_jumps_init(&made->jumps);
     state = made->state;
     for (size_t i = 0; i < PMO_MODELS; i++) {
         if (pmo_models[i]->init)
@@ -124,19 +145,70 @@ static void judge(struct pmo_forecaster *forecaster, bool held)
     forecaster->judged++;
 }
 
+static void minute_quantiles(const struct minute *minute, float value[PMO_QUANTILES])
+{
+    for (size_t q = 0; q < PMO_QUANTILES; q++)
+        value[q] = fmaxf(minute->mean + pmo_normal[q] * minute->deviation, 0);
+}
+
+static void look_at_minute(struct minute *minute, const struct pmo_recent *recent)
+{
+    float sum = 0, squares = 0, known = 0;
+
+    for (int i = 0; i < 60; i++) {
+        float y = pmo_recent_at(recent, recent->last - i);
+
+        if (isnan(y))
+            continue;
+        sum += y;
+        squares += y * y;
+        known++;
+    }
+    sum /= known;
+    minute->mean = pmo_recent_mean(recent, 30);
+    minute->deviation = sqrtf(fmaxf(squares / known - sum * sum, 0));
+}
+
+/* How likely the second was of a jump, after what was forecast and then came (Bayes). */
+static float jumped(const struct issued *issued, float y)
+{
+    float jump = 0, none = 1, off, density;
+
+    for (unsigned int kind = 0; kind < PMO_JUMP_DIRECTIONS; kind++) {
+        const struct pmo_jump_outlook *outlook = &issued->jump[kind];
+
+        if (outlook->probability <= 0)
+            continue;
+        off = (y - outlook->mean) / outlook->deviation;
+        jump += outlook->probability * expf(-off * off / 2) / outlook->deviation;
+        none -= outlook->probability;
+    }
+    if (jump <= 0)
+        return 0;
+    off = (y - issued->combined.mean) / issued->combined.scale;
+    density = fmaxf(none, 0) * expf(-off * off / 2) / issued->combined.scale;
+    return jump / (jump + density);
+}
+
 /* Learns from the forecasts that had been made for second @t. */
 static void score(struct pmo_forecaster *forecaster, int64_t t, float y)
 {
     for (size_t g = 0; g < PMO_GRID; g++) {
         const struct issued *issued = issued_for(forecaster, g, t);
+        float expert[PMO_EXPERTS][PMO_QUANTILES], calm;
 
         if (issued->target != t)
             continue; /* its origin was missing */
+        calm = 1 - jumped(issued, y);
+        memcpy(expert[0], issued->combined.value, sizeof(expert[0]));
+        minute_quantiles(&issued->minute, expert[1]);
+        pmo_aggregation_learn(&forecaster->aggregation[g], expert, issued->calm,
+                              issued->combined.scale, y, calm);
         pmo_combination_learn(&forecaster->combination[g], pmo_grid[g], issued->model,
                               issued->combined.mean, y);
-        pmo_calibration_learn(&forecaster->calibration[g], &issued->combined, y);
+        pmo_calibration_learn(&forecaster->calibration[g], &issued->combined, y, calm);
         if (pmo_grid[g] <= TRUST_HORIZON)
-            judge(forecaster, y <= issued->combined.value[TRUST_QUANTILE]);
+            judge(forecaster, y <= issued->trusted);
     }
 }
 
@@ -227,23 +299,74 @@ static void quantiles_at(const struct pmo_forecaster *forecaster, unsigned int h
         calibrated->value);
 }
 
+/* Quantiles of the second @h ahead if there is no jump until then: what each expert says, and they
+ * together; @calibrated: what the models do. */
+static void calm_at(const struct pmo_forecaster *forecaster, unsigned int h,
+                    struct pmo_calibrated *calibrated, float expert[PMO_EXPERTS][PMO_QUANTILES],
+                    float value[PMO_QUANTILES])
+{
+    struct pmo_grid_point at = pmo_grid_at(h);
+    const struct pmo_aggregation *lower = &forecaster->aggregation[at.i], *upper = lower + 1;
+
+    quantiles_at(forecaster, h, calibrated);
+    memcpy(expert[0], calibrated->value, sizeof(calibrated->value));
+    minute_quantiles(&forecaster->minute, expert[1]);
+    for (size_t q = 0; q < PMO_QUANTILES; q++) {
+        value[q] = 0;
+        for (size_t k = 0; k < PMO_EXPERTS; k++)
+            value[q] +=
+                expert[k][q] * pmo_grid_between(at, lower->weight[q][k], upper->weight[q][k]);
+        if (q > 0 && value[q] < value[q - 1])
+            value[q] = value[q - 1];
+    }
+}
+
+/* The same, jumps and all. */
+static void values_at(const struct pmo_forecaster *forecaster, unsigned int h,
+                      const float calm[PMO_QUANTILES], float value[PMO_QUANTILES])
+{
+    struct pmo_mixture mixture = {0};
+    float none = 1;
+
+    memcpy(value, calm, PMO_QUANTILES * sizeof(*value));
+    for (unsigned int kind = 0; kind < PMO_JUMP_DIRECTIONS; kind++) {
+        const struct pmo_jump_outlook *jump = &forecaster->jump[kind][h - 1];
+
+        if (jump->probability <= 0)
+            continue;
+        none -= jump->probability;
+        pmo_mixture_add_bell(&mixture, jump->probability, jump->mean, jump->deviation);
+    }
+    if (none < 1) {
+        pmo_mixture_add(&mixture, fmaxf(none, 0), calm);
+        pmo_mixture_quantiles(&mixture, value);
+    }
+}
+
 static void issue(struct pmo_forecaster *forecaster, int64_t t)
 {
     for (size_t g = 0; g < PMO_GRID; g++) {
         unsigned int h = pmo_grid[g];
         struct issued *issued = issued_for(forecaster, g, t + h);
+        float expert[PMO_EXPERTS][PMO_QUANTILES], value[PMO_QUANTILES];
 
         issued->target = t + h;
         for (size_t i = 0; i < PMO_MODELS; i++)
             issued->model[i] = forecaster->model_mean[i][h - 1];
-        quantiles_at(forecaster, h, &issued->combined);
+        issued->minute = forecaster->minute;
+        for (unsigned int kind = 0; kind < PMO_JUMP_DIRECTIONS; kind++)
+            issued->jump[kind] = forecaster->jump[kind][h - 1];
+        calm_at(forecaster, h, &issued->combined, expert, issued->calm);
+        values_at(forecaster, h, issued->calm, value);
+        issued->trusted = value[TRUST_QUANTILE];
     }
 }
 
 void pmo_forecaster_observe(struct pmo_forecaster *forecaster, int64_t t, double value)
 {
     struct pmo_recent *recent = &forecaster->recent;
-    float y = (float)fmin(value, VALUE_MAX);
+    const struct issued *issued;
+    float y = (float)fmin(value, VALUE_MAX), expected;
 
     if (isnan(value) || value < 0 || t < -TIME_MAX || t > TIME_MAX)
         return;
@@ -251,11 +374,16 @@ void pmo_forecaster_observe(struct pmo_forecaster *forecaster, int64_t t, double
         return;
     if (recent->observed)
         y = fminf(y, fmaxf(RISE_MAX * pmo_recent_max(recent, RISE_SECONDS), RISE_FLOOR));
+    issued = issued_for(forecaster, JUMP_GRID, t);
+    expected = issued->target == t ? issued->combined.mean : NAN;
     score(forecaster, t, y);
     pmo_recent_append(recent, t, y);
     models_observe(forecaster, t, y);
     pmo_combination_mean(forecaster->combination, forecaster->model_mean, forecaster->mean,
                          forecaster->scale);
+    pmo_jumps_observe(&forecaster->jumps, recent, t, expected);
+    pmo_jumps_predict(&forecaster->jumps, recent, forecaster->jump);
+    look_at_minute(&forecaster->minute, recent);
     issue(forecaster, t);
 }
 
@@ -280,8 +408,10 @@ void pmo_forecaster_predict(struct pmo_forecaster *forecaster, struct pmo_foreca
     for (unsigned int h = 1; h <= PMO_HORIZONS; h++) {
         struct pmo_calibrated calibrated;
 
-        quantiles_at(forecaster, h, &calibrated);
-        memcpy(forecast->value[h - 1], calibrated.value, sizeof(calibrated.value));
+        float expert[PMO_EXPERTS][PMO_QUANTILES], calm[PMO_QUANTILES];
+
+        calm_at(forecaster, h, &calibrated, expert, calm);
+        values_at(forecaster, h, calm, forecast->value[h - 1]);
     }
 }
 

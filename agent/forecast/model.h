@@ -35,12 +35,12 @@ struct pmo_model_ops {
                     const struct pmo_recent *recent, float mean[PMO_HORIZONS]);
 };
 
-#define PMO_MODELS 12
+#define PMO_MODELS 11
 extern const struct pmo_model_ops *const pmo_models[PMO_MODELS];
 
 extern const struct pmo_model_ops pmo_model_last_value, pmo_model_mean_10s, pmo_model_mean_30s,
     pmo_model_mean_300s;
 extern const struct pmo_model_ops pmo_model_smoothing, pmo_model_damped_trend;
-extern const struct pmo_model_ops pmo_model_seasonal_60s, pmo_model_seasonal_300s,
-    pmo_model_seasonal_1800s, pmo_model_seasonal_3600s, pmo_model_seasonal_learned,
-    pmo_model_seasonal_day;
+extern const struct pmo_model_ops pmo_model_autoregression;
+extern const struct pmo_model_ops pmo_model_seasonal_60s, pmo_model_seasonal_learned,
+    pmo_model_seasonal_hour, pmo_model_seasonal_day;

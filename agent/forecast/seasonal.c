@@ -148,24 +148,6 @@ const struct pmo_model_ops pmo_model_seasonal_60s = {
     .predict = predict_fixed,
 };
 
-const struct pmo_model_ops pmo_model_seasonal_300s = {
-    .name = "seasonal, 300 s",
-    .seconds = 300,
-    .predict = predict_fixed,
-};
-
-const struct pmo_model_ops pmo_model_seasonal_1800s = {
-    .name = "seasonal, 1800 s",
-    .seconds = 1800,
-    .predict = predict_fixed,
-};
-
-const struct pmo_model_ops pmo_model_seasonal_3600s = {
-    .name = "seasonal, 3600 s",
-    .seconds = 3600,
-    .predict = predict_fixed,
-};
-
 const struct pmo_model_ops pmo_model_seasonal_learned = {
     .name = "seasonal, learned period",
     .state_bytes = sizeof(struct pmo_period),

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The hour's shape: how much more or less than the level around it each ten seconds of the hour
+ * have, on average over the hours so far. What does it every hour (or half, or quarter of one) does
+ * it here; a jump to twice the level counts for little, as ratios are cut off: jumps.h has those.
+ */
+#include "agent/forecast/model.h"
+
+#define BIN       10U
+#define BINS      (3600U / BIN)
+#define AROUND    300  /* seconds whose mean is the level of the one in the middle */
+#define MEMORY    48   /* hours */
+#define RATIO_MAX 0.3F /* of a logarithm */
+#define LEVEL_FOR 60
+
+struct hour {
+    int64_t bin; /* of the current second */
+    float seen[BINS];
+    float shape[BINS]; /* mean logarithm of the ratio to the level */
+};
+
+static size_t bin_of(int64_t bin)
+{
+    int64_t at = bin % BINS;
+
+    return (size_t)(at < 0 ? at + BINS : at);
+}
+
+static float mean_of(const struct pmo_recent *recent, int64_t from, int64_t to)
+{
+    float sum = 0, known = 0;
+
+    for (int64_t t = from; t < to; t++) {
+        float y = pmo_recent_at(recent, t);
+
+        if (isnan(y))
+            continue;
+        sum += y;
+        known++;
+    }
+    return known > (float)(to - from) / 2 ? sum / known : NAN;
+}
+
+static void observe(const struct pmo_model_ops *model, void *state, const struct pmo_recent *recent,
+                    int64_t t, double y)
+{
+    struct hour *hour = state;
+    int64_t bin = (t >= 0 ? t : t - BIN + 1) / BIN, from;
+    float level, here, ratio;
+    size_t at;
+
+    if (bin == hour->bin)
+        return;
+    hour->bin = bin;
+    /* the bin whose surroundings have just become complete */
+    bin -= AROUND / 2 / BIN;
+    from = bin * BIN;
+    level = mean_of(recent, from + BIN / 2 - AROUND / 2, from + BIN / 2 + AROUND / 2);
+    here = mean_of(recent, from, from + BIN);
+    if (isnan(level) || isnan(here))
+        return;
+    ratio = fminf(fmaxf(logf((here + 1) / (level + 1)), -RATIO_MAX), RATIO_MAX);
+    at = bin_of(bin);
+    hour->seen[at] = fminf(hour->seen[at] + 1, MEMORY);
+    hour->shape[at] += (ratio - hour->shape[at]) / hour->seen[at];
+}
+
+/* In a straight line between the middles of bins; no more than noise where little was seen. */
+static float shape_at(const struct hour *hour, int64_t t)
+{
+    int64_t bin = (t >= 0 ? t : t - BIN + 1) / BIN;
+    size_t at = bin_of(bin);
+
+    return hour->shape[at] * hour->seen[at] / (hour->seen[at] + 3);
+}
+
+static void predict(const struct pmo_model_ops *model, const void *state,
+                    const struct pmo_recent *recent, float mean[PMO_HORIZONS])
+{
+    const struct hour *hour = state;
+    float sum = 0, known = 0;
+
+    for (int64_t i = 0; i < LEVEL_FOR; i++) {
+        float y = pmo_recent_at(recent, recent->last - i);
+
+        if (isnan(y))
+            continue;
+        sum += y;
+        known += expf(shape_at(hour, recent->last - i));
+    }
+    for (size_t i = 0; i < PMO_HORIZONS; i++)
+        mean[i] = sum / known * expf(shape_at(hour, recent->last + 1 + (int64_t)i));
+}
+
+const struct pmo_model_ops pmo_model_seasonal_hour = {
+    .name = "shape of the hour",
+    .state_bytes = sizeof(struct hour),
+    .observe = observe,
+    .predict = predict,
+};

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The quantiles of a mixture: with these probabilities, the value has one of these distributions,
+ * each given by its quantiles, with straight lines between them. Cheap enough for each second and
+ * horizon: the distribution function of the mixture is a straight line between any two neighbouring
+ * quantiles of its parts.
+ */
+#pragma once
+
+#include <stddef.h>
+#include "agent/forecast/forecast.h"
+
+#define PMO_MIXTURE_PARTS  3
+#define PMO_MIXTURE_POINTS (PMO_QUANTILES + 2) /* of a part, its ends included */
+
+struct pmo_mixture {
+    size_t count;
+    struct {
+        float probability;
+        float at[PMO_MIXTURE_POINTS]; /* ascending */
+    } part[PMO_MIXTURE_PARTS];
+};
+
+/* Adds a part; probabilities need not sum to 1. */
+void pmo_mixture_add(struct pmo_mixture *mixture, float probability,
+                     const float value[PMO_QUANTILES]);
+/* The same of a normal distribution, nothing of which is below 0. */
+void pmo_mixture_add_bell(struct pmo_mixture *mixture, float probability, float mean,
+                          float deviation);
+void pmo_mixture_quantiles(const struct pmo_mixture *mixture, float value[PMO_QUANTILES]);
