@@ -12,6 +12,7 @@
 #define DOWN_WINDOW_S   300
 #define TOLERANCE       0.1
 #define FAST_WINDOW_S   10
+#define FAST_DOWN_S     60
 
 static uint32_t bounded(double count, uint32_t min, uint32_t max)
 {
@@ -70,6 +71,7 @@ void pmo_hpa_run(const double *demand, size_t seconds, double capacity_rps, doub
 void pmo_fast_run(const double *requests, size_t seconds, double capacity_rps, double target,
                   uint32_t *wanted)
 {
+    uint32_t needed[FAST_DOWN_S] = {0}; /* by the last seconds, a ring */
     uint32_t count = 1;
 
     for (size_t t = 0; t < seconds; t++) {
@@ -77,7 +79,10 @@ void pmo_fast_run(const double *requests, size_t seconds, double capacity_rps, d
 
         if (!isnan(load))
             count = bounded(ceil(load / (capacity_rps * target)), 1, UINT32_MAX);
+        needed[t % FAST_DOWN_S] = count;
         wanted[t] = count;
+        for (size_t i = 0; i < FAST_DOWN_S; i++)
+            wanted[t] = needed[i] > wanted[t] ? needed[i] : wanted[t];
     }
 }
 

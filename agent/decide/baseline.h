@@ -21,10 +21,11 @@ void pmo_hpa_run(const double *demand, size_t seconds, double capacity_rps, doub
                  uint32_t initial, uint32_t min, uint32_t max, uint32_t *wanted);
 
 /**
- * pmo_fast_run - a reactive rule that is as fast as can be
- * Each second, as many as the mean of the last 10 s needs at @target, up and down at once.
- * @requests: in each second, NAN where not recorded: such seconds do not count, and where there is
- *            nothing else the count stays. Second t's count knows seconds 0..t.
+ * pmo_fast_run - a fast reactive rule
+ * Each second, as many as the mean of the last 10 s needs at @target; fewer only when that has been
+ * enough for 60 s.
+ * @requests: in each second, NAN where not recorded: such seconds do not count, and where there are
+ *            no others the need stays. Second t's count knows seconds 0..t.
  */
 void pmo_fast_run(const double *requests, size_t seconds, double capacity_rps, double target,
                   uint32_t *wanted);
