@@ -16,6 +16,7 @@
 #include "agent/base/log.h"
 #include "agent/decide/baseline.h"
 #include "agent/decide/simulator.h"
+#include "tools/pmoctl/plot.h"
 #include "tools/pmoctl/progress.h"
 #include "tools/pmoctl/table.h"
 #include "tools/pmoctl/trace.h"
@@ -24,6 +25,9 @@
 #define CONTENDERS    16
 #define HPA_MAX       1000000 /* instances */
 #define STARTUP_MAX_S 3600
+#define RISE_S        30   /* of the picture: what a rise is measured by, */
+#define BEFORE_S      300  /* what is shown before it, */
+#define SHOWN_S       1200 /* and altogether */
 
 /* Who decides, and what it came to. */
 struct contender {
@@ -317,6 +321,79 @@ static int print_report(const struct simulation *s)
     return pmoctl_table_print(table);
 }
 
+/* Where the mean of half a minute rises most over that of the half minute before, counted from
+ * --from. */
+static size_t strongest_rise(const struct simulation *s)
+{
+    const double *demand = s->demand + s->from;
+    double rise = 0, most = -INFINITY;
+    size_t at = 0;
+
+    for (size_t t = 0; t < s->scored; t++) { /* rise: sum of t-29..t less that of t-59..t-30 */
+        rise += demand[t];
+        rise -= t >= RISE_S ? 2 * demand[t - RISE_S] : 0;
+        rise += t >= 2 * RISE_S ? demand[t - 2 * RISE_S] : 0;
+        if (t + 1 >= 2 * RISE_S && rise > most) {
+            most = rise;
+            at = t + 1 - RISE_S;
+        }
+    }
+    return at;
+}
+
+/* What one contender adds to the picture: its ready capacity, and who was late. */
+static void plot_contender(const struct simulation *s, const struct contender *contender,
+                           double *capacity, double *late)
+{
+    struct pmo_queue_result result;
+
+    pmo_queue_run(&s->model, s->demand + s->from, contender->wanted, s->scored, &result, late);
+    for (size_t t = 0; t < s->scored; t++) {
+        capacity[t] = pmo_queue_ready(&s->model, contender->wanted, t) * s->model.capacity_rps;
+        late[t] *= 100;
+    }
+}
+
+/* PMO beside the first of --against. */
+static int plot(const struct simulation *s)
+{
+    enum { ASKED, READY, LATE, OTHER_READY, OTHER_LATE, SERIES };
+    _cleanup_free_ double *values = calloc(SERIES * s->scored, sizeof(*values));
+    const struct contender *pmo = &s->contenders[0], *other = &s->contenders[1];
+    size_t rise = strongest_rise(s), first = rise > BEFORE_S ? rise - BEFORE_S : 0;
+    size_t seconds = s->scored - first < SHOWN_S ? s->scored - first : SHOWN_S;
+    double *series[SERIES];
+    char title[128];
+
+    if (!values)
+        return pmo_err_r(ENOMEM, "cannot draw %s", s->ctl->plot);
+    for (size_t i = 0; i < SERIES; i++)
+        series[i] = values + i * s->scored;
+    plot_contender(s, pmo, series[READY], series[LATE]);
+    plot_contender(s, other, series[OTHER_READY], series[OTHER_LATE]);
+    for (size_t t = 0; t < s->scored; t++)
+        series[ASKED][t] = pmo->wanted[t] * s->model.capacity_rps;
+    for (size_t i = 0; i < SERIES; i++)
+        series[i] += first;
+    (void)snprintf(title, sizeof(title), "%g rps an instance, %u s to start", s->model.capacity_rps,
+                   s->model.startup_s);
+
+    const struct pmo_plot_panel panels[] = {
+        {.title = "requests per second",
+         .lines = {{.name = "demand", .colour = "#888", .values = s->demand + s->from + first},
+                   {other->name, "#cf222e", series[OTHER_READY], .steps = true},
+                   {"pmo asked for", "#0969da", series[ASKED], .steps = true, .dashed = true},
+                   {"pmo ready", "#0969da", series[READY], .steps = true}},
+         .lines_count = 4},
+        {.title = "late, % of a second's requests",
+         .top = 100,
+         .lines = {{other->name, "#cf222e", series[OTHER_LATE], .steps = true},
+                   {"pmo", "#0969da", series[LATE], .steps = true}},
+         .lines_count = 2}};
+
+    return pmo_plot_write(s->ctl->plot, title, panels, 2, s->from + first, seconds);
+}
+
 int pmoctl_simulate(struct pmoctl *ctl)
 {
     struct simulation s = {0};
@@ -331,6 +408,8 @@ int pmoctl_simulate(struct pmoctl *ctl)
         r = run(&s);
     if (!r)
         r = write_decisions(&s, out);
+    if (!r && ctl->plot)
+        r = plot(&s);
     if (!r)
         status = ctl->json ? pmoctl_print_json(report_json(&s)) : print_report(&s);
     simulation_free(&s);
