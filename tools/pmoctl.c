@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * pmoctl: what the agent sees, expects and decides, at the command line. Each command asks the
- * agent's API (docs/openapi.yaml) over its socket; `policy`, `doctor` and `version` need no agent.
+ * agent's API (docs/openapi.yaml) over its socket; `policy`, `simulate`, `doctor` and `version` need
+ * no agent.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -213,11 +214,12 @@ static int read_quantity(const char *name, const char *text, enum pmo_dimension 
     return 0;
 }
 
-static int read_duration(const char *name, const char *text, double *seconds)
+static int read_positive(const char *name, const char *text, enum pmo_dimension dimension,
+                         double unit, double *value)
 {
-    if (read_quantity(name, text, PMO_DURATION, 1, seconds) < 0)
+    if (read_quantity(name, text, dimension, unit, value) < 0)
         return -EINVAL;
-    return *seconds > 0 ? 0 : pmo_fail(EINVAL, "--%s %s: write more than 0", name, text);
+    return *value > 0 ? 0 : pmo_fail(EINVAL, "--%s %s: write more than 0", name, text);
 }
 
 static int read_share(const char *name, const char *text, double *share)
@@ -265,9 +267,9 @@ static int read_option(struct pmoctl *ctl, int bit, const char *value)
     case UNTIL:
         return read_time("until", value, &ctl->until);
     case INTERVAL:
-        return read_duration("interval", value, &ctl->interval_s);
+        return read_positive("interval", value, PMO_DURATION, 1, &ctl->interval_s);
     case DURATION:
-        return read_duration("duration", value, &ctl->duration_s);
+        return read_positive("duration", value, PMO_DURATION, 1, &ctl->duration_s);
     case TARGET:
         return read_share("target", value, &ctl->target);
     case LOAD:
@@ -299,9 +301,9 @@ static int read_option(struct pmoctl *ctl, int bit, const char *value)
     case STARTUP:
         return read_quantity("startup", value, PMO_DURATION, 1, &ctl->startup_s);
     case CAPACITY:
-        return read_quantity("capacity", value, PMO_RATE, 1, &ctl->capacity_rps);
+        return read_positive("capacity", value, PMO_RATE, 1, &ctl->capacity_rps);
     case SLO:
-        return read_quantity("slo", value, PMO_DURATION, 1e-3, &ctl->slo_s);
+        return read_positive("slo", value, PMO_DURATION, 1e-3, &ctl->slo_s);
     case SOCKET:
         ctl->socket = value;
         return 0;
