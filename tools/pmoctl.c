@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * pmoctl: what the agent sees, expects and decides, at the command line. Each command asks the
- * agent's API (docs/openapi.yaml) over its socket; `policy`, `simulate`, `doctor` and `version` need
- * no agent.
+ * agent's API (docs/openapi.yaml) over its socket; `policy`, `simulate`, `doctor` and `version`
+ * need no agent.
  */
 #include <errno.h>
 #include <getopt.h>
