@@ -139,17 +139,13 @@ static const struct command {
      "requests with what the Kubernetes HPA algorithm would have reached on the same load.",
      LOAD | TARGET | SERVICE, 0, 0, pmoctl_report},
     {"simulate", "", "what PMO would do on a recorded load",
-     "Lets the live code decide over a trace in virtual time, and a queue model say what that "
-     "comes\n"
-     "to: requests that are late, and instance-seconds (COST: relative to the oracle's), beside "
-     "the\n"
-     "Kubernetes HPA algorithm (hpa:70 aims at 70 % of capacity), a fast reactive rule (fast:70: "
-     "by\n"
-     "the mean of the last 10 s, every second) and an oracle that knows the future. Needs "
-     "--trace,\n"
-     "--capacity, --startup and --out, and no agent. Where the policy file has several policies,\n"
-     "--service chooses. The rows of --out are t,replicas: asked for in second t, knowing the\n"
-     "seconds up to t only.",
+     "Lets the live code decide over a trace in virtual time, and a queue model say what that\n"
+     "comes to: requests that are late, and instance-seconds (COST: relative to the oracle's),\n"
+     "beside the Kubernetes HPA algorithm (hpa:70 aims at 70 % of capacity), a fast reactive rule\n"
+     "(fast:70: each second, by the mean of the last 10 s) and an oracle that knows the future.\n"
+     "Needs --trace, --capacity, --startup and --out, and no agent. Where the policy file has\n"
+     "several policies, --service chooses. The rows of --out are t,replicas: what was asked for\n"
+     "in second t, knowing no later one.",
      TRACE | CAPACITY | STARTUP | SLO | POLICY | SERVICE | AGAINST | FROM | OUT | PLOT, 0, 0,
      pmoctl_simulate},
     {"status", "", "the agent itself", "Prints version, mode, cost and totals of the agent.", 0, 0,

@@ -197,6 +197,12 @@ static void wrong_options_are_refused_before_anything_is_written(void)
     write_text("policy", "apiVersion: pmo.dev/v1alpha1\nkind: LocalService\n");
     CU_ASSERT_TRUE(refused(ctl, "policy: there is no policy in it"));
     ctl = usual;
+    ctl.out = "./trace";
+    CU_ASSERT_TRUE(refused(ctl, "--out ./trace: that is the trace; write another name"));
+    ctl = usual;
+    ctl.plot = "trace";
+    CU_ASSERT_TRUE(refused(ctl, "--plot trace: that is the trace"));
+    ctl = usual;
     ctl.out = "nowhere/out";
     CU_ASSERT_TRUE(refused(ctl, "cannot write nowhere/out: No such file"));
     leave();

@@ -11,6 +11,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "agent/base/cleanup.h"
 #include "agent/base/log.h"
@@ -148,6 +149,17 @@ static int read_policy(struct pmo_policy *policy, const struct pmoctl *ctl)
     return r;
 }
 
+/* Refuses to write over what is read. */
+static int check_output(const char *option, const char *path, const char *trace)
+{
+    struct stat in, out;
+
+    if (path && !stat(trace, &in) && !stat(path, &out) && in.st_dev == out.st_dev &&
+        in.st_ino == out.st_ino)
+        return pmo_fail(EINVAL, "%s %s: that is the trace; write another name", option, path);
+    return 0;
+}
+
 static int prepare(struct simulation *s, const struct pmoctl *ctl)
 {
     int r;
@@ -158,7 +170,11 @@ static int prepare(struct simulation *s, const struct pmoctl *ctl)
                                 "pmoctl simulate --help");
     if (ctl->startup_s > STARTUP_MAX_S)
         return pmo_fail(EINVAL, "--startup %g: more than an hour; write less", ctl->startup_s);
-    r = read_contenders(s, ctl->against);
+    r = check_output("--out", ctl->out, ctl->trace);
+    if (!r)
+        r = check_output("--plot", ctl->plot, ctl->trace);
+    if (!r)
+        r = read_contenders(s, ctl->against);
     if (!r)
         r = read_policy(&s->policy, ctl);
     if (r < 0)
@@ -408,10 +424,10 @@ int pmoctl_simulate(struct pmoctl *ctl)
         r = run(&s);
     if (!r)
         r = write_decisions(&s, out);
-    if (!r && ctl->plot)
-        r = plot(&s);
     if (!r)
         status = ctl->json ? pmoctl_print_json(report_json(&s)) : print_report(&s);
+    if (!r && ctl->plot && plot(&s) < 0)
+        status = EXIT_FAILURE;
     simulation_free(&s);
     return status;
 }
