@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "agent/events/ical.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "agent/base/cleanup.h"
+#include "agent/events/event.h"
+
+#define DAY_S     86400
+#define STEPS_MAX 500000 /* of rules, in one calendar: some tenths of a second */
+
+/* An instance that another VEVENT stands for. */
+struct moved {
+    const char *uid;
+    int64_t recurrence;
+};
+
+struct reader {
+    icaltimezone *zone;
+    int64_t from, to;
+    pmo_ical_fn each;
+    void *context;
+    struct moved *moved;
+    size_t moved_count;
+    unsigned int steps;
+    char *error;
+    size_t error_size;
+};
+
+/* One VEVENT. */
+struct event {
+    icalcomponent *component;
+    struct icaltimetype start;
+    int64_t first; /* the instant of it */
+    struct pmo_ical_event told;
+};
+
+static int64_t instant_of(const struct reader *reader, struct icaltimetype time)
+{
+    int64_t seconds = icaltime_as_timet(time);
+
+    if (icaltime_is_utc(time))
+        return seconds;
+    return pmo_zone_instant(time.zone && !time.is_date ? (icaltimezone *)time.zone : reader->zone,
+                            seconds);
+}
+
+static const char *text_of(icalcomponent *component, icalproperty_kind kind)
+{
+    icalproperty *property = icalcomponent_get_first_property(component, kind);
+    icalvalue *value = property ? icalproperty_get_value(property) : NULL;
+    const char *text = value ? icalvalue_get_text(value) : NULL;
+
+    return text ? text : "";
+}
+
+static bool is_moved(const struct reader *reader, const struct event *event, int64_t instant)
+{
+    for (size_t i = 0; i < reader->moved_count; i++)
+        if (reader->moved[i].recurrence == instant &&
+            !strcmp(reader->moved[i].uid, event->told.uid))
+            return true;
+    return false;
+}
+
+/* An instance by rule or date, unless there is an exception. */
+static int tell_instance(struct reader *reader, struct event *event, struct icaltimetype time)
+{
+    int64_t instant = instant_of(reader, time);
+
+    if (instant < reader->from || instant >= reader->to || is_moved(reader, event, instant) ||
+        icalproperty_recurrence_is_excluded(event->component, &event->start, &time))
+        return 0;
+    event->told.start = event->told.recurrence = instant;
+    return reader->each(reader->context, &event->told);
+}
+
+/* Where it is allowed to (rules that count begin at the beginning), the iterator jumps to the
+ * window. */
+static void jump(const struct reader *reader, const struct event *event,
+                 const struct icalrecurrencetype *rule, icalrecur_iterator *iterator)
+{
+    struct icaltimetype at = icaltime_from_timet_with_zone(reader->from - 2 * DAY_S,
+                                                           event->start.is_date, NULL);
+
+    at.zone = event->start.zone;
+    if (!rule->count && icaltime_as_timet(at) > icaltime_as_timet(event->start))
+        (void)icalrecur_iterator_set_start(iterator, at);
+}
+
+static int tell_rule(struct reader *reader, struct event *event, icalproperty *property)
+{
+    struct icalrecurrencetype rule = icalproperty_get_rrule(property);
+    icalrecur_iterator *iterator = icalrecur_iterator_new(rule, event->start);
+    struct icaltimetype time;
+    int r = 0;
+
+    if (!iterator) {
+        (void)snprintf(reader->error, reader->error_size,
+                       "the RRULE of \"%.60s\" makes no sense; its first date is taken",
+                       event->told.summary);
+        return 0;
+    }
+    jump(reader, event, &rule, iterator);
+    while (!r) {
+        int64_t instant;
+
+        time = icalrecur_iterator_next(iterator);
+        if (icaltime_is_null_time(time))
+            break;
+        instant = instant_of(reader, time);
+        if (instant >= reader->to + DAY_S)
+            break;
+        if (reader->steps++ > STEPS_MAX) {
+            (void)snprintf(reader->error, reader->error_size,
+                           "its rules (the last: \"%.60s\") take more than %d steps to work out; "
+                           "give them an UNTIL, or begin them later",
+                           event->told.summary, STEPS_MAX);
+            r = -EINVAL;
+        } else if (instant != event->first) {
+            r = tell_instance(reader, event, time);
+        }
+    }
+    icalrecur_iterator_free(iterator);
+    return r;
+}
+
+static int tell_dates(struct reader *reader, struct event *event)
+{
+    icalproperty *property =
+        icalcomponent_get_first_property(event->component, ICAL_RDATE_PROPERTY);
+    int r = 0;
+
+    for (; property && !r; property = icalcomponent_get_next_property(event->component,
+                                                                      ICAL_RDATE_PROPERTY)) {
+        struct icaldatetimeperiodtype date = icalproperty_get_rdate(property);
+        struct icaltimetype time = icaltime_is_null_time(date.time)
+                                       ? date.period.start
+                                       : icalproperty_get_datetime_with_component(
+                                             property, event->component);
+
+        if (!icaltime_is_null_time(time))
+            r = tell_instance(reader, event, time);
+    }
+    return r;
+}
+
+static bool is_cancelled(icalcomponent *component)
+{
+    return icalcomponent_get_status(component) == ICAL_STATUS_CANCELLED;
+}
+
+/* An instance that was moved: it alone, and known by when it would have been. */
+static int tell_moved(struct reader *reader, struct event *event, icalproperty *property)
+{
+    event->told.start = event->first;
+    event->told.recurrence = instant_of(
+        reader, icalproperty_get_datetime_with_component(property, event->component));
+    if (event->first < reader->from || event->first >= reader->to)
+        return 0;
+    return reader->each(reader->context, &event->told);
+}
+
+static int tell_event(struct reader *reader, icalcomponent *component)
+{
+    struct event event = {.component = component, .start = icalcomponent_get_dtstart(component)};
+    struct icaltimetype end = icalcomponent_get_dtend(component);
+    icalproperty *property =
+        icalcomponent_get_first_property(component, ICAL_RECURRENCEID_PROPERTY);
+    int64_t duration;
+    int r;
+
+    event.told.uid = text_of(component, ICAL_UID_PROPERTY);
+    event.told.summary = text_of(component, ICAL_SUMMARY_PROPERTY);
+    event.told.categories = text_of(component, ICAL_CATEGORIES_PROPERTY);
+    if (is_cancelled(component))
+        return 0;
+    if (icaltime_is_null_time(event.start) || !icaltime_is_valid_time(event.start)) {
+        (void)snprintf(reader->error, reader->error_size,
+                       "the event \"%.60s\" has no DTSTART that can be read; it is left out",
+                       event.told.summary);
+        return 0;
+    }
+    event.first = instant_of(reader, event.start);
+    duration = event.start.is_date ? DAY_S : 0;
+    if (!icaltime_is_null_time(end))
+        duration = instant_of(reader, end) - event.first;
+    event.told.duration_s = (uint32_t)(duration < 0                    ? 0
+                                       : duration > PMO_DURATION_MAX_S ? PMO_DURATION_MAX_S
+                                                                       : duration);
+    if (property)
+        return tell_moved(reader, &event, property);
+    r = tell_instance(reader, &event, event.start);
+    property = icalcomponent_get_first_property(component, ICAL_RRULE_PROPERTY);
+    for (; property && !r;
+         property = icalcomponent_get_next_property(component, ICAL_RRULE_PROPERTY))
+        r = tell_rule(reader, &event, property);
+    return r ? r : tell_dates(reader, &event);
+}
+
+/* Notes the instances that others stand for; of those outside of the window nobody asks. */
+static int note_moved(struct reader *reader, icalcomponent *component)
+{
+    icalproperty *property =
+        icalcomponent_get_first_property(component, ICAL_RECURRENCEID_PROPERTY);
+    struct moved *moved;
+    int64_t instant;
+
+    if (!property)
+        return 0;
+    instant = instant_of(reader, icalproperty_get_datetime_with_component(property, component));
+    if (instant < reader->from || instant >= reader->to)
+        return 0;
+    moved = reallocarray(reader->moved, reader->moved_count + 1, sizeof(*moved));
+    if (!moved)
+        return -ENOMEM;
+    moved[reader->moved_count++] = (struct moved){text_of(component, ICAL_UID_PROPERTY), instant};
+    reader->moved = moved;
+    return 0;
+}
+
+/* Calls @with for each VEVENT of a calendar. */
+static int for_events(struct reader *reader, icalcomponent *calendar,
+                      int (*with)(struct reader *reader, icalcomponent *component))
+{
+    icalcompiter at = icalcomponent_begin_component(calendar, ICAL_VEVENT_COMPONENT);
+    int r = 0;
+
+    for (icalcomponent *c = icalcompiter_deref(&at); c && !r; c = icalcompiter_next(&at))
+        r = with(reader, c);
+    return r;
+}
+
+static int read_calendar(struct reader *reader, icalcomponent *calendar)
+{
+    int r = for_events(reader, calendar, note_moved);
+
+    return r ? r : for_events(reader, calendar, tell_event);
+}
+
+int pmo_ical_read(const char *text, icaltimezone *zone, int64_t from, int64_t to, pmo_ical_fn each,
+                  void *context, char *error, size_t error_size)
+{
+    struct reader reader = {.zone = zone,
+                            .from = from,
+                            .to = to,
+                            .each = each,
+                            .context = context,
+                            .error = error,
+                            .error_size = error_size};
+    icalcomponent *root;
+    bool any = false;
+    int r = 0;
+
+    error[0] = '\0';
+    icalerror_set_errors_are_fatal(0);
+    root = icalparser_parse_string(text);
+    if (root && icalcomponent_isa(root) == ICAL_VCALENDAR_COMPONENT) {
+        any = true;
+        r = read_calendar(&reader, root);
+    } else if (root) { /* several, one behind the other */
+        icalcompiter at = icalcomponent_begin_component(root, ICAL_VCALENDAR_COMPONENT);
+
+        for (icalcomponent *c = icalcompiter_deref(&at); c && !r; c = icalcompiter_next(&at)) {
+            any = true;
+            r = read_calendar(&reader, c);
+        }
+    }
+    if (root)
+        icalcomponent_free(root);
+    icalmemory_free_ring();
+    free(reader.moved);
+    if (any)
+        return r;
+    (void)snprintf(error, error_size,
+                   "this is no iCalendar: there is no BEGIN:VCALENDAR that is ended; give the "
+                   "address of an .ics file");
+    return -EINVAL;
+}
