@@ -16,8 +16,8 @@
 #define LOOK_MS     1000
 #define FORGET_S    60
 #define SCHEDULE_MS 600000    /* schedules are worked out anew */
-#define FETCHED_MAX 20000     /* happenings in one file, before those far ahead are left out */
-#define STACK_TIMES (24 * 60) /* of a schedule in the past: one a minute */
+#define FETCHED_MAX 20000     /* happenings in one file, before those far away are left out */
+#define PAST_MAX    (24 * 60) /* of one source: one a minute */
 
 /* One source on its way. */
 struct running {
@@ -51,6 +51,7 @@ struct pmo_refresh {
 
 struct collection {
     const struct pmo_source *source;
+    int64_t now;
     struct pmo_happening *list;
     size_t count, room;
 };
@@ -76,30 +77,39 @@ static struct pmo_happening *add(struct collection *all, const struct pmo_event_
     return added;
 }
 
-static int read_schedule(struct collection *all, int64_t now)
+static int read_schedule(struct collection *all)
 {
     const struct pmo_source *source = all->source;
-    const size_t room = STACK_TIMES + PMO_REFRESH_AHEAD_MAX + 1;
+    uint32_t duration =
+        source->form.duration_s != PMO_DURATION_UNSET ? source->form.duration_s : PMO_DURATION_S;
+    int64_t from = all->now - PMO_CALENDAR_PAST_S - duration;
+    size_t room = (size_t)(all->now - from) / 60 + PMO_REFRESH_AHEAD_MAX + 2, count;
     _cleanup_free_ int64_t *times = calloc(room, sizeof(*times));
-    size_t count;
 
     if (!times)
         return -ENOMEM;
-    count = pmo_cron_between(&source->cron, source->zone, now - PMO_CALENDAR_PAST_S,
-                             now + PMO_CALENDAR_AHEAD_S, times, room);
+    count = pmo_cron_between(&source->cron, source->zone, from, all->now + PMO_CALENDAR_AHEAD_S,
+                             times, room);
     for (size_t i = 0; i < count; i++) {
         struct pmo_happening *added = add(all, &source->form);
         char id[32];
 
         if (!added)
             return -ENOMEM;
-        if (added->duration_s == PMO_DURATION_UNSET)
-            added->duration_s = PMO_DURATION_S;
+        added->duration_s = duration;
         added->start = times[i];
         (void)snprintf(id, sizeof(id), "%lld", (long long)times[i]);
         pmo_happening_name(added, "", id);
     }
     return 0;
+}
+
+static bool is_over(const struct collection *all, int64_t start,
+                    const struct pmo_event_form *form, uint32_t duration_s)
+{
+    if (form->duration_s != PMO_DURATION_UNSET)
+        duration_s = form->duration_s;
+    return start + duration_s < all->now - PMO_CALENDAR_PAST_S;
 }
 
 static int on_ical_event(void *context, const struct pmo_ical_event *event)
@@ -111,7 +121,7 @@ static int on_ical_event(void *context, const struct pmo_ical_event *event)
 
     (void)snprintf(text, sizeof(text), "%.255s\n%.255s", event->summary, event->categories);
     form = pmo_source_form(all->source, text);
-    if (!form)
+    if (!form || is_over(all, event->start, form, event->duration_s))
         return 0;
     if (all->count == FETCHED_MAX)
         return -E2BIG;
@@ -132,7 +142,7 @@ static int on_feed_item(void *context, const struct pmo_feed_item *item)
     const struct pmo_event_form *form = pmo_source_form(all->source, item->text);
     struct pmo_happening *added;
 
-    if (!form)
+    if (!form || is_over(all, item->published, form, PMO_DURATION_S))
         return 0;
     if (all->count == FETCHED_MAX)
         return -E2BIG;
@@ -154,26 +164,31 @@ static int by_start(const void *a, const void *b)
 }
 
 /* The nearest are those that count. */
-static void cut(struct collection *all, int64_t now)
+static void cut(struct collection *all)
 {
-    size_t ahead = 0, kept = 0;
+    size_t past = 0, first;
 
     if (all->count)
         qsort(all->list, all->count, sizeof(*all->list), by_start);
-    while (kept < all->count && ahead < PMO_REFRESH_AHEAD_MAX)
-        ahead += all->list[kept++].start > now;
-    all->count = kept;
+    while (past < all->count && all->list[past].start <= all->now)
+        past++;
+    first = past > PAST_MAX ? past - PAST_MAX : 0;
+    if (all->count > past + PMO_REFRESH_AHEAD_MAX)
+        all->count = past + PMO_REFRESH_AHEAD_MAX;
+    all->count -= first;
+    if (first)
+        memmove(all->list, all->list + first, all->count * sizeof(*all->list));
 }
 
 int pmo_refresh_read(const struct pmo_source *source, const char *text, size_t length, int64_t now,
                      struct pmo_happening **list, size_t *count, char *error, size_t error_size)
 {
-    struct collection all = {.source = source};
+    struct collection all = {.source = source, .now = now};
     int r;
 
     error[0] = '\0';
     if (source->type == PMO_SOURCE_SCHEDULE)
-        r = read_schedule(&all, now);
+        r = read_schedule(&all);
     else if (source->type == PMO_SOURCE_CALENDAR)
         /* what is going on may have begun long ago */
         r = pmo_ical_read(text, source->zone, now - PMO_CALENDAR_PAST_S - PMO_DURATION_MAX_S,
@@ -189,7 +204,7 @@ int pmo_refresh_read(const struct pmo_source *source, const char *text, size_t l
         free(all.list);
         return r == -E2BIG ? -EINVAL : r;
     }
-    cut(&all, now);
+    cut(&all);
     *list = all.list;
     *count = all.count;
     return 0;
