@@ -78,54 +78,88 @@ static int tell_instance(struct reader *reader, struct event *event, struct ical
     return reader->each(reader->context, &event->told);
 }
 
-/* Where it is allowed to (rules that count begin at the beginning), the iterator jumps to the
- * window. */
-static void jump(const struct reader *reader, const struct event *event,
-                 const struct icalrecurrencetype *rule, icalrecur_iterator *iterator)
+/* Seconds between two of a rule of hours, minutes or seconds; 0 for all others. */
+static int64_t period_of(const struct icalrecurrencetype *rule)
 {
-    struct icaltimetype at = icaltime_from_timet_with_zone(reader->from - 2 * DAY_S,
-                                                           event->start.is_date, NULL);
+    int64_t unit = rule->freq == ICAL_HOURLY_RECURRENCE     ? 3600
+                   : rule->freq == ICAL_MINUTELY_RECURRENCE ? 60
+                   : rule->freq == ICAL_SECONDLY_RECURRENCE ? 1
+                                                            : 0;
 
-    at.zone = event->start.zone;
-    if (!rule->count && icaltime_as_timet(at) > icaltime_as_timet(event->start))
-        (void)icalrecur_iterator_set_start(iterator, at);
+    return unit * (rule->interval > 0 ? rule->interval : 1);
 }
 
+/* An iterator that begins not far from the window; of rules that count, at the beginning. In rules of
+ * less than a day, libical's jump loses the interval: they begin some intervals later instead. */
+static icalrecur_iterator *iterate(const struct reader *reader,
+                                   const struct icalrecurrencetype *rule,
+                                   struct icaltimetype start)
+{
+    int64_t first = icaltime_as_timet(start), period = period_of(rule);
+    int64_t at = reader->from - 2 * DAY_S;
+    icalrecur_iterator *iterator;
+
+    if (rule->count || at <= first)
+        return icalrecur_iterator_new(*rule, start);
+    if (period)
+        return icalrecur_iterator_new(
+            *rule,
+            icaltime_from_timet_with_zone(first + (at - first) / period * period, 0, NULL));
+    iterator = icalrecur_iterator_new(*rule, start);
+    if (iterator)
+        (void)icalrecur_iterator_set_start(iterator,
+                                           icaltime_from_timet_with_zone(at, start.is_date, NULL));
+    return iterator;
+}
+
+static int step(struct reader *reader, struct event *event, struct icaltimetype time)
+{
+    int64_t instant = instant_of(reader, time);
+
+    if (reader->steps++ > STEPS_MAX) {
+        (void)snprintf(reader->error, reader->error_size,
+                       "its rules (the last: \"%.60s\") take more than %d steps to work out; give "
+                       "them an UNTIL, or begin them later",
+                       event->told.summary, STEPS_MAX);
+        return -EINVAL;
+    }
+    if (instant >= reader->to + DAY_S)
+        return 1;
+    return instant == event->first ? 0 : tell_instance(reader, event, time);
+}
+
+/* The rule is worked out on the wall clock, without a zone: in one, libical's iterator does not come
+ * back from a time that clocks skipped. */
 static int tell_rule(struct reader *reader, struct event *event, icalproperty *property)
 {
     struct icalrecurrencetype rule = icalproperty_get_rrule(property);
-    icalrecur_iterator *iterator = icalrecur_iterator_new(rule, event->start);
-    struct icaltimetype time;
+    struct icaltimetype start = event->start, time;
+    icalrecur_iterator *iterator;
     int r = 0;
 
+    start.zone = NULL;
+    if (icaltime_is_utc(rule.until)) {
+        icaltimezone *zone = event->start.zone ? (icaltimezone *)event->start.zone : reader->zone;
+
+        rule.until = icaltime_from_timet_with_zone(
+            pmo_zone_local(zone, icaltime_as_timet(rule.until)), 0, NULL);
+    }
+    iterator = iterate(reader, &rule, start);
     if (!iterator) {
         (void)snprintf(reader->error, reader->error_size,
                        "the RRULE of \"%.60s\" makes no sense; its first date is taken",
                        event->told.summary);
         return 0;
     }
-    jump(reader, event, &rule, iterator);
     while (!r) {
-        int64_t instant;
-
         time = icalrecur_iterator_next(iterator);
         if (icaltime_is_null_time(time))
             break;
-        instant = instant_of(reader, time);
-        if (instant >= reader->to + DAY_S)
-            break;
-        if (reader->steps++ > STEPS_MAX) {
-            (void)snprintf(reader->error, reader->error_size,
-                           "its rules (the last: \"%.60s\") take more than %d steps to work out; "
-                           "give them an UNTIL, or begin them later",
-                           event->told.summary, STEPS_MAX);
-            r = -EINVAL;
-        } else if (instant != event->first) {
-            r = tell_instance(reader, event, time);
-        }
+        time.zone = event->start.zone;
+        r = step(reader, event, time);
     }
     icalrecur_iterator_free(iterator);
-    return r;
+    return r > 0 ? 0 : r;
 }
 
 static int tell_dates(struct reader *reader, struct event *event)
