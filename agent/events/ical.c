@@ -10,7 +10,7 @@
 #include "agent/events/event.h"
 
 #define DAY_S     86400
-#define STEPS_MAX 500000 /* of rules, in one calendar: some tenths of a second */
+#define STEPS_MAX 500000 /* of rules, in one calendar: a few tenths of a second */
 
 /* An instance that another VEVENT stands for. */
 struct moved {
@@ -114,7 +114,7 @@ static icalrecur_iterator *iterate(const struct reader *reader,
 
 static int step(struct reader *reader, struct event *event, struct icaltimetype time)
 {
-    int64_t instant = instant_of(reader, time);
+    int64_t instant;
 
     if (reader->steps++ > STEPS_MAX) {
         (void)snprintf(reader->error, reader->error_size,
@@ -123,6 +123,9 @@ static int step(struct reader *reader, struct event *event, struct icaltimetype 
                        event->told.summary, STEPS_MAX);
         return -EINVAL;
     }
+    if (icaltime_as_timet(time) < reader->from - 2 * DAY_S)
+        return 0;
+    instant = instant_of(reader, time);
     if (instant >= reader->to + DAY_S)
         return 1;
     return instant == event->first ? 0 : tell_instance(reader, event, time);

@@ -200,7 +200,7 @@ static int subscribe(struct pmo_kafka *kafka)
     return 0;
 }
 
-static void free_client(struct pmo_kafka *kafka)
+static void client_free(struct pmo_kafka *kafka)
 {
     if (kafka->queue) {
         rd_kafka_queue_io_event_enable(kafka->queue, -1, NULL, 0);
@@ -211,7 +211,6 @@ static void free_client(struct pmo_kafka *kafka)
         rd_kafka_destroy_flags(kafka->client, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
     if (kafka->fd >= 0)
         (void)close(kafka->fd);
-    free(kafka);
 }
 
 int pmo_kafka_start(struct pmo_kafka **kafka, uv_loop_t *loop, const struct pmo_source *source,
@@ -235,7 +234,8 @@ int pmo_kafka_start(struct pmo_kafka **kafka, uv_loop_t *loop, const struct pmo_
     if (!r)
         r = uv_poll_init(loop, &k->poll, k->fd);
     if (r) {
-        free_client(k);
+        client_free(k);
+        free(k);
         return r;
     }
     k->queue = rd_kafka_queue_get_consumer(k->client);
@@ -248,12 +248,14 @@ int pmo_kafka_start(struct pmo_kafka **kafka, uv_loop_t *loop, const struct pmo_
 
 static void on_closed(uv_handle_t *handle)
 {
-    free_client(handle->data);
+    free(handle->data);
 }
 
 void pmo_kafka_stop(struct pmo_kafka **kafka)
 {
-    if (*kafka)
-        uv_close((uv_handle_t *)&(*kafka)->poll, on_closed);
+    if (!*kafka)
+        return;
+    uv_close((uv_handle_t *)&(*kafka)->poll, on_closed);
+    client_free(*kafka);
     *kafka = NULL;
 }

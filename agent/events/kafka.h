@@ -28,5 +28,6 @@ int pmo_kafka_setting_check(const char *name, const char *value, char *error, si
  * goes on trying; a line in the log says so. */
 int pmo_kafka_start(struct pmo_kafka **kafka, uv_loop_t *loop, const struct pmo_source *source,
                     pmo_event_form_fn form, const void *forms, pmo_kafka_fn each, void *context);
-/* Takes NULL, sets NULL. The loop frees what is left the next time it runs. */
+/* Takes NULL, sets NULL. Afterwards, nothing that was given to it is used; the loop frees what is left
+ * the next time it runs. */
 void pmo_kafka_stop(struct pmo_kafka **kafka);

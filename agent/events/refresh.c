@@ -37,7 +37,7 @@ struct running {
 
 struct pmo_refresh {
     uv_loop_t *loop;
-    const struct pmo_sources *sources;
+    struct pmo_sources *sources; /* to be freed, when it is stopped */
     struct pmo_calendar *calendar;
     uv_timer_t timer;
     bool stopped, closed;
@@ -275,8 +275,10 @@ static void settle(struct running *run)
 
 static void free_if_done(struct pmo_refresh *refresh)
 {
-    if (refresh->closed && !refresh->busy)
-        free(refresh);
+    if (!refresh->closed || refresh->busy)
+        return;
+    pmo_sources_free(&refresh->sources);
+    free(refresh);
 }
 
 static void on_fetched(uv_work_t *work, int status)
@@ -347,12 +349,12 @@ int pmo_refresh_start(struct pmo_refresh **refresh, uv_loop_t *loop,
 {
     size_t count = pmo_sources_count(sources);
     struct pmo_refresh *made = calloc(1, sizeof(*made) + count * sizeof(made->running[0]));
+    struct pmo_sources *none = NULL;
     int r = 0;
 
     if (!made)
         return pmo_err_r(ENOMEM, "cannot read event sources");
     made->loop = loop;
-    made->sources = sources;
     made->calendar = calendar;
     made->count = count;
     (void)uv_timer_init(loop, &made->timer);
@@ -365,7 +367,7 @@ int pmo_refresh_start(struct pmo_refresh **refresh, uv_loop_t *loop,
                                 pmo_sources_cloudevent, sources, on_message, &made->running[i]);
     }
     if (r)
-        pmo_refresh_stop(&made);
+        pmo_refresh_stop(&made, &none);
     else
         (void)uv_timer_start(&made->timer, on_timer, 0, LOOK_MS);
     *refresh = made;
@@ -380,15 +382,18 @@ static void on_closed(uv_handle_t *handle)
     free_if_done(refresh);
 }
 
-void pmo_refresh_stop(struct pmo_refresh **refresh)
+void pmo_refresh_stop(struct pmo_refresh **refresh, struct pmo_sources **sources)
 {
     struct pmo_refresh *stopped = *refresh;
 
-    if (!stopped)
+    if (!stopped) {
+        pmo_sources_free(sources);
         return;
+    }
     *refresh = NULL;
     __atomic_store_n(&stopped->stopped, true, __ATOMIC_RELAXED);
     for (size_t i = 0; i < stopped->count; i++)
         pmo_kafka_stop(&stopped->running[i].kafka);
+    stopped->sources = TAKE_PTR(*sources);
     uv_close((uv_handle_t *)&stopped->timer, on_closed);
 }
