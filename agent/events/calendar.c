@@ -28,8 +28,8 @@ static uint64_t hash(uint64_t h, const char *text)
 void pmo_happening_name(struct pmo_happening *happening, const char *id, const char *part)
 {
     const int kept = PMO_HAPPENING_BYTES - 18; /* '~', 16 digits and the end */
-    int length = snprintf(happening->id, sizeof(happening->id), "%s%s%s", id,
-                          *id && *part ? " " : "", part);
+    int length =
+        snprintf(happening->id, sizeof(happening->id), "%s%s%s", id, *id && *part ? " " : "", part);
 
     if (length >= (int)sizeof(happening->id))
         (void)snprintf(happening->id + kept, sizeof(happening->id) - (size_t)kept, "~%016" PRIx64,

@@ -39,8 +39,8 @@ static int read_duration(const struct reader *reader, const json_t *value, uint3
     const char *text = json_string_value(value);
     enum pmo_dimension dimension = PMO_NUMBER;
 
-    if (text && (pmo_quantity_scan(&text, &seconds, &dimension) < 0 || *text ||
-                 dimension != PMO_DURATION))
+    if (text &&
+        (pmo_quantity_scan(&text, &seconds, &dimension) < 0 || *text || dimension != PMO_DURATION))
         seconds = NAN;
     if (!(seconds >= 0 && seconds <= PMO_DURATION_MAX_S))
         return wrong(reader,
@@ -74,8 +74,9 @@ static int read_data(const struct reader *reader, const json_t *data,
     if (!r && scope)
         r = read_scope(reader, scope, happening->scope);
     if (!r && strength && !(json_is_number(strength) && number >= 0 && number <= PMO_STRENGTH_MAX))
-        r = wrong(reader, "data.strength is no number from 0 to %.0f; 1 is as usual, 0 takes the "
-                          "event back",
+        r = wrong(reader,
+                  "data.strength is no number from 0 to %.0f; 1 is as usual, 0 takes the "
+                  "event back",
                   (double)PMO_STRENGTH_MAX);
     if (!r && strength)
         happening->strength = (float)number;

@@ -40,8 +40,7 @@ struct pmo_cloudevents {
  * -ENOMEM.
  */
 int pmo_cloudevents_json(struct pmo_cloudevents *events, const json_t *json, int64_t now,
-                         pmo_event_form_fn form, const void *forms, char *error,
-                         size_t error_size);
+                         pmo_event_form_fn form, const void *forms, char *error, size_t error_size);
 
 /* The same of one event in binary mode. @data: NULL where it is no JSON. */
 int pmo_cloudevents_binary(struct pmo_cloudevents *events, pmo_attribute_fn attribute,

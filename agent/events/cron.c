@@ -162,8 +162,8 @@ static size_t by_wall_clock(const struct pmo_cron *cron, icaltimezone *zone, int
             continue;
         for (unsigned int minute = 0; minute < 24 * 60 && count < room; minute++)
             if (cron->hours >> minute / 60 & 1 && cron->minutes >> minute % 60 & 1)
-                count = keep(pmo_zone_instant(zone, day + (int64_t)minute * 60), from, to, out,
-                             count);
+                count =
+                    keep(pmo_zone_instant(zone, day + (int64_t)minute * 60), from, to, out, count);
     }
     return count;
 }

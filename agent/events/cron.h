@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Schedules as cron has them: minute, hour, day of the month, month and day of the week, each "*",
- * a number, a range, a list, with a step ("2,32", "9-17", "0-30/10"); months and days of the week also by
- * their English names. Where both days are restricted, either will do (crontab(5)).
+ * a number, a range, a list, with a step ("2,32", "9-17", "0-30/10"); months and days of the week
+ * also by their English names. Where both days are restricted, either will do (crontab(5)).
  *
  * When clocks change: a schedule whose hours are restricted keeps to the wall clock (a time that is
  * skipped comes as late as it would have without the change, one that is there twice comes the

@@ -18,8 +18,8 @@
 #define PMO_DURATION_MAX_S   (31 * 86400) /* of one happening */
 #define PMO_DURATION_S       60           /* where nobody says how long it takes */
 #define PMO_STRENGTH_MAX     100.0F
-#define PMO_CALENDAR_MAX     8192  /* happenings */
-#define PMO_CALENDAR_PAST_S  86400 /* how long after its end one is kept */
+#define PMO_CALENDAR_MAX     8192        /* happenings */
+#define PMO_CALENDAR_PAST_S  86400       /* how long after its end one is kept */
 #define PMO_CALENDAR_AHEAD_S (7 * 86400) /* how far recurring ones are worked out */
 
 struct pmo_happening {

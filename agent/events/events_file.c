@@ -55,8 +55,8 @@ static int read_head(struct reader *reader, char *line)
         while (names[i] && strcmp(names[i], field) != 0)
             i++;
         if (!names[i] || seen[i])
-            return pmo_fail(EINVAL, "%s:1: no column \"%.40s\" can be here; write %s",
-                            reader->path, field, known);
+            return pmo_fail(EINVAL, "%s:1: no column \"%.40s\" can be here; write %s", reader->path,
+                            field, known);
         seen[i] = true;
         reader->order[reader->columns++] = i;
     }
@@ -76,8 +76,8 @@ static int read_number(const struct reader *reader, enum column column, const ch
     errno = 0;
     *number = strtod(text, &end);
     if (errno || end == text || *end || !(*number >= min && *number <= max))
-        return pmo_fail(EINVAL, "%s:%zu: %s \"%.40s\" is no number from %.0f to %.0f",
-                        reader->path, reader->line, names[column], text, min, max);
+        return pmo_fail(EINVAL, "%s:%zu: %s \"%.40s\" is no number from %.0f to %.0f", reader->path,
+                        reader->line, names[column], text, min, max);
     return 0;
 }
 
@@ -135,7 +135,8 @@ static int read_row(struct reader *reader, char *line)
         has_start |= *field && reader->order[i] == START;
     }
     if (i != reader->columns || field)
-        return pmo_fail(EINVAL, "%s:%zu: there are %s than the %zu fields that the first line names",
+        return pmo_fail(EINVAL,
+                        "%s:%zu: there are %s than the %zu fields that the first line names",
                         reader->path, reader->line, field ? "more" : "fewer", reader->columns);
     if (!has_start || !*row.kind)
         return pmo_fail(EINVAL, "%s:%zu: an event needs a start and a kind", reader->path,
@@ -181,8 +182,9 @@ int pmo_events_file_read(const char *path, struct pmo_happening **list, size_t *
         r = reader.columns ? read_row(&reader, line) : read_head(&reader, line);
     }
     if (!r && !reader.columns)
-        r = pmo_fail(EINVAL, "%s: is empty; its first line names the columns: start,duration,kind,"
-                             "strength",
+        r = pmo_fail(EINVAL,
+                     "%s: is empty; its first line names the columns: start,duration,kind,"
+                     "strength",
                      path);
     if (r) {
         free(reader.list);

@@ -88,8 +88,11 @@ static int tell(const xmlNode *node, bool atom, int64_t now, pmo_feed_fn each, v
     _cleanup_free_ char *link = text_of(node, "link", atom);
     _cleanup_free_ char *title = text_of(node, "title", atom);
     _cleanup_free_ char *text = describe(node, atom);
-    struct pmo_feed_item item = {
-        .published = now, .id = id ? id : link ? link : title, .text = text ? text : ""};
+    struct pmo_feed_item item = {.published = now,
+                                 .id = id     ? id
+                                       : link ? link
+                                              : title,
+                                 .text = text ? text : ""};
 
     if (!item.id || !*item.id)
         return 0; /* Atom has an id, RSS at least a title or a description */
@@ -102,8 +105,8 @@ static int tell(const xmlNode *node, bool atom, int64_t now, pmo_feed_fn each, v
     return each(context, &item);
 }
 
-static int read_root(const xmlNode *root, int64_t now, pmo_feed_fn each, void *context,
-                     char *error, size_t error_size)
+static int read_root(const xmlNode *root, int64_t now, pmo_feed_fn each, void *context, char *error,
+                     size_t error_size)
 {
     const xmlNode *list = NULL;
     bool atom = false;
@@ -135,8 +138,8 @@ static void silence(void *context, const char *format, ...)
 int pmo_feed_read(const char *text, size_t length, int64_t now, pmo_feed_fn each, void *context,
                   char *error, size_t error_size)
 {
-    const int options = XML_PARSE_NONET | XML_PARSE_NOCDATA | XML_PARSE_NOERROR |
-                        XML_PARSE_NOWARNING;
+    const int options =
+        XML_PARSE_NONET | XML_PARSE_NOCDATA | XML_PARSE_NOERROR | XML_PARSE_NOWARNING;
     xmlParserCtxt *parser = xmlNewParserCtxt();
     xmlDoc *document = NULL;
     int r = -EINVAL;

@@ -84,8 +84,7 @@ static int explain(CURL *curl, CURLcode code, const char *detail, const struct b
     return -EIO;
 }
 
-static int fetch_url(const char *url, bool plain, struct body *body, char *error,
-                     size_t error_size)
+static int fetch_url(const char *url, bool plain, struct body *body, char *error, size_t error_size)
 {
     const char *protocols = plain ? "https,http" : "https";
     char detail[CURL_ERROR_SIZE] = "";

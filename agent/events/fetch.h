@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What stands in a file or at a URL, through libcurl. Waits: for a thread of libuv's pool, never for
- * the loop.
+ * What stands in a file or at a URL, through libcurl. Waits: for a thread of libuv's pool, never
+ * for the loop.
  */
 #pragma once
 

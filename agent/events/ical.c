@@ -89,11 +89,11 @@ static int64_t period_of(const struct icalrecurrencetype *rule)
     return unit * (rule->interval > 0 ? rule->interval : 1);
 }
 
-/* An iterator that begins not far from the window; of rules that count, at the beginning. In rules of
- * less than a day, libical's jump loses the interval: they begin some intervals later instead. */
+/* An iterator that begins not far from the window; of rules that count, at the beginning. In rules
+ * of less than a day, libical's jump loses the interval: they begin some intervals later instead.
+ */
 static icalrecur_iterator *iterate(const struct reader *reader,
-                                   const struct icalrecurrencetype *rule,
-                                   struct icaltimetype start)
+                                   const struct icalrecurrencetype *rule, struct icaltimetype start)
 {
     int64_t first = icaltime_as_timet(start), period = period_of(rule);
     int64_t at = reader->from - 2 * DAY_S;
@@ -103,8 +103,7 @@ static icalrecur_iterator *iterate(const struct reader *reader,
         return icalrecur_iterator_new(*rule, start);
     if (period)
         return icalrecur_iterator_new(
-            *rule,
-            icaltime_from_timet_with_zone(first + (at - first) / period * period, 0, NULL));
+            *rule, icaltime_from_timet_with_zone(first + (at - first) / period * period, 0, NULL));
     iterator = icalrecur_iterator_new(*rule, start);
     if (iterator)
         (void)icalrecur_iterator_set_start(iterator,
@@ -131,8 +130,8 @@ static int step(struct reader *reader, struct event *event, struct icaltimetype 
     return instant == event->first ? 0 : tell_instance(reader, event, time);
 }
 
-/* The rule is worked out on the wall clock, without a zone: in one, libical's iterator does not come
- * back from a time that clocks skipped. */
+/* The rule is worked out on the wall clock, without a zone: in one, libical's iterator does not
+ * come back from a time that clocks skipped. */
 static int tell_rule(struct reader *reader, struct event *event, icalproperty *property)
 {
     struct icalrecurrencetype rule = icalproperty_get_rrule(property);
@@ -171,13 +170,13 @@ static int tell_dates(struct reader *reader, struct event *event)
         icalcomponent_get_first_property(event->component, ICAL_RDATE_PROPERTY);
     int r = 0;
 
-    for (; property && !r; property = icalcomponent_get_next_property(event->component,
-                                                                      ICAL_RDATE_PROPERTY)) {
+    for (; property && !r;
+         property = icalcomponent_get_next_property(event->component, ICAL_RDATE_PROPERTY)) {
         struct icaldatetimeperiodtype date = icalproperty_get_rdate(property);
-        struct icaltimetype time = icaltime_is_null_time(date.time)
-                                       ? date.period.start
-                                       : icalproperty_get_datetime_with_component(
-                                             property, event->component);
+        struct icaltimetype time =
+            icaltime_is_null_time(date.time)
+                ? date.period.start
+                : icalproperty_get_datetime_with_component(property, event->component);
 
         if (!icaltime_is_null_time(time))
             r = tell_instance(reader, event, time);
@@ -194,8 +193,8 @@ static bool is_cancelled(icalcomponent *component)
 static int tell_moved(struct reader *reader, struct event *event, icalproperty *property)
 {
     event->told.start = event->first;
-    event->told.recurrence = instant_of(
-        reader, icalproperty_get_datetime_with_component(property, event->component));
+    event->told.recurrence =
+        instant_of(reader, icalproperty_get_datetime_with_component(property, event->component));
     if (event->first < reader->from || event->first >= reader->to)
         return 0;
     return reader->each(reader->context, &event->told);

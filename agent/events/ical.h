@@ -30,8 +30,8 @@ typedef int (*pmo_ical_fn)(void *context, const struct pmo_ical_event *event);
  * @text: ended by a NUL
  * @zone: of whole days, and of times without one
  * @error: "", or in one line what is wrong: with a failure, and where an event was left out
- * Returns 0, what @each ended it with, or -EINVAL for what is no calendar or has rules that take too
- * long to work out.
+ * Returns 0, what @each ended it with, or -EINVAL for what is no calendar or has rules that take
+ * too long to work out.
  */
 int pmo_ical_read(const char *text, icaltimezone *zone, int64_t from, int64_t to, pmo_ical_fn each,
                   void *context, char *error, size_t error_size);

@@ -47,8 +47,8 @@ int pmo_instant_parse(const char *text, int64_t *instant)
     char sign;
 
     /* strptime() would take blanks and numbers of fewer digits */
-    if (strlen(text) < 20 || !isdigit((unsigned char)text[0]) ||
-        !strchr("Tt", text[10]) || !isdigit((unsigned char)text[17]))
+    if (strlen(text) < 20 || !isdigit((unsigned char)text[0]) || !strchr("Tt", text[10]) ||
+        !isdigit((unsigned char)text[17]))
         return -EINVAL;
     at = strptime(text, "%Y-%m-%d", &tm);
     if (at != text + 10)

@@ -104,8 +104,8 @@ static int read_schedule(struct collection *all)
     return 0;
 }
 
-static bool is_over(const struct collection *all, int64_t start,
-                    const struct pmo_event_form *form, uint32_t duration_s)
+static bool is_over(const struct collection *all, int64_t start, const struct pmo_event_form *form,
+                    uint32_t duration_s)
 {
     if (form->duration_s != PMO_DURATION_UNSET)
         duration_s = form->duration_s;

@@ -22,8 +22,8 @@ struct pmo_refresh;
 int pmo_refresh_read(const struct pmo_source *source, const char *text, size_t length, int64_t now,
                      struct pmo_happening **list, size_t *count, char *error, size_t error_size);
 
-/* @sources (NULL: there are none) and @calendar stay the caller's until it is stopped. Returns 0 or a
- * negative errno, logged. */
+/* @sources (NULL: there are none) and @calendar stay the caller's until it is stopped. Returns 0 or
+ * a negative errno, logged. */
 int pmo_refresh_start(struct pmo_refresh **refresh, uv_loop_t *loop,
                       const struct pmo_sources *sources, struct pmo_calendar *calendar);
 /* Takes NULL, sets NULL. What is being fetched is given up; the loop frees what is left, and the

@@ -15,7 +15,7 @@
 #define API_VERSION   "pmo.dev/v1alpha1"
 #define SOURCES_MAX   1000
 #define REFRESH_S     900.0
-#define REFRESH_MIN_S 5.0
+#define REFRESH_MIN_S 1.0
 #define REFRESH_MAX_S 86400.0
 #define EFFECT_MAX    1000.0
 
@@ -34,8 +34,8 @@ static const struct {
                                                    "scope", "strength", "effect", NULL}},
     [PMO_SOURCE_CALENDAR] = {"calendar",
                              (const char *const[]){"calendar", "timezone", "refresh", "plainHttp",
-                                                   "rules", "kind", "duration", "scope",
-                                                   "strength", "effect", NULL}},
+                                                   "rules", "kind", "duration", "scope", "strength",
+                                                   "effect", NULL}},
     [PMO_SOURCE_FEED] = {"feed",
                          (const char *const[]){"feed", "refresh", "plainHttp", "rules", "kind",
                                                "duration", "scope", "strength", "effect", NULL}},
@@ -142,8 +142,9 @@ static void read_rule(struct pmo_source *source, const struct pmo_value *map)
     if (pmo_value_get_text(map, "if", &keyword) < 0)
         return;
     if (!keyword || strlen(keyword) >= sizeof(rule->keyword))
-        (void)pmo_value_complain(map, "a rule says which word it looks for (at most %zu bytes); "
-                                      "write {if: \"flash sale\", kind: sale}",
+        (void)pmo_value_complain(map,
+                                 "a rule says which word it looks for (at most %zu bytes); "
+                                 "write {if: \"flash sale\", kind: sale}",
                                  sizeof(rule->keyword) - 1);
     else
         (void)snprintf(rule->keyword, sizeof(rule->keyword), "%s", keyword);
@@ -159,8 +160,9 @@ static void read_rules(struct pmo_source *source, const struct pmo_value *spec)
         return;
     if (!pmo_value_is_list(list) || !pmo_value_count(list) ||
         pmo_value_count(list) > PMO_SOURCE_RULES_MAX) {
-        (void)pmo_value_complain(list, "rules are a list of 1 to %d; write [{if: \"flash sale\", "
-                                       "kind: sale}]",
+        (void)pmo_value_complain(list,
+                                 "rules are a list of 1 to %d; write [{if: \"flash sale\", "
+                                 "kind: sale}]",
                                  PMO_SOURCE_RULES_MAX);
         return;
     }
@@ -189,10 +191,11 @@ static void read_timezone(struct pmo_source *source, const struct pmo_value *spe
         return;
     source->zone = pmo_zone_find(name);
     if (!source->zone)
-        (void)pmo_value_complain(pmo_value_get(spec, "timezone"),
-                                 "timezone: \"%.60s\" is not known here; write UTC, or a name as in "
-                                 "Europe/Berlin (package tzdata has them)",
-                                 name);
+        (void)pmo_value_complain(
+            pmo_value_get(spec, "timezone"),
+            "timezone: \"%.60s\" is not known here; write UTC, or a name as in "
+            "Europe/Berlin (package tzdata has them)",
+            name);
 }
 
 static int read_schedule(struct pmo_source *source, const struct pmo_value *spec)
@@ -220,7 +223,7 @@ static int read_place(struct pmo_source *source, const struct pmo_value *spec)
     if (!pmo_value_get_duration(spec, "refresh", &source->refresh_s) &&
         (source->refresh_s < REFRESH_MIN_S || source->refresh_s > REFRESH_MAX_S))
         (void)pmo_value_complain(pmo_value_get(spec, "refresh"),
-                                 "refresh is from 5s to 24h; write e.g. refresh: 15m");
+                                 "refresh is from 1s to 24h; write e.g. refresh: 15m");
     if (!source->place || r)
         return r == -ENOMEM ? r : 0;
     if (!strncmp(source->place, "http://", 7) && !source->plain_http)
@@ -229,10 +232,11 @@ static int read_place(struct pmo_source *source, const struct pmo_value *spec)
     else if (strncmp(source->place, "http://", 7) != 0 &&
              strncmp(source->place, "https://", 8) != 0 &&
              strncmp(source->place, "file:///", 8) != 0 && source->place[0] != '/')
-        (void)pmo_value_complain(value,
-                                 "%s: \"%.80s\" is neither a file nor a URL; write /etc/pmo/FILE or "
-                                 "https://...",
-                                 key, source->place);
+        (void)pmo_value_complain(
+            value,
+            "%s: \"%.80s\" is neither a file nor a URL; write /etc/pmo/FILE or "
+            "https://...",
+            key, source->place);
     return 0;
 }
 
@@ -266,10 +270,11 @@ static int read_kafka(struct pmo_source *source, const struct pmo_value *spec)
     if (!pmo_value_get(map, "brokers") || !pmo_value_get(map, "topic"))
         (void)pmo_value_complain(map, "kafka needs brokers and a topic; write {brokers: "
                                       "\"kafka1:9092\", topic: events}");
-    if (settings && (!pmo_value_is_map(settings) ||
-                     pmo_value_count(settings) > PMO_SOURCE_SETTINGS_MAX)) {
-        (void)pmo_value_complain(settings, "settings are up to %d of librdkafka's; write e.g. "
-                                           "{security.protocol: SSL}",
+    if (settings &&
+        (!pmo_value_is_map(settings) || pmo_value_count(settings) > PMO_SOURCE_SETTINGS_MAX)) {
+        (void)pmo_value_complain(settings,
+                                 "settings are up to %d of librdkafka's; write e.g. "
+                                 "{security.protocol: SSL}",
                                  PMO_SOURCE_SETTINGS_MAX);
         return 0;
     }
@@ -311,8 +316,10 @@ static int type_of(const struct pmo_value *spec, enum pmo_source_type *type)
 static int read_spec(struct pmo_source *source, const struct pmo_value *root)
 {
     static int (*const read[])(struct pmo_source *, const struct pmo_value *) = {
-        [PMO_SOURCE_SCHEDULE] = read_schedule,     [PMO_SOURCE_CALENDAR] = read_place,
-        [PMO_SOURCE_FEED] = read_place,            [PMO_SOURCE_KAFKA] = read_kafka,
+        [PMO_SOURCE_SCHEDULE] = read_schedule,
+        [PMO_SOURCE_CALENDAR] = read_place,
+        [PMO_SOURCE_FEED] = read_place,
+        [PMO_SOURCE_KAFKA] = read_kafka,
         [PMO_SOURCE_CLOUDEVENT] = read_cloudevent,
     };
     const struct pmo_value *spec = pmo_value_get(root, "spec");

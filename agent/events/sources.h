@@ -57,8 +57,8 @@ struct pmo_sources;
 
 /**
  * pmo_sources_read - all `kind: EventSource` documents of a parsed file
- * Documents of other kinds are left to others. Complaints go where the file's go. Returns 0, -ENOMEM
- * or -EINVAL when there was any complaint; then *sources is unchanged.
+ * Documents of other kinds are left to others. Complaints go where the file's go. Returns 0,
+ * -ENOMEM or -EINVAL when there was any complaint; then *sources is unchanged.
  */
 int pmo_sources_read(struct pmo_sources **sources, const struct pmo_file *file);
 void pmo_sources_free(struct pmo_sources **sources);
@@ -66,14 +66,14 @@ void pmo_sources_free(struct pmo_sources **sources);
 size_t pmo_sources_count(const struct pmo_sources *sources);
 const struct pmo_source *pmo_sources_at(const struct pmo_sources *sources, size_t i);
 
-/* What a source takes a text for: its kind, or that of the first rule that fits; NULL: none does. */
+/* What a source takes a text for: its kind, or that of the first rule that fits; NULL: none does.
+ */
 const struct pmo_event_form *pmo_source_form(const struct pmo_source *source, const char *text);
 /* A pmo_event_form_fn on struct pmo_sources. */
 const struct pmo_event_form *pmo_sources_cloudevent(const void *sources, const char *type);
 /* First guess of the effect of a kind on a service: what names the service goes first; NAN: nobody
  * has stated one. */
-double pmo_sources_effect(const struct pmo_sources *sources, const char *kind,
-                          const char *service);
+double pmo_sources_effect(const struct pmo_sources *sources, const char *kind, const char *service);
 /* Name of the source that a happening came from; "api". */
 const char *pmo_sources_name(const struct pmo_sources *sources,
                              const struct pmo_happening *happening);

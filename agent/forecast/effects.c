@@ -112,8 +112,7 @@ static const struct pmo_effect_kind_state *find_kind(const struct pmo_effects *e
 /* The place of a kind, if need be that of the one that was seen last the longest ago. */
 static struct pmo_effect_kind_state *kind_for(struct pmo_effects *effects, uint32_t kind)
 {
-    struct pmo_effect_kind_state *found =
-        (struct pmo_effect_kind_state *)find_kind(effects, kind);
+    struct pmo_effect_kind_state *found = (struct pmo_effect_kind_state *)find_kind(effects, kind);
 
     if (found)
         return found;
@@ -225,8 +224,8 @@ static void learn_drift(struct pmo_effects *effects, double level)
         return;
     moved = log(level / (double)before);
     noise = 2 * (double)effects->noise / STEP_S;
-    effects->drift += SLOWLY * ((float)(fmax(moved * moved - noise, 0) / (lag * STEP_S)) -
-                                effects->drift);
+    effects->drift +=
+        SLOWLY * ((float)(fmax(moved * moved - noise, 0) / (lag * STEP_S)) - effects->drift);
 }
 
 static void end_step(struct pmo_effects *effects, int64_t next)
@@ -236,8 +235,8 @@ static void end_step(struct pmo_effects *effects, int64_t next)
     if (!isnan(level))
         learn_drift(effects, level);
     effects->level[(uint64_t)effects->step % PMO_EFFECT_LEVELS] = (float)level;
-    for (int64_t step = effects->step + 1;
-         step < next && step <= effects->step + PMO_EFFECT_LEVELS; step++)
+    for (int64_t step = effects->step + 1; step < next && step <= effects->step + PMO_EFFECT_LEVELS;
+         step++)
         effects->level[(uint64_t)step % PMO_EFFECT_LEVELS] = NAN;
     effects->step = next;
     effects->step_sum = 0;
@@ -404,9 +403,9 @@ void pmo_effects_learn(struct pmo_effects *effects, int64_t t, double y,
         effects->quiet = 0;
         others_log = sum_logs(effects, events, count, &events[i], t);
         if (!find_running(effects, &events[i]))
-            begin(effects, &events[i],
-                  sum_logs(effects, events, count, &events[i],
-                           events[i].start - PMO_EFFECT_LEAD_S));
+            begin(
+                effects, &events[i],
+                sum_logs(effects, events, count, &events[i], events[i].start - PMO_EFFECT_LEAD_S));
         learn_event(effects, t, y, &events[i], others_log);
     }
 }

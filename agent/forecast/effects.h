@@ -11,10 +11,10 @@
  * One event gives one observation of each part: requests in it over those that the level before
  * the event would have given. How far such an observation can be trusted, the series itself has
  * told between events: how noisy a second is, and how its level drifts. What it varies beyond that,
- * events of the kind differ in (a random-effects model: DerSimonian and Laird 1986). What is learned
- * is shrunk: to the administrator's first guess, which counts like an observation that may be off by
- * a factor of 1.65, or, where nobody guessed, to no effect, as far as it could be noise (James and
- * Stein 1961, by the positive part; for each of before, during and after).
+ * events of the kind differ in (a random-effects model: DerSimonian and Laird 1986). What is
+ * learned is shrunk: to the administrator's first guess, which counts like an observation that may
+ * be off by a factor of 1.65, or, where nobody guessed, to no effect, as far as it could be noise
+ * (James and Stein 1961, by the positive part; for each of before, during and after).
  *
  * Scale-free: ten times the load gives the same factors. Pure; bounded: PMO_EFFECT_KINDS kinds, of
  * which the one that was seen last the longest ago gives way. Less than 4 KiB.
@@ -25,15 +25,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PMO_EFFECT_KINDS   16
-#define PMO_EFFECT_BEFORE  4 /* parts */
-#define PMO_EFFECT_DURING  12
-#define PMO_EFFECT_AFTER   8
-#define PMO_EFFECT_PARTS   (PMO_EFFECT_BEFORE + PMO_EFFECT_DURING + PMO_EFFECT_AFTER)
-#define PMO_EFFECT_LEAD_S  60  /* of an effect before its event */
-#define PMO_EFFECT_FADE_S  600 /* at most, after it */
-#define PMO_EFFECT_EVENTS  8   /* at once, in one series; what there is beyond is not looked at */
-#define PMO_EFFECT_LEVELS  40  /* steps of 16 s: what is told of late has its level all the same */
+#define PMO_EFFECT_KINDS  16
+#define PMO_EFFECT_BEFORE 4 /* parts */
+#define PMO_EFFECT_DURING 12
+#define PMO_EFFECT_AFTER  8
+#define PMO_EFFECT_PARTS  (PMO_EFFECT_BEFORE + PMO_EFFECT_DURING + PMO_EFFECT_AFTER)
+#define PMO_EFFECT_LEAD_S 60  /* of an effect before its event */
+#define PMO_EFFECT_FADE_S 600 /* at most, after it */
+#define PMO_EFFECT_EVENTS 8   /* at once, in one series; what there is beyond is not looked at */
+#define PMO_EFFECT_LEVELS 40  /* steps of 16 s: what is told of late has its level all the same */
 
 /* One event, as far as a series is concerned. */
 struct pmo_effect_event {
@@ -58,17 +58,18 @@ struct pmo_effect_running {
     uint32_t kind; /* 0: free */
     int32_t part;
     int64_t start;
-    double base;               /* level before it; NAN: not known */
-    double sum, expected;      /* requests in this part, and what the level alone would have given */
-    uint32_t seconds;          /* in this part */
-    float seen, foreseen;      /* the same lately, and what was foreseen by the effect */
+    double base;          /* level before it; NAN: not known */
+    double sum, expected; /* requests in this part, and what the level alone would have given */
+    uint32_t seconds;     /* in this part */
+    float seen, foreseen; /* the same lately, and what was foreseen by the effect */
 };
 
 struct pmo_effects {
     struct pmo_effect_kind_state kinds[PMO_EFFECT_KINDS];
     struct pmo_effect_running running[PMO_EFFECT_EVENTS];
-    float level[PMO_EFFECT_LEVELS]; /* mean of each step of 16 s, by step mod LEVELS; NAN: unknown */
-    int64_t step;                   /* that is being summed up */
+    float
+        level[PMO_EFFECT_LEVELS]; /* mean of each step of 16 s, by step mod LEVELS; NAN: unknown */
+    int64_t step;                 /* that is being summed up */
     double step_sum;
     uint32_t step_seconds;
     uint32_t quiet; /* steps since the last event */

@@ -32,9 +32,9 @@ static json_t *sources_json(const struct pmo_agent *agent)
     for (size_t i = 0; i < pmo_sources_count(agent->sources); i++) {
         const struct pmo_source *source = pmo_sources_at(agent->sources, i);
 
-        (void)json_array_append_new(
-            sources, json_pack("{s:o, s:s}", "name", pmo_json_text(source->name), "type",
-                               pmo_source_type_name(source->type)));
+        (void)json_array_append_new(sources,
+                                    json_pack("{s:o, s:s}", "name", pmo_json_text(source->name),
+                                              "type", pmo_source_type_name(source->type)));
     }
     return sources;
 }
@@ -100,8 +100,7 @@ static bool read_body(struct pmo_exchange *exchange, enum form form, json_t **js
                        JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
     if (*json && (form == ANY || (form == LIST ? json_is_array(*json) : json_is_object(*json))))
         return true;
-    (void)pmo_answer_error(exchange, MHD_HTTP_BAD_REQUEST,
-                           "the body is no JSON%s%s%.160s; send %s",
+    (void)pmo_answer_error(exchange, MHD_HTTP_BAD_REQUEST, "the body is no JSON%s%s%.160s; send %s",
                            form == LIST ? " list" : " object", *json ? "" : ": ",
                            *json ? "" : error.text,
                            form == LIST ? "[{\"specversion\": \"1.0\", ...}, ...]"
@@ -124,9 +123,8 @@ static int take(struct pmo_exchange *exchange, int r, struct pmo_cloudevents *ev
     if (r)
         return r;
     return pmo_answer_json(exchange, MHD_HTTP_ACCEPTED,
-                           json_pack("{s:I, s:I, s:I, s:I}", "accepted",
-                                     (json_int_t)taken.accepted, "replaced",
-                                     (json_int_t)taken.replaced, "removed",
+                           json_pack("{s:I, s:I, s:I, s:I}", "accepted", (json_int_t)taken.accepted,
+                                     "replaced", (json_int_t)taken.replaced, "removed",
                                      (json_int_t)taken.removed, "dropped",
                                      (json_int_t)taken.dropped));
 }

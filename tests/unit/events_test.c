@@ -150,11 +150,8 @@ static void long_ids_are_told_apart(void)
 
 /* ---- CloudEvents ----------------------------------------------------------------------------- */
 
-static struct pmo_event_form sale_form = {.kind = "sale",
-                                          .scope = "front",
-                                          .duration_s = 600,
-                                          .strength = 2,
-                                          .effect = NAN};
+static struct pmo_event_form sale_form = {
+    .kind = "sale", .scope = "front", .duration_s = 600, .strength = 2, .effect = NAN};
 
 static const struct pmo_event_form *sale_only(const void *context, const char *type)
 {
@@ -177,19 +174,22 @@ static int read_events(struct pmo_cloudevents *events, const char *text, char er
 static void examples_of_the_specification_are_read(void)
 {
     static const char xml[] =
-        "{\"specversion\": \"1.0\", \"type\": \"com.example.someevent\", \"source\": \"/mycontext\","
+        "{\"specversion\": \"1.0\", \"type\": \"com.example.someevent\", \"source\": "
+        "\"/mycontext\","
         " \"subject\": null, \"id\": \"C234-1234-1234\", \"time\": \"2018-04-05T17:31:00Z\","
         " \"comexampleextension1\": \"value\", \"comexampleothervalue\": 5,"
         " \"datacontenttype\": \"application/xml\", \"data\": \"<much wow=\\\"xml\\\"/>\"}";
     static const char json[] =
-        "{\"specversion\": \"1.0\", \"type\": \"com.example.someevent\", \"source\": \"/mycontext\","
+        "{\"specversion\": \"1.0\", \"type\": \"com.example.someevent\", \"source\": "
+        "\"/mycontext\","
         " \"id\": \"D234-1234-1234\", \"time\": \"2018-04-05T17:31:00Z\","
         " \"datacontenttype\": \"application/json\","
         " \"data\": {\"appinfoA\": \"abc\", \"appinfoB\": 123, \"appinfoC\": true}}";
-    static const char binary[] =
-        "{\"specversion\": \"1.0\", \"type\": \"com.example.someevent\", \"source\": \"/mycontext\","
-        " \"id\": \"B234-1234-1234\", \"datacontenttype\": \"application/vnd.apache.thrift.binary\","
-        " \"data_base64\": \"ZGF0YQ==\"}";
+    static const char binary[] = "{\"specversion\": \"1.0\", \"type\": \"com.example.someevent\", "
+                                 "\"source\": \"/mycontext\","
+                                 " \"id\": \"B234-1234-1234\", \"datacontenttype\": "
+                                 "\"application/vnd.apache.thrift.binary\","
+                                 " \"data_base64\": \"ZGF0YQ==\"}";
     struct pmo_cloudevents events = {};
     char error[320];
 
@@ -214,15 +214,16 @@ static void data_say_how_long_whom_and_how_much(void)
     char error[320];
 
     CU_ASSERT_EQUAL_FATAL(
-        read_events(&events,
-                    "[{\"specversion\": \"1.0\", \"type\": \"com.example.sale\", \"source\": \"a\", "
-                    "\"id\": \"1\"},"
-                    "{\"specversion\": \"1.0\", \"type\": \"com.example.sale\", \"source\": \"a\", "
-                    "\"id\": \"2\", \"data\": {\"duration\": \"5m\", \"scope\": \"catalog\", "
-                    "\"strength\": 0.5}},"
-                    "{\"specversion\": \"1.0\", \"type\": \"x\", \"source\": \"a\", \"id\": \"3\", "
-                    "\"data\": {\"duration\": 90, \"strength\": 0}}]",
-                    error),
+        read_events(
+            &events,
+            "[{\"specversion\": \"1.0\", \"type\": \"com.example.sale\", \"source\": \"a\", "
+            "\"id\": \"1\"},"
+            "{\"specversion\": \"1.0\", \"type\": \"com.example.sale\", \"source\": \"a\", "
+            "\"id\": \"2\", \"data\": {\"duration\": \"5m\", \"scope\": \"catalog\", "
+            "\"strength\": 0.5}},"
+            "{\"specversion\": \"1.0\", \"type\": \"x\", \"source\": \"a\", \"id\": \"3\", "
+            "\"data\": {\"duration\": 90, \"strength\": 0}}]",
+            error),
         0);
     CU_ASSERT_EQUAL_FATAL(events.count, 3);
     CU_ASSERT_STRING_EQUAL(events.list[0].kind, "sale");
@@ -303,7 +304,8 @@ static int read_feed(const char *text, char error[320])
     return pmo_feed_read(text, strlen(text), NOW, keep_item, NULL, error, 320);
 }
 
-/* From the RSS 2.0 specification's sample (https://cyber.harvard.edu/rss/examples/rss2sample.xml). */
+/* From the RSS 2.0 specification's sample (https://cyber.harvard.edu/rss/examples/rss2sample.xml).
+ */
 static void rss_is_read(void)
 {
     static const char rss[] =
@@ -374,8 +376,10 @@ static void what_is_no_feed_is_said_in_one_line_and_harmless(void)
     static const char laughs[] =
         "<?xml version=\"1.0\"?><!DOCTYPE rss [<!ENTITY a \"ha\"><!ENTITY b \"&a;&a;&a;&a;&a;&a;"
         "&a;&a;\"><!ENTITY c \"&b;&b;&b;&b;&b;&b;&b;&b;\"><!ENTITY d \"&c;&c;&c;&c;&c;&c;&c;&c;\">"
-        "<!ENTITY e \"&d;&d;&d;&d;&d;&d;&d;&d;\"><!ENTITY f \"&e;&e;&e;&e;&e;&e;&e;&e;\"><!ENTITY g "
-        "\"&f;&f;&f;&f;&f;&f;&f;&f;\"><!ENTITY h \"&g;&g;&g;&g;&g;&g;&g;&g;\">]><rss><channel><item>"
+        "<!ENTITY e \"&d;&d;&d;&d;&d;&d;&d;&d;\"><!ENTITY f \"&e;&e;&e;&e;&e;&e;&e;&e;\"><!ENTITY "
+        "g "
+        "\"&f;&f;&f;&f;&f;&f;&f;&f;\"><!ENTITY h "
+        "\"&g;&g;&g;&g;&g;&g;&g;&g;\">]><rss><channel><item>"
         "<title>&h;</title></item></channel></rss>";
     static const char outside[] =
         "<!DOCTYPE rss [<!ENTITY x SYSTEM \"file:///etc/passwd\">]><rss><channel><item><title>&x;"
@@ -441,9 +445,8 @@ static void a_file_of_events_is_read_by_its_first_line(void)
     CU_ASSERT_EQUAL(list[0].known, INT64_MIN);
     CU_ASSERT_STRING_EQUAL(list[1].scope, "*");
     free(list);
-    CU_ASSERT_EQUAL_FATAL(read_file("kind,start,known,scope\nnews,500,500,front\nnews,900,,\n",
-                                    &list, &count),
-                          0);
+    CU_ASSERT_EQUAL_FATAL(
+        read_file("kind,start,known,scope\nnews,500,500,front\nnews,900,,\n", &list, &count), 0);
     CU_ASSERT_EQUAL_FATAL(count, 2);
     CU_ASSERT_EQUAL(list[0].known, 500);
     CU_ASSERT_STRING_EQUAL(list[0].scope, "front");

@@ -161,9 +161,12 @@ static void rules_of_rfc_5545_give_its_dates(void)
 static void a_window_shows_a_part_of_the_same_dates(void)
 {
     static const char *const rules[] = {
-        "FREQ=DAILY;INTERVAL=10", "FREQ=WEEKLY;INTERVAL=2;BYDAY=TU,TH",
-        "FREQ=MONTHLY;INTERVAL=18;BYMONTHDAY=10,11,12,13,14,15", "FREQ=MONTHLY;BYDAY=-2MO",
-        "FREQ=YEARLY;INTERVAL=3;BYYEARDAY=1,100,200", "FREQ=HOURLY;INTERVAL=7",
+        "FREQ=DAILY;INTERVAL=10",
+        "FREQ=WEEKLY;INTERVAL=2;BYDAY=TU,TH",
+        "FREQ=MONTHLY;INTERVAL=18;BYMONTHDAY=10,11,12,13,14,15",
+        "FREQ=MONTHLY;BYDAY=-2MO",
+        "FREQ=YEARLY;INTERVAL=3;BYYEARDAY=1,100,200",
+        "FREQ=HOURLY;INTERVAL=7",
     };
     int64_t all[200];
     size_t all_count;
@@ -206,9 +209,8 @@ static void exceptions_and_further_dates_are_kept(void)
                  "RDATE;TZID=US-Eastern:19970910T200000\r\n"
                  "RDATE;VALUE=PERIOD:19970911T100000Z/PT1H\r\n");
 
-    CU_ASSERT_EQUAL(read_between(text, "UTC", at("1997-09-01T00:00:00Z"),
-                                 at("1997-10-01T00:00:00Z")),
-                    0);
+    CU_ASSERT_EQUAL(
+        read_between(text, "UTC", at("1997-09-01T00:00:00Z"), at("1997-10-01T00:00:00Z")), 0);
     CU_ASSERT_EQUAL_FATAL(count, 5);
     CU_ASSERT_EQUAL(events[0].start, nine_oclock("19970902"));
     CU_ASSERT_EQUAL(events[1].start, nine_oclock("19970905"));
@@ -220,18 +222,17 @@ static void exceptions_and_further_dates_are_kept(void)
 
 static void an_instance_that_was_moved_or_cancelled_is_so(void)
 {
-    _cleanup_free_ char *text = calendar(
-        "DTSTART;TZID=US-Eastern:19970902T090000\r\nRRULE:FREQ=DAILY;COUNT=4\r\n"
-        "END:VEVENT\r\nBEGIN:VEVENT\r\nUID:19970901T130000Z-123401@example.com\r\n"
-        "RECURRENCE-ID;TZID=US-Eastern:19970903T090000\r\n"
-        "DTSTART;TZID=US-Eastern:19970903T150000\r\nDURATION:PT2H\r\n"
-        "END:VEVENT\r\nBEGIN:VEVENT\r\nUID:19970901T130000Z-123401@example.com\r\n"
-        "RECURRENCE-ID;TZID=US-Eastern:19970904T090000\r\nSTATUS:CANCELLED\r\n"
-        "DTSTART;TZID=US-Eastern:19970904T090000\r\n");
+    _cleanup_free_ char *text =
+        calendar("DTSTART;TZID=US-Eastern:19970902T090000\r\nRRULE:FREQ=DAILY;COUNT=4\r\n"
+                 "END:VEVENT\r\nBEGIN:VEVENT\r\nUID:19970901T130000Z-123401@example.com\r\n"
+                 "RECURRENCE-ID;TZID=US-Eastern:19970903T090000\r\n"
+                 "DTSTART;TZID=US-Eastern:19970903T150000\r\nDURATION:PT2H\r\n"
+                 "END:VEVENT\r\nBEGIN:VEVENT\r\nUID:19970901T130000Z-123401@example.com\r\n"
+                 "RECURRENCE-ID;TZID=US-Eastern:19970904T090000\r\nSTATUS:CANCELLED\r\n"
+                 "DTSTART;TZID=US-Eastern:19970904T090000\r\n");
 
-    CU_ASSERT_EQUAL(read_between(text, "UTC", at("1997-09-01T00:00:00Z"),
-                                 at("1997-10-01T00:00:00Z")),
-                    0);
+    CU_ASSERT_EQUAL(
+        read_between(text, "UTC", at("1997-09-01T00:00:00Z"), at("1997-10-01T00:00:00Z")), 0);
     CU_ASSERT_EQUAL_FATAL(count, 3);
     CU_ASSERT_EQUAL(events[0].start, nine_oclock("19970902"));
     CU_ASSERT_EQUAL(events[1].start, nine_oclock("19970905"));
@@ -240,8 +241,8 @@ static void an_instance_that_was_moved_or_cancelled_is_so(void)
     CU_ASSERT_EQUAL(events[2].duration_s, 2 * HOUR_S);
 }
 
-/* RFC 5545, 3.3.5: a local time that is not there, and one that is there twice; with a zone that the
- * system knows, and with the one of the calendar. */
+/* RFC 5545, 3.3.5: a local time that is not there, and one that is there twice; with a zone that
+ * the system knows, and with the one of the calendar. */
 static void local_times_are_those_of_their_zone_when_clocks_change(void)
 {
     static const char *const zones[] = {"America/New_York", "US-Eastern"};
@@ -254,9 +255,8 @@ static void local_times_are_those_of_their_zone_when_clocks_change(void)
                                  "RRULE:FREQ=DAILY;COUNT=3\r\nRDATE;TZID=%s:19981025T013000\r\n",
                                  zones[i], zones[i]) > 0);
         text = calendar(event);
-        CU_ASSERT_EQUAL(read_between(text, "UTC", at("1998-01-01T00:00:00Z"),
-                                     at("1999-01-01T00:00:00Z")),
-                        0);
+        CU_ASSERT_EQUAL(
+            read_between(text, "UTC", at("1998-01-01T00:00:00Z"), at("1999-01-01T00:00:00Z")), 0);
         CU_ASSERT_EQUAL_FATAL(count, 4);
         CU_ASSERT_EQUAL(events[0].start, at("1998-04-04T07:30:00Z"));
         CU_ASSERT_EQUAL(events[1].start, at("1998-04-05T07:30:00Z")); /* 2:30 by EST, 3:30 EDT */
@@ -273,9 +273,9 @@ static void whole_days_and_times_without_zone_are_in_the_given_zone(void)
                                           "\r\n");
     _cleanup_free_ char *floating = calendar("DTSTART:20260701T120000\r\n");
 
-    CU_ASSERT_EQUAL(read_between(days, "Europe/Berlin", at("2026-06-01T00:00:00Z"),
-                                 at("2026-08-01T00:00:00Z")),
-                    0);
+    CU_ASSERT_EQUAL(
+        read_between(days, "Europe/Berlin", at("2026-06-01T00:00:00Z"), at("2026-08-01T00:00:00Z")),
+        0);
     CU_ASSERT_EQUAL_FATAL(count, 2);
     CU_ASSERT_EQUAL(events[0].start, at("2026-06-30T22:00:00Z"));
     CU_ASSERT_EQUAL(events[1].start, at("2026-07-01T22:00:00Z"));

@@ -65,7 +65,8 @@ static void what_is_wrong_is_said_with_its_place(void)
         {HEAD "spec: {schedule: \"0 9 * * *\", kind: a b}\n",
          "4:37: kind: \"a b\" is not a name; write up to 63 letters without blanks\n"},
         {HEAD "spec: {schedule: \"0 9 * * *\", kind: k, refresh: 5m}\n",
-         "4:40: unknown field \"refresh\"; write schedule, timezone, kind, duration, scope, strength "
+         "4:40: unknown field \"refresh\"; write schedule, timezone, kind, duration, scope, "
+         "strength "
          "or effect\n"},
         {HEAD "spec: {shedule: \"0 9 * * *\", kind: k}\n",
          "4:7: where do the events come from? Write schedule, calendar, feed, kafka or "
@@ -78,8 +79,8 @@ static void what_is_wrong_is_said_with_its_place(void)
         {HEAD "spec: {calendar: b.ics, kind: k}\n",
          "4:18: calendar: \"b.ics\" is neither a file nor a URL; write /etc/pmo/FILE or "
          "https://...\n"},
-        {HEAD "spec: {feed: https://a/b, kind: k, refresh: 1s}\n",
-         "4:45: refresh is from 5s to 24h; write e.g. refresh: 15m\n"},
+        {HEAD "spec: {feed: https://a/b, kind: k, refresh: 9ms}\n",
+         "4:45: refresh is from 1s to 24h; write e.g. refresh: 15m\n"},
         {HEAD "spec: {feed: https://a/b, rules: [{if: sale}]}\n",
          "4:35: what kind of event is it? Write {if: ..., kind: NAME}\n"},
         {HEAD "spec: {feed: https://a/b, rules: [{kind: sale}]}\n",
@@ -88,8 +89,8 @@ static void what_is_wrong_is_said_with_its_place(void)
         {HEAD "spec: {feed: https://a/b, rules: []}\n",
          "4:34: rules are a list of 1 to 32; write [{if: \"flash sale\", kind: sale}]\n"
          "4:7: kind is missing: events of one kind are learned together; write kind: NAME\n"},
-        {HEAD "spec: {kafka: {brokers: a}}\n",
-         "4:15: kafka needs brokers and a topic; write {brokers: \"kafka1:9092\", topic: events}\n"},
+        {HEAD "spec: {kafka: {brokers: a}}\n", "4:15: kafka needs brokers and a topic; write "
+                                               "{brokers: \"kafka1:9092\", topic: events}\n"},
         {HEAD "spec:\n  kafka:\n    brokers: a\n    topic: t\n    settings: {no.such: 1}\n",
          "8:25: No such configuration property: \"no.such\"; write one of librdkafka's settings\n"},
         {"kind: EventSource\nmetadata: {name: a}\nspec: {schedule: \"0 9 * * *\", kind: k}\n",

@@ -75,13 +75,13 @@ static int print_table(const json_t *answer, json_int_t now)
         json_int_t duration = pmoctl_integer(event, "durationS");
         char cell[4][32];
 
-        pmoctl_table_row(table, (const char *[]){
-                                    pmoctl_format_time(cell[0], start, true),
-                                    format_when(cell[1], now, start, duration),
-                                    format_duration(cell[2], duration), pmoctl_text(event, "kind"),
-                                    pmoctl_text(event, "scope"),
-                                    pmoctl_format(cell[3], pmoctl_number(event, "strength")),
-                                    pmoctl_text(event, "source"), pmoctl_text(event, "id")});
+        pmoctl_table_row(table,
+                         (const char *[]){pmoctl_format_time(cell[0], start, true),
+                                          format_when(cell[1], now, start, duration),
+                                          format_duration(cell[2], duration),
+                                          pmoctl_text(event, "kind"), pmoctl_text(event, "scope"),
+                                          pmoctl_format(cell[3], pmoctl_number(event, "strength")),
+                                          pmoctl_text(event, "source"), pmoctl_text(event, "id")});
     }
     return pmoctl_table_print(table);
 }

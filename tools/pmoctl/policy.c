@@ -132,10 +132,10 @@ int pmoctl_policy(struct pmoctl *ctl)
         if (!ctl->json)
             print_findings(&findings);
         (void)json_array_append_new(
-            files, json_pack("{s:o, s:b, s:o, s:o, s:o, s:o}", "file", pmo_json_text(findings.file),
-                             "ok", good, "policies", findings.policies, "localServices",
-                             findings.local_services, "eventSources", findings.event_sources,
-                             "complaints", findings.complaints));
+            files,
+            json_pack("{s:o, s:b, s:o, s:o, s:o, s:o}", "file", pmo_json_text(findings.file), "ok",
+                      good, "policies", findings.policies, "localServices", findings.local_services,
+                      "eventSources", findings.event_sources, "complaints", findings.complaints));
     }
     if (ctl->json)
         (void)pmoctl_print_json(files);
