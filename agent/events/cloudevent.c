@@ -138,7 +138,7 @@ static const char *member(void *context, const char *name)
 static int read_object(const struct reader *reader, json_t *object, size_t index, bool batch,
                        struct pmo_happening *happening)
 {
-    char *error = reader->error, in_batch[320];
+    char *error = reader->error, in_batch[400];
     int r;
 
     if (!json_is_object(object))

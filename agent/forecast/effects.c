@@ -161,17 +161,24 @@ static float effect_at(const struct pmo_effect_kind_state *state, float guess_lo
     return share * mean;
 }
 
+/* The same of an event, which has its strength. */
+static float event_at(const struct pmo_effects *effects, const struct pmo_effect_event *event,
+                      int part, float *variance)
+{
+    float log_effect = effect_at(find_kind(effects, event->kind), event->guess_log, part, variance);
+
+    *variance *= event->strength * event->strength;
+    return event->strength * log_effect;
+}
+
 bool pmo_effects_factor(const struct pmo_effects *effects, const struct pmo_effect_event *event,
                         int64_t t, double *factor, double *sd_log)
 {
-    const struct pmo_effect_kind_state *state = find_kind(effects, event->kind);
     int part = part_of(event, t);
-    float variance = 0, log_effect = 0;
+    float variance = 0;
 
-    if (part >= 0)
-        log_effect = effect_at(state, event->guess_log, part, &variance);
-    *factor = exp((double)(event->strength * log_effect));
-    *sd_log = (double)event->strength * sqrt((double)variance);
+    *factor = part < 0 ? 1 : exp((double)event_at(effects, event, part, &variance));
+    *sd_log = sqrt((double)variance);
     return part >= 0;
 }
 
@@ -320,21 +327,32 @@ static void begin(struct pmo_effects *effects, const struct pmo_effect_event *ev
     }
 }
 
-/* Sum of the logarithms of all events' effects on second @t, but @but's. */
-static double sum_logs(const struct pmo_effects *effects, const struct pmo_effect_event *events,
-                       size_t count, const struct pmo_effect_event *but, int64_t t)
+static bool is_same(const struct pmo_effect_event *a, const struct pmo_effect_event *b)
 {
-    double sum = 0, factor, sd_log;
+    return a->kind == b->kind && a->start == b->start;
+}
+
+/* Whether event @i stands before itself in the list. */
+static bool is_twice(const struct pmo_effect_event *events, size_t i)
+{
+    for (size_t k = 0; k < i; k++)
+        if (is_same(&events[k], &events[i]))
+            return true;
+    return false;
+}
+
+/* Sum of the logarithms of all events' effects on second @t, but @but's. */
+static double sum_others(const struct pmo_effects *effects, const struct pmo_effect_event *events,
+                         size_t count, const struct pmo_effect_event *but, int64_t t)
+{
+    double sum = 0;
 
     for (size_t i = 0; i < count; i++) {
-        bool twice = false;
+        int part = part_of(&events[i], t);
+        float variance;
 
-        for (size_t k = 0; k < i; k++)
-            twice |= events[k].kind == events[i].kind && events[k].start == events[i].start;
-        if (twice || (but && events[i].kind == but->kind && events[i].start == but->start))
-            continue;
-        if (pmo_effects_factor(effects, &events[i], t, &factor, &sd_log))
-            sum += log(factor);
+        if (part >= 0 && !is_same(&events[i], but) && !is_twice(events, i))
+            sum += (double)event_at(effects, &events[i], part, &variance);
     }
     return sum;
 }
@@ -401,11 +419,11 @@ void pmo_effects_learn(struct pmo_effects *effects, int64_t t, double y,
         if (part_of(&events[i], t) < 0)
             continue;
         effects->quiet = 0;
-        others_log = sum_logs(effects, events, count, &events[i], t);
+        others_log = sum_others(effects, events, count, &events[i], t);
         if (!find_running(effects, &events[i]))
-            begin(
-                effects, &events[i],
-                sum_logs(effects, events, count, &events[i], events[i].start - PMO_EFFECT_LEAD_S));
+            begin(effects, &events[i],
+                  sum_others(effects, events, count, &events[i],
+                             events[i].start - PMO_EFFECT_LEAD_S));
         learn_event(effects, t, y, &events[i], others_log);
     }
 }
@@ -430,25 +448,34 @@ static double level_now(const struct pmo_effects *effects, double level)
 }
 
 void pmo_effects_predict(const struct pmo_effects *effects, int64_t last, double level,
-                         const struct pmo_effect_event *events, size_t count, float *mean,
-                         float *sd_log, size_t horizons)
+                         const struct pmo_effect_event *events, size_t count,
+                         float mean[PMO_HORIZONS], float sd_log[PMO_HORIZONS])
 {
     double base = level_now(effects, level);
+    float sum[PMO_HORIZONS] = {0}, variance[PMO_HORIZONS] = {0};
+    bool any[PMO_HORIZONS] = {0};
 
     count = count < PMO_EFFECT_EVENTS ? count : PMO_EFFECT_EVENTS;
-    for (size_t h = 0; h < horizons; h++) {
-        int64_t t = last + 1 + (int64_t)h;
-        double variance = 0, factor, sd;
-        bool any = false;
+    for (size_t i = 0; i < count; i++) {
+        bool known = find_kind(effects, events[i].kind) || !isnan(events[i].guess_log);
+        float log_effect = 0, doubt = 0;
+        int part, before = -1;
 
-        for (size_t i = 0; i < count; i++)
-            if (pmo_effects_factor(effects, &events[i], t, &factor, &sd) &&
-                (find_kind(effects, events[i].kind) || !isnan(events[i].guess_log))) {
-                any = true;
-                variance += sd * sd;
-            }
-        mean[h] = any ? (float)(base * exp(sum_logs(effects, events, count, NULL, t))) : NAN;
+        for (int h = 0; known && !is_twice(events, i) && h < PMO_HORIZONS; h++) {
+            part = part_of(&events[i], last + 1 + h);
+            if (part < 0)
+                continue;
+            if (part != before)
+                log_effect = event_at(effects, &events[i], part, &doubt);
+            before = part;
+            any[h] = true;
+            sum[h] += log_effect;
+            variance[h] += doubt;
+        }
+    }
+    for (int h = 0; h < PMO_HORIZONS; h++) {
+        mean[h] = any[h] ? (float)base * expf(sum[h]) : NAN;
         if (sd_log)
-            sd_log[h] = any ? (float)sqrt(variance) : NAN;
+            sd_log[h] = any[h] ? sqrtf(variance[h]) : NAN;
     }
 }

@@ -24,6 +24,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "agent/forecast/forecast.h"
 
 #define PMO_EFFECT_KINDS  16
 #define PMO_EFFECT_BEFORE 4 /* parts */
@@ -110,8 +111,8 @@ bool pmo_effects_factor(const struct pmo_effects *effects, const struct pmo_effe
  * NULL.
  */
 void pmo_effects_predict(const struct pmo_effects *effects, int64_t last, double level,
-                         const struct pmo_effect_event *events, size_t count, float *mean,
-                         float *sd_log, size_t horizons);
+                         const struct pmo_effect_event *events, size_t count,
+                         float mean[PMO_HORIZONS], float sd_log[PMO_HORIZONS]);
 
 /* How many events of a kind were learned from. */
 uint32_t pmo_effects_seen(const struct pmo_effects *effects, uint32_t kind);

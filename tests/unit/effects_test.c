@@ -226,23 +226,23 @@ static void two_kinds_at_once_are_told_apart(void)
 static void forecasts_follow_the_event_and_what_it_is_like_this_time(void)
 {
     struct world w = world_new(100, log(2));
-    float mean[60], sd[60];
+    float mean[PMO_HORIZONS], sd[PMO_HORIZONS];
 
     random_state = 8;
     run(&w, 10 * EVERY);
     w.event.start += EVERY;
     run(&w, w.event.start - 31);
-    pmo_effects_predict(&w.effects, w.t - 1, 100, &w.event, 1, mean, sd, 60);
+    pmo_effects_predict(&w.effects, w.t - 1, 100, &w.event, 1, mean, sd);
     for (int h = 0; h < 60; h++) /* half a minute as it is, half a minute of the event */
         CU_ASSERT_DOUBLE_EQUAL(mean[h], h < 31 ? 100 : 200, h < 31 ? 15 : 30);
     /* this one is twice as strong */
     w.effect_log = log(4);
     run(&w, w.event.start + 40);
-    pmo_effects_predict(&w.effects, w.t - 1, 100, &w.event, 1, mean, sd, 60);
+    pmo_effects_predict(&w.effects, w.t - 1, 100, &w.event, 1, mean, sd);
     CU_ASSERT_DOUBLE_EQUAL(mean[0], 400, 80);
     /* nothing within a minute */
     w.event.start += EVERY;
-    pmo_effects_predict(&w.effects, w.t - 1, 100, &w.event, 1, mean, sd, 60);
+    pmo_effects_predict(&w.effects, w.t - 1, 100, &w.event, 1, mean, sd);
     CU_ASSERT(isnan(mean[0]) && isnan(mean[59]));
 }
 
@@ -271,7 +271,7 @@ static void an_event_that_is_told_late_is_learned_from_all_the_same(void)
 static void kinds_are_bounded_and_the_oldest_gives_way(void)
 {
     struct world w = world_new(100, log(2));
-    char name[16];
+    char name[32];
 
     random_state = 10;
     for (int i = 0; i < 20; i++) {
@@ -289,7 +289,7 @@ static void whatever_comes_in_the_factors_stay_numbers(void)
 {
     struct pmo_effect_event events[12];
     struct pmo_effects effects;
-    float mean[60], sd[60];
+    float mean[PMO_HORIZONS], sd[PMO_HORIZONS];
 
     random_state = 11;
     pmo_effects_init(&effects);
@@ -301,7 +301,7 @@ static void whatever_comes_in_the_factors_stay_numbers(void)
                     t + (int64_t)(uniform() * 200 - 100), (float)(uniform() * 5),
                     uniform() < 0.5 ? NAN : (float)normal()};
         pmo_effects_learn(&effects, t, uniform() < 0.3 ? 0 : 1e6 * uniform(), events, 12);
-        pmo_effects_predict(&effects, t, 0, events, 12, mean, sd, 60);
+        pmo_effects_predict(&effects, t, 0, events, 12, mean, sd);
         for (int h = 0; h < 60; h++)
             if (isinf(mean[h]) || mean[h] < 0 || isinf(sd[h]) || isnan(mean[h]) != isnan(sd[h]))
                 CU_FAIL_FATAL("not a number");
