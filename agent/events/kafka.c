@@ -240,6 +240,7 @@ int pmo_kafka_start(struct pmo_kafka **kafka, uv_loop_t *loop, const struct pmo_
     }
     k->queue = rd_kafka_queue_get_consumer(k->client);
     rd_kafka_queue_io_event_enable(k->queue, k->fd, &one, sizeof(one));
+    (void)!write(k->fd, &one, sizeof(one)); /* for what is in it already */
     k->poll.data = k;
     (void)uv_poll_start(&k->poll, UV_READABLE, on_readable);
     *kafka = k;
