@@ -15,7 +15,7 @@ static const char usage[] =
     "Counts the requests of every service on this host in the kernel, forecasts the next minute,\n"
     "and scales ahead as policies allow.\n"
     "\n"
-    "  -c, --config FILE     policies, services and event sources (YAML); without it, the agent only\n"
+    "  -c, --config FILE     policies, services, event sources (YAML); without it, the agent only\n"
     "                        observes\n"
     "  -i, --interface NAME  count SYNs and datagrams on this interface of the node, too (may be\n"
     "                        repeated); they are always counted on those of its own instances\n"

@@ -2,6 +2,7 @@
 #include "agent/events/refresh.h"
 
 #include <errno.h>
+#include <libxml/parser.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -357,6 +358,7 @@ int pmo_refresh_start(struct pmo_refresh **refresh, uv_loop_t *loop,
     made->loop = loop;
     made->calendar = calendar;
     made->count = count;
+    xmlInitParser(); /* before threads use it */
     (void)uv_timer_init(loop, &made->timer);
     made->timer.data = made;
     for (size_t i = 0; i < count; i++) {
