@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The agent's state: what the stages hand to each other. One process, one event loop, one thread;
- * agent/serve reads it and changes nothing but through pmo_agent_orchestrate().
+ * agent/serve reads it and changes nothing but through pmo_agent_orchestrate() and
+ * pmo_agent_events_take().
  */
 #pragma once
 
@@ -11,6 +12,8 @@
 #include "agent/attempts.h"
 #include "agent/decide/plan.h"
 #include "agent/decide/policy.h"
+#include "agent/events/sources.h"
+#include "agent/forecast/effects.h"
 #include "agent/forecast/forecast.h"
 #include "agent/observe/workload.h"
 #include "agent/series/history.h"
@@ -99,6 +102,8 @@ struct pmo_agent {
     struct pmo_history *history;
     struct pmo_policies *policies;
     struct pmo_planner *planner;
+    struct pmo_sources *sources;          /* of events; NULL: there are none */
+    struct pmo_calendar *calendar;        /* what they and the API have told */
     struct pmo_zones *zones;              /* NULL: there are none */
     struct pmo_service *services;         /* list, sorted by name */
     struct pmo_agent_instance *instances; /* list, sorted by service and name */
@@ -140,3 +145,19 @@ struct pmo_orchestrate_answer {
  * or -ENOENT for a service that is not known. */
 int pmo_agent_orchestrate(struct pmo_agent *agent, const struct pmo_orchestrate_request *request,
                           struct pmo_orchestrate_answer *answer);
+
+/* POST /v1/events: what became of them. */
+struct pmo_events_taken {
+    size_t accepted; /* new ones */
+    size_t replaced; /* told before, and now again */
+    size_t removed;  /* taken back */
+    size_t dropped;  /* over for long, or there are too many */
+};
+/* Puts CloudEvents into the calendar at @now. Returns 0 or -ENOMEM. */
+int pmo_agent_events_take(struct pmo_agent *agent, const struct pmo_cloudevents *events,
+                          int64_t now, struct pmo_events_taken *taken);
+
+/* What a service's forecaster has to know of events, as of @now: those that touch seconds from..to
+ * with their effects (before and after them, too), and were known by then; up to @room of them. */
+size_t pmo_agent_events(const struct pmo_agent *agent, const char *service, int64_t now,
+                        int64_t from, int64_t to, struct pmo_effect_event *events, size_t room);

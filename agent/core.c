@@ -96,6 +96,8 @@ static int config_read(struct pmo_core *core, const char *path)
     if (r)
         return r;
     r = pmo_policies_read(&core->agent.policies, core->config);
+    if (pmo_sources_read(&core->agent.sources, core->config))
+        r = -EINVAL;
     for (size_t i = 0; i < pmo_file_documents(core->config); i++) {
         const struct pmo_value *document = pmo_file_document(core->config, i);
         const struct pmo_value *value = pmo_value_get(document, "kind");
@@ -104,10 +106,11 @@ static int config_read(struct pmo_core *core, const char *path)
 
         if (ops)
             core->backend_ops = ops;
-        else if (kind && strcmp(kind, "OrchestrationPolicy"))
+        else if (kind && strcmp(kind, "OrchestrationPolicy") != 0 &&
+                 strcmp(kind, PMO_EVENT_SOURCE_KIND) != 0)
             r = pmo_value_complain(value,
                                    "no document of kind \"%s\" is known; write "
-                                   "OrchestrationPolicy or LocalService",
+                                   "OrchestrationPolicy, LocalService or " PMO_EVENT_SOURCE_KIND,
                                    kind);
     }
     return r;
@@ -274,6 +277,9 @@ int pmo_core_start(struct pmo_core *core, uv_loop_t *loop, const struct pmo_opti
     r = make_directories(options->state_dir);
     if (r)
         return r;
+    r = pmo_calendar_new(&core->agent.calendar);
+    if (r)
+        return pmo_err_r(r, "cannot start");
     /* the socket first: it tells whether another agent is running */
     r = pmo_server_start(&core->server, loop, &core->agent, options->socket);
     if (r)
@@ -328,6 +334,9 @@ int pmo_core_start(struct pmo_core *core, uv_loop_t *loop, const struct pmo_opti
     if (r)
         return r;
     pmo_node_start(core, options);
+    r = pmo_refresh_start(&core->refresh, loop, core->agent.sources, core->agent.calendar);
+    if (r)
+        return r;
     r = pmo_interfaces_start(&core->interfaces, loop, on_interface, core);
     return r ? r : loop_start(core);
 }
@@ -335,6 +344,7 @@ int pmo_core_start(struct pmo_core *core, uv_loop_t *loop, const struct pmo_opti
 void pmo_core_stop(struct pmo_core *core, bool leave)
 {
     pmo_server_stop(&core->server);
+    pmo_refresh_stop(&core->refresh, &core->agent.sources);
     if (core->second.loop) {
         uv_close((uv_handle_t *)&core->events, NULL);
         uv_close((uv_handle_t *)&core->second, NULL);
@@ -374,6 +384,7 @@ void pmo_core_stop(struct pmo_core *core, bool leave)
     pmo_kernel_close(&core->kernel, leave);
     pmo_planner_free(&core->agent.planner);
     pmo_policies_free(&core->agent.policies);
+    pmo_calendar_free(&core->agent.calendar);
     pmo_usage_free(&core->usage);
     pmo_runtimes_free(&core->runtimes);
     pmo_listeners_free(&core->listeners);

@@ -9,6 +9,7 @@
 
 #include <uv.h>
 #include "agent/agent.h"
+#include "agent/events/refresh.h"
 #include "agent/observe/container.h"
 #include "agent/observe/interfaces.h"
 #include "agent/observe/kernel.h"
@@ -56,6 +57,7 @@ struct pmo_core {
     const struct pmo_backend_ops *backend_ops; /* NULL: none is configured */
     struct pmo_backend *backend;
     struct pmo_server *server;
+    struct pmo_refresh *refresh; /* of events */
     struct pmo_file *config;
     uint64_t own_netns;     /* cookie */
     char own_cgroups[4096]; /* see pmo_workload_parse() */

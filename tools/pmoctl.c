@@ -124,6 +124,12 @@ static const struct command {
     {"forecast", "", "what load is coming",
      "Prints the forecast of arrivals for the next 60 s as quantiles, and how each model did.",
      SERVICE, 0, 0, pmoctl_forecast},
+    {"events", "", "what is known to come, and has come",
+     "Lists events that change the load, of the last hour and to come, from the sources that\n"
+     "EventSource documents name and from POST /v1/events: when they begin and how long they\n"
+     "last, their kind, whom they concern (SCOPE), and their strength. --since -24h shows all\n"
+     "that are kept.",
+     SERVICE | SINCE | UNTIL, 0, 0, pmoctl_events},
     {"decisions", "", "the last decisions", "Lists decisions, newest first, with their reasons.",
      SERVICE | SINCE, 0, 0, pmoctl_decisions},
     {"explain", "DECISION", "why a decision was made",

@@ -58,12 +58,19 @@ const char *pmo_query_text(const struct pmo_exchange *exchange, const char *name
 bool pmo_query_integer(struct pmo_exchange *exchange, const char *name, int64_t min, int64_t max,
                        int64_t *out);
 
+/* ---- body (server.c) ---- */
+
+/* Whether the Content-Type is @wanted, with or without parameters. */
+bool pmo_body_is(const struct pmo_exchange *exchange, const char *wanted);
+
 /* ---- endpoints in files of their own ---- */
 
 int pmo_answer_series(struct pmo_exchange *exchange);
 int pmo_answer_types(struct pmo_exchange *exchange);
 int pmo_answer_routes(struct pmo_exchange *exchange);
 int pmo_answer_graph(struct pmo_exchange *exchange);
+int pmo_answer_events(struct pmo_exchange *exchange);
+int pmo_answer_events_post(struct pmo_exchange *exchange);
 int pmo_answer_metrics(struct pmo_exchange *exchange);
 
 /* ---- JSON forms (describe.c); NULL: no memory ---- */

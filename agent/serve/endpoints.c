@@ -280,6 +280,10 @@ static int answer_orchestrate(struct pmo_exchange *exchange)
     json_t *json;
     int r = 0;
 
+    if (!pmo_body_is(exchange, "application/json"))
+        return pmo_answer_error(exchange, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE,
+                                "the body must be JSON; send it with the header "
+                                "\"Content-Type: application/json\"");
     json = json_loadb(exchange->body ? exchange->body : "", exchange->body_length,
                       JSON_REJECT_DUPLICATES, &error);
     if (!json_is_object(json))
@@ -316,6 +320,8 @@ const struct pmo_endpoint pmo_endpoints[] = {
     {"GET", "/v1/forecast", service_parameter, answer_forecast},
     {"GET", "/v1/decisions", decisions_parameters, answer_decisions},
     {"GET", "/v1/decisions/{id}", no_parameters, answer_decision},
+    {"GET", "/v1/events", service_parameter, pmo_answer_events},
+    {"POST", "/v1/events", no_parameters, pmo_answer_events_post},
     {"GET", "/v1/status", no_parameters, answer_status},
     {"GET", "/metrics", no_parameters, pmo_answer_metrics},
     {0},

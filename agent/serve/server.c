@@ -152,23 +152,19 @@ static bool path_matches(const char *pattern, const char *path, char segment[PMO
     return !strcmp(path + before + length, after);
 }
 
-static bool is_json(struct MHD_Connection *connection)
+bool pmo_body_is(const struct pmo_exchange *exchange, const char *wanted)
 {
-    static const char json[] = "application/json";
-    const char *type = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Type");
+    const char *type =
+        MHD_lookup_connection_value(exchange->connection, MHD_HEADER_KIND, "Content-Type");
 
-    return type && !strncasecmp(type, json, sizeof(json) - 1) &&
-           strchr("; \t", type[sizeof(json) - 1]);
+    return type && !strncasecmp(type, wanted, strlen(wanted)) &&
+           strchr("; \t", type[strlen(wanted)]);
 }
 
 static int call_endpoint(struct pmo_exchange *exchange, const struct pmo_endpoint *endpoint)
 {
     struct parameter_check check = {.known = endpoint->parameters};
 
-    if (!strcmp(endpoint->method, "POST") && !is_json(exchange->connection))
-        return pmo_answer_error(exchange, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE,
-                                "the body must be JSON; send it with the header "
-                                "\"Content-Type: application/json\"");
     (void)MHD_get_connection_values(exchange->connection, MHD_GET_ARGUMENT_KIND, check_parameter,
                                     &check);
     if (check.unknown[0])
@@ -181,6 +177,7 @@ static int call_endpoint(struct pmo_exchange *exchange, const struct pmo_endpoin
 static int dispatch(struct pmo_exchange *exchange, const char *method, const char *path)
 {
     const struct pmo_endpoint *other = NULL;
+    bool get = false, post = false;
 
     if (exchange->body_length > PMO_BODY_BYTES_MAX)
         return pmo_answer_error(exchange, MHD_HTTP_CONTENT_TOO_LARGE,
@@ -193,14 +190,16 @@ static int dispatch(struct pmo_exchange *exchange, const char *method, const cha
             continue;
         if (!strcmp(endpoint->method, method))
             return call_endpoint(exchange, endpoint);
+        get |= !strcmp(endpoint->method, "GET");
+        post |= !strcmp(endpoint->method, "POST");
         other = endpoint;
     }
     if (!other)
         return pmo_answer_error(exchange, MHD_HTTP_NOT_FOUND,
                                 "there is no %.80s; docs/openapi.yaml lists the paths", path);
-    exchange->allow = strcmp(other->method, "GET") != 0 ? other->method : "GET, HEAD";
+    exchange->allow = get && post ? "GET, HEAD, POST" : get ? "GET, HEAD" : "POST";
     return pmo_answer_error(exchange, MHD_HTTP_METHOD_NOT_ALLOWED, "%s does not take %.20s; use %s",
-                            other->path, method, other->method);
+                            other->path, method, exchange->allow);
 }
 
 /* ---- libmicrohttpd ----------------------------------------------------------------------------

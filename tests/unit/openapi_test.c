@@ -25,6 +25,7 @@ struct operation {
     const char *path;
     char method[8];
     const char *body;  /* of the example; NULL where it takes none */
+    const char *type;  /* of the body, the first that the file has */
     bool *status_seen; /* for each response in the file */
     unsigned int failures;
     bool quiet;
@@ -124,7 +125,7 @@ static void provoke(struct operation *op, const char *method, const char *path, 
 static void provoke_all(struct operation *op)
 {
     _cleanup_free_ char *big = malloc(BIG + 1);
-    const char *json = op->body ? "application/json" : NULL;
+    const char *json = op->type;
     char path[512], unknown[640];
 
     CU_ASSERT_PTR_NOT_NULL_FATAL(big);
@@ -142,7 +143,7 @@ static void provoke_all(struct operation *op)
     provoke(op, op->method, path, json, op->body ? "{}" : NULL);
     make_path(op, FILL_ALL, NULL, NULL, path);
     provoke(op, op->method, path, json, op->body);
-    provoke(op, op->method, path, "application/json", big);
+    provoke(op, op->method, path, json ? json : "application/json", big);
     provoke(op, op->method, path, "text/plain", op->body);
     provoke(op, "PATCH", path, json, op->body);
     (void)snprintf(unknown, sizeof(unknown), "%s%cunknown=1", path, strchr(path, '?') ? '&' : '?');
@@ -173,6 +174,27 @@ static void check_parameters(struct operation *op, const struct pmo_endpoint *en
         fails(op, "the server has %zu parameters, the file %zu", in_server, in_file);
 }
 
+/* What is sent where a body is taken. */
+static void take_body(struct operation *op)
+{
+    static const char *const bodies[][2] = {
+        {"/v1/orchestrate", "{\"service\": \"front\", \"method\": \"GET\", \"path\": "
+                            "\"/products/42\", \"clientZone\": \"eu\", \"flags\": "
+                            "[\"new-checkout\"]}"},
+        {"/v1/events", "{\"specversion\": \"1.0\", \"id\": \"1\", \"source\": \"/shop\", "
+                       "\"type\": \"sale\", \"data\": {\"duration\": \"10m\"}}"},
+    };
+    const struct pmo_value *content =
+        pmo_value_get(pmo_value_get(op->value, "requestBody"), "content");
+
+    op->body = op->type = NULL;
+    for (size_t i = 0; content && i < sizeof(bodies) / sizeof(bodies[0]); i++)
+        if (!strcmp(bodies[i][0], op->path)) {
+            op->body = bodies[i][1];
+            op->type = pmo_value_key(content, 0);
+        }
+}
+
 static void check_operation(struct operation *op)
 {
     const struct pmo_value *responses = pmo_value_get(op->value, "responses");
@@ -180,9 +202,7 @@ static void check_operation(struct operation *op)
 
     for (char *c = op->method; *c; c++)
         *c = (char)(*c - ('a' - 'A'));
-    if (!strcmp(op->method, "POST"))
-        op->body = "{\"service\": \"front\", \"method\": \"GET\", \"path\": \"/products/42\", "
-                   "\"clientZone\": \"eu\", \"flags\": [\"new-checkout\"]}";
+    take_body(op);
     while (endpoint->method &&
            (strcmp(endpoint->method, op->method) != 0 || strcmp(endpoint->path, op->path) != 0))
         endpoint++;
@@ -214,7 +234,6 @@ static unsigned int differences(const struct world *w, const struct pmo_file *fi
             op.path = pmo_value_key(paths, i);
             (void)snprintf(op.method, sizeof(op.method), "%s", pmo_value_key(path, k));
             op.value = pmo_value_get(path, pmo_value_key(path, k));
-            op.body = NULL;
             check_operation(&op);
         }
     }

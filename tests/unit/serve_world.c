@@ -201,6 +201,7 @@ static void make_world(struct world *w)
     w->front.signals = w->instances[0].signals = world_signals;
     pmo_signals_add(&w->front.signals_total, &world_signals.counts);
     make_decisions(w);
+    CU_ASSERT_EQUAL_FATAL(pmo_calendar_new(&w->core.agent.calendar), 0);
 }
 
 static void on_stop(uv_async_t *stop)
@@ -239,6 +240,8 @@ static void remove_world(struct world *w)
     pmo_hints_free(&w->core.hints);
     free(w->hints);
     pmo_planner_free(&w->core.agent.planner);
+    pmo_calendar_free(&w->core.agent.calendar);
+    pmo_sources_free(&w->core.agent.sources);
     pmo_history_close(&w->core.agent.history);
     pmo_forecaster_free(&w->front.forecaster);
     pmo_forecaster_free(&w->catalog.forecaster);
@@ -286,12 +289,14 @@ struct answer world_ask(const struct world *w, const char *method, const char *p
     struct answer answer = {0};
     struct curl_slist *headers = NULL;
     CURL *curl = curl_easy_init();
-    char line[128], *type = NULL;
-    _cleanup_free_ char *url = NULL;
+    char *type = NULL, *rest = NULL;
+    _cleanup_free_ char *url = NULL, *lines = NULL;
 
     CU_ASSERT_FATAL(curl && asprintf(&url, "http://localhost%s", path) > 0);
-    (void)snprintf(line, sizeof(line), "Content-Type: %s", content_type ? content_type : "");
-    headers = curl_slist_append(curl_slist_append(NULL, line), "Expect:");
+    CU_ASSERT_FATAL(asprintf(&lines, "Content-Type: %s", content_type ? content_type : "") > 0);
+    for (char *line = strtok_r(lines, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+        headers = curl_slist_append(headers, line);
+    headers = curl_slist_append(headers, "Expect:");
     curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, w->socket);
     curl_easy_setopt(curl, CURLOPT_URL, url);
     curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);

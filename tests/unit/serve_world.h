@@ -46,7 +46,7 @@ struct answer {
     size_t length;
 };
 
-/* @body: sent as @content_type unless NULL. */
+/* @body: sent as @content_type unless NULL; further headers may follow that, one a line. */
 struct answer world_ask(const struct world *world, const char *method, const char *path,
                         const char *content_type, const char *body);
 /* The JSON of a GET that is answered with 200. */

@@ -65,6 +65,7 @@ int pmoctl_types(struct pmoctl *ctl);
 int pmoctl_routes(struct pmoctl *ctl);
 int pmoctl_graph(struct pmoctl *ctl);
 int pmoctl_forecast(struct pmoctl *ctl);
+int pmoctl_events(struct pmoctl *ctl);
 int pmoctl_decisions(struct pmoctl *ctl);
 int pmoctl_explain(struct pmoctl *ctl);
 int pmoctl_status(struct pmoctl *ctl);

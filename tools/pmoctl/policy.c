@@ -9,12 +9,13 @@
 #include "agent/base/document.h"
 #include "agent/base/log.h"
 #include "agent/decide/policy.h"
+#include "agent/events/sources.h"
 #include "agent/serve/json_text.h"
 
 /* What is found in one file. */
 struct findings {
     const char *file;
-    json_t *complaints, *policies, *local_services;
+    json_t *complaints, *policies, *local_services, *event_sources;
 };
 
 static void complain(void *context, const char *file, size_t line, size_t column,
@@ -40,10 +41,11 @@ static void check_kinds(struct findings *findings, const struct pmo_file *file)
             (void)pmo_value_complain(root, "kind is missing; write kind: OrchestrationPolicy");
         else if (!strcmp(kind, "LocalService"))
             (void)json_array_append_new(findings->local_services, json_string(name ? name : "?"));
-        else if (strcmp(kind, "OrchestrationPolicy") != 0)
+        else if (strcmp(kind, "OrchestrationPolicy") != 0 &&
+                 strcmp(kind, PMO_EVENT_SOURCE_KIND) != 0)
             (void)pmo_value_complain(pmo_value_get(root, "kind"),
-                                     "kind \"%.40s\" is not known; write OrchestrationPolicy or "
-                                     "LocalService",
+                                     "kind \"%.40s\" is not known; write OrchestrationPolicy, "
+                                     "LocalService or " PMO_EVENT_SOURCE_KIND,
                                      kind);
     }
 }
@@ -51,12 +53,19 @@ static void check_kinds(struct findings *findings, const struct pmo_file *file)
 static void check_file(struct findings *findings)
 {
     struct pmo_policies *policies = NULL;
+    struct pmo_sources *sources = NULL;
     struct pmo_file *file = NULL;
+    int r;
 
     if (pmo_file_read(&file, findings->file, complain, findings) < 0)
         return;
-    if (pmo_policies_read(&policies, file) == 0)
+    r = pmo_policies_read(&policies, file);
+    if (!pmo_sources_read(&sources, file) && !r)
         check_kinds(findings, file);
+    for (size_t i = 0; i < pmo_sources_count(sources); i++)
+        (void)json_array_append_new(findings->event_sources,
+                                    json_string(pmo_sources_at(sources, i)->name));
+    pmo_sources_free(&sources);
     for (size_t i = 0; policies && i < pmo_policies_count(policies); i++) {
         const struct pmo_policy *policy = pmo_policies_at(policies, i);
 
@@ -68,10 +77,23 @@ static void check_file(struct findings *findings)
     pmo_file_free(&file);
 }
 
+/* ", 2 LocalServices (a, b)" */
+static void print_names(const char *what, const json_t *names)
+{
+    size_t count = json_array_size(names), i;
+    json_t *name;
+
+    if (!count)
+        return;
+    printf(", %zu %s%s", count, what, count == 1 ? "" : "s");
+    json_array_foreach (names, i, name)
+        printf("%s%s", i ? ", " : " (", json_string_value(name));
+    (void)putchar(')');
+}
+
 static void print_findings(const struct findings *findings)
 {
     size_t policies = json_array_size(findings->policies), i;
-    size_t services = json_array_size(findings->local_services);
     json_t *item;
 
     json_array_foreach (findings->complaints, i, item) {
@@ -84,11 +106,9 @@ static void print_findings(const struct findings *findings)
     if (i > 0)
         return;
     printf("%s: ok: %zu polic%s", findings->file, policies, policies == 1 ? "y" : "ies");
-    if (services)
-        printf(", %zu LocalService%s", services, services == 1 ? "" : "s");
-    json_array_foreach (findings->local_services, i, item)
-        printf("%s%s", i ? ", " : " (", json_string_value(item));
-    puts(services ? ")" : "");
+    print_names("LocalService", findings->local_services);
+    print_names("EventSource", findings->event_sources);
+    (void)putchar('\n');
 }
 
 int pmoctl_policy(struct pmoctl *ctl)
@@ -102,7 +122,8 @@ int pmoctl_policy(struct pmoctl *ctl)
                          ctl->arguments[0]);
     }
     for (int i = 1; i < ctl->arguments_count; i++) {
-        struct findings findings = {ctl->arguments[i], json_array(), json_array(), json_array()};
+        struct findings findings = {ctl->arguments[i], json_array(), json_array(), json_array(),
+                                    json_array()};
         bool good;
 
         check_file(&findings);
@@ -111,9 +132,10 @@ int pmoctl_policy(struct pmoctl *ctl)
         if (!ctl->json)
             print_findings(&findings);
         (void)json_array_append_new(
-            files, json_pack("{s:o, s:b, s:o, s:o, s:o}", "file", pmo_json_text(findings.file),
-                             "ok", good, "policies", findings.policies, "localServices",
-                             findings.local_services, "complaints", findings.complaints));
+            files,
+            json_pack("{s:o, s:b, s:o, s:o, s:o, s:o}", "file", pmo_json_text(findings.file), "ok",
+                      good, "policies", findings.policies, "localServices", findings.local_services,
+                      "eventSources", findings.event_sources, "complaints", findings.complaints));
     }
     if (ctl->json)
         (void)pmoctl_print_json(files);
