@@ -12,8 +12,8 @@
 
 struct pmo_lstm_file {
     char magic[8];
-    uint32_t version; /* of what the numbers mean, in this machine's byte order */
-    uint32_t bytes;   /* of all of this */
+    uint32_t version;  /* of what the numbers mean, in this machine's byte order */
+    uint32_t bytes;    /* of all of this */
     uint32_t checksum; /* CRC-32 of `training` */
     uint32_t padding;
     struct pmo_lstm_training training;

@@ -6,22 +6,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BATCH       8 /* windows */
-#define RATE        0.003
-#define FIRST_DECAY 0.9 /* Adam's, of the gradient's and its square's mean */
+#define BATCH        8 /* windows */
+#define RATE         0.003
+#define FIRST_DECAY  0.9 /* Adam's, of the gradient's and its square's mean */
 #define SECOND_DECAY 0.999
-#define TINY        1e-8
-#define NORM_MAX    1.0 /* of a gradient */
-#define AVERAGE     (1.0F / 300) /* share of the newest weights in their mean */
+#define TINY         1e-8
+#define NORM_MAX     1.0          /* of a gradient */
+#define AVERAGE      (1.0F / 300) /* share of the newest weights in their mean */
 
-#define WINDOW_PART 5 /* of all windows, one in this many is held back, */
-#define HELD_PART   8 /* but not more than this part of the memory */
+#define WINDOW_PART 5      /* of all windows, one in this many is held back, */
+#define HELD_PART   8      /* but not more than this part of the memory */
 #define KEPT_FOR    604800 /* seconds: windows trained on are a sample of this long */
 
-#define JUDGE_EVERY 256 /* mini-batches */
-#define JUDGE_PART  8   /* windows a slice */
-#define JUDGE_MIN   8   /* windows, for anything to be beyond chance */
-#define BEYOND      2.0 /* standard errors */
+#define JUDGE_EVERY 256    /* mini-batches */
+#define JUDGE_PART  8      /* windows a slice */
+#define JUDGE_MIN   8      /* windows, for anything to be beyond chance */
+#define BEYOND      2.0    /* standard errors */
 #define BETTER      0.997F /* of the errors of the weights in use: what takes their place */
 
 #define WEIGHTS (sizeof(struct pmo_lstm_weights) / sizeof(float))
@@ -40,7 +40,7 @@ struct pmo_lstm_trainer {
     struct pmo_lstm_window *window; /* trained on, then held back, each at its place */
     size_t trained, trained_max;
     size_t held, held_max;
-    uint64_t random; /* which windows are kept */
+    uint64_t random;  /* which windows are kept */
     uint64_t offered; /* windows that came to be trained on */
     int64_t oldest, newest;
     int64_t resumed_until; /* what is not later than this was trained on before, maybe */
@@ -201,12 +201,12 @@ static void hold(struct pmo_lstm_trainer *trainer)
 int64_t pmo_lstm_trainer_add(struct pmo_lstm_trainer *trainer, const struct pmo_lstm_past *past)
 {
     int64_t start = past->start > past->since ? past->start : past->since;
-    int64_t end = past->start + (int64_t)past->count;
+    int64_t next = pmo_lstm_past_next(past);
 
-    for (; start + PMO_LSTM_WINDOW <= end; start += PMO_LSTM_STRIDE)
+    for (; start < next; start += PMO_LSTM_STRIDE)
         if (pmo_lstm_window_cut(past, start, held_window(trainer, trainer->held)))
             hold(trainer);
-    return start;
+    return next;
 }
 
 /* ---- a mini-batch -------------------------------------------------------------------------------
@@ -226,8 +226,8 @@ static void step(struct pmo_lstm_training *training, const float *gradient, doub
 
         first[i] += (float)((1 - FIRST_DECAY) * (g - first[i]));
         second[i] += (float)((1 - SECOND_DECAY) * (g * g - second[i]));
-        weights[i] -= (float)(RATE * (first[i] / unbias_first) /
-                              (sqrt(second[i] / unbias_second) + TINY));
+        weights[i] -=
+            (float)(RATE * (first[i] / unbias_first) / (sqrt(second[i] / unbias_second) + TINY));
         average[i] += share * (weights[i] - average[i]);
     }
 }
@@ -350,7 +350,7 @@ static enum pmo_lstm_slice judge(struct pmo_lstm_trainer *trainer)
     for (size_t i = 0; i < JUDGE_PART && trainer->next_held < trainer->held; i++) {
         const struct pmo_lstm_window *window = held_window(trainer, trainer->next_held++);
 
-        if (window->start >= trainer->resumed_until)
+        if (window->start + PMO_LSTM_LEAD_IN >= trainer->resumed_until)
             judge_window(trainer, window);
     }
     return trainer->next_held < trainer->held ? PMO_LSTM_WORKED : conclude(trainer);

@@ -10,8 +10,8 @@
  * second is a target of both a window that is trained on and one that is held back.
  *
  * A mini-batch is the gradient of some windows drawn at random; gradients are clipped by their norm
- * (Pascanu et al. 2013), steps are Adam's (Kingma and Ba 2015). What is judged, and used, is not the weights
- * of the last step but their mean over the last few hundred (Polyak and Juditsky 1992).
+ * (Pascanu et al. 2013), steps are Adam's (Kingma and Ba 2015). What is judged, and used, is not
+ * the weights of the last step but their mean over the last few hundred (Polyak and Juditsky 1992).
  *
  * After some mini-batches the mean weights and those in use are compared on what is held back, and
  * with simple forecasts: the last value, the mean of 30 s, what followed an hour ago. A horizon is
@@ -32,8 +32,8 @@
 
 /* All that training goes on from, but for the past. */
 struct pmo_lstm_training {
-    struct pmo_lstm net;             /* in use; generation 0: none yet */
-    struct pmo_lstm_weights weights; /* as trained last, */
+    struct pmo_lstm net;                            /* in use; generation 0: none yet */
+    struct pmo_lstm_weights weights;                /* as trained last, */
     struct pmo_lstm_weights average, first, second; /* their mean, and Adam's moments */
     uint64_t batches;
     uint64_t random;

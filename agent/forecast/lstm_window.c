@@ -10,6 +10,16 @@
 #define HUBER     2.0F /* errors are squared up to this many times the noise */
 #define MEAN_OF   30
 
+int64_t pmo_lstm_past_next(const struct pmo_lstm_past *past)
+{
+    int64_t first = past->start > past->since ? past->start : past->since;
+    int64_t room = past->start + (int64_t)past->count - first - PMO_LSTM_WINDOW;
+
+    if (room < 0)
+        return past->since;
+    return first + (room / PMO_LSTM_STRIDE + 1) * PMO_LSTM_STRIDE;
+}
+
 static float value_at(const struct pmo_lstm_past *past, int64_t t)
 {
     if (t < past->start || t >= past->start + (int64_t)past->count)
@@ -130,8 +140,8 @@ static double loss(const struct pmo_lstm_window *window, const struct pmo_lstm_p
         else
             sum += HUBER * (fabsf(error) - 0.5F * HUBER);
         error = fminf(fmaxf(error, -HUBER), HUBER);
-        by_output[g] = share * error / window->scale * pmo_lstm_slope(passage->level[k],
-                                                                     passage->step[k].output[g]);
+        by_output[g] = share * error / window->scale *
+                       pmo_lstm_slope(passage->level[k], passage->step[k].output[g]);
     }
     return share * sum;
 }
@@ -162,8 +172,12 @@ struct back {
 static void back_through_gates(const struct pmo_lstm_step *step, const float *cell_before,
                                struct back *back, float by_sum[PMO_LSTM_GATES])
 {
-    enum { in = 0, forget = PMO_LSTM_HIDDEN, out = 2 * PMO_LSTM_HIDDEN,
-           candidate = 3 * PMO_LSTM_HIDDEN };
+    enum {
+        in = 0,
+        forget = PMO_LSTM_HIDDEN,
+        out = 2 * PMO_LSTM_HIDDEN,
+        candidate = 3 * PMO_LSTM_HIDDEN
+    };
     const float *gate = step->gate;
 
     for (size_t i = 0; i < PMO_LSTM_HIDDEN; i++) {

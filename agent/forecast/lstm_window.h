@@ -52,6 +52,9 @@ struct pmo_lstm_window {
 };
 #define PMO_LSTM_SIGNAL_ONE 31
 
+/* Where the next window begins, once all of @past are cut: its `since` for the next time. */
+int64_t pmo_lstm_past_next(const struct pmo_lstm_past *past);
+
 /* Cuts the window that begins at @start, all of it in @past. Returns whether it is worth keeping:
  * most seconds are known, and something happened in some. */
 bool pmo_lstm_window_cut(const struct pmo_lstm_past *past, int64_t start,
