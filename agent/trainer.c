@@ -66,8 +66,7 @@ static int64_t clock_ns(clockid_t clock)
     return now.tv_sec * NS + now.tv_nsec;
 }
 
-/* ---- the file -----------------------------------------------------------------------------------
- */
+/* ---- the file -------------------------------------------------------------------------------- */
 
 static int write_all(int fd, const void *bytes, size_t count)
 {
@@ -161,8 +160,7 @@ static int resume(struct pmo_trainer *trainer)
     return 0;
 }
 
-/* ---- the thread ---------------------------------------------------------------------------------
- */
+/* ---- the thread ------------------------------------------------------------------------------ */
 
 static void publish(struct pmo_trainer *trainer)
 {
@@ -242,8 +240,7 @@ int pmo_trainer_start(struct pmo_trainer *trainer)
     return 0;
 }
 
-/* ---- the event loop's side ----------------------------------------------------------------------
- */
+/* ---- the event loop's side ------------------------------------------------------------------- */
 
 int pmo_trainer_new(struct pmo_trainer **trainer, const struct pmo_trainer_options *options)
 {

@@ -130,8 +130,7 @@ void pmo_lstm_predict(const struct pmo_lstm *net, const struct pmo_lstm_state *s
 /* Whether the network beat the simple forecasts, @horizon seconds (1..60) ahead. */
 bool pmo_lstm_usable(const struct pmo_lstm *net, unsigned int horizon);
 
-/* ---- for training ------------------------------------------------------------------------------
- */
+/* ---- for training ---------------------------------------------------------------------------- */
 
 /* Takes a second in, after @missing that were not known. */
 void pmo_lstm_means_take(struct pmo_lstm_means *means, float value, int64_t missing);

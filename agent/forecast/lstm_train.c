@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BATCH        8 /* windows */
+#define BATCH        4 /* windows */
 #define RATE         0.003
 #define FIRST_DECAY  0.9 /* Adam's, of the gradient's and its square's mean */
 #define SECOND_DECAY 0.999
@@ -209,8 +209,7 @@ int64_t pmo_lstm_trainer_add(struct pmo_lstm_trainer *trainer, const struct pmo_
     return next;
 }
 
-/* ---- a mini-batch -------------------------------------------------------------------------------
- */
+/* ---- a mini-batch ---------------------------------------------------------------------------- */
 
 static void step(struct pmo_lstm_training *training, const float *gradient, double scale)
 {
@@ -252,8 +251,7 @@ static void train(struct pmo_lstm_trainer *trainer)
         step(training, gradient, fmin(1, NORM_MAX / norm) / BATCH);
 }
 
-/* ---- judging ------------------------------------------------------------------------------------
- */
+/* ---- judging --------------------------------------------------------------------------------- */
 
 static void judge_window(struct pmo_lstm_trainer *trainer, const struct pmo_lstm_window *window)
 {
