@@ -106,8 +106,8 @@ static void keep(struct autoregression *ar, int64_t t)
     }
 }
 
-static void observe(const struct pmo_model_ops *model, void *state, const struct pmo_recent *recent,
-                    int64_t t, double y)
+static void observe(const struct pmo_model_ops *model, void *state,
+                    const struct pmo_context *context, int64_t t, double y)
 {
     struct autoregression *ar = state;
 
@@ -127,7 +127,7 @@ static void observe(const struct pmo_model_ops *model, void *state, const struct
 }
 
 static void predict(const struct pmo_model_ops *model, const void *state,
-                    const struct pmo_recent *recent, float mean[PMO_HORIZONS])
+                    const struct pmo_context *context, float mean[PMO_HORIZONS])
 {
     const struct autoregression *ar = state;
     const struct kept *kept = &ar->kept[(uint64_t)ar->last % KEPT];

@@ -50,13 +50,13 @@ static void complete(struct day *day, float mean)
     *waiting = mean;
 }
 
-static void observe(const struct pmo_model_ops *model, void *state, const struct pmo_recent *recent,
-                    int64_t t, double y)
+static void observe(const struct pmo_model_ops *model, void *state,
+                    const struct pmo_context *context, int64_t t, double y)
 {
     struct day *day = state;
     int64_t minute = minute_of(t);
 
-    if (recent->observed == 1)
+    if (context->recent->observed == 1)
         day->minute = minute;
     /* after WAITING + 1 minutes without data nothing waits any more */
     for (int i = 0; day->minute < minute && i <= WAITING; i++, day->minute++) {
@@ -80,9 +80,10 @@ static float shape_at(const struct day *day, int64_t t)
 }
 
 static void predict(const struct pmo_model_ops *model, const void *state,
-                    const struct pmo_recent *recent, float mean[PMO_HORIZONS])
+                    const struct pmo_context *context, float mean[PMO_HORIZONS])
 {
     const struct day *day = state;
+    const struct pmo_recent *recent = context->recent;
     float level = pmo_recent_mean(recent, LEVEL_FOR);
     float now = shape_at(day, recent->last - LEVEL_FOR / 2);
 

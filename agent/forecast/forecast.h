@@ -40,6 +40,21 @@ void pmo_forecaster_free(struct pmo_forecaster **forecaster);
  */
 void pmo_forecaster_observe(struct pmo_forecaster *forecaster, int64_t t, double value);
 
+/* From the next observation on: a trained network, which stays valid until another is set; NULL:
+ * none. */
+struct pmo_lstm;
+void pmo_forecaster_set_lstm(struct pmo_forecaster *forecaster, const struct pmo_lstm *lstm);
+
+/* Events that are known now and touch the next minute, or fade: up to PMO_EFFECT_EVENTS, copied.
+ * Set anew before each observation while there are any. */
+struct pmo_effect_event;
+void pmo_forecaster_set_events(struct pmo_forecaster *forecaster,
+                               const struct pmo_effect_event *events, size_t count);
+
+/* The last hour or so; valid as long as the forecaster. */
+struct pmo_recent;
+const struct pmo_recent *pmo_forecaster_recent(const struct pmo_forecaster *forecaster);
+
 /* The next minute as seen from the last observed second. Before anything was observed: origin 0
  * and all zero. */
 void pmo_forecaster_predict(struct pmo_forecaster *forecaster, struct pmo_forecast *forecast);

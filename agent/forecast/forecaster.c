@@ -15,6 +15,7 @@
 #include "agent/forecast/aggregation.h"
 #include "agent/forecast/calibration.h"
 #include "agent/forecast/combination.h"
+#include "agent/forecast/effects.h"
 #include "agent/forecast/grid.h"
 #include "agent/forecast/jumps.h"
 #include "agent/forecast/mixture.h"
@@ -32,6 +33,9 @@
 
 /* Where a model says nothing, the mean of the last seconds stands in. */
 #define SILENT_SECONDS 30
+
+/* How far an event's effect is believed where it says anything. */
+#define EVENT_BELIEVED 0.8F
 
 /* A jump is what was not expected at this horizon of the grid, 11 seconds. */
 #define JUMP_GRID 3
@@ -52,6 +56,10 @@ struct minute {
     float mean, deviation;
 };
 
+/* What may come besides what the models say: a jump up, one down, an event. */
+#define OUTLOOKS (PMO_JUMP_DIRECTIONS + 1)
+#define EVENT    PMO_JUMP_DIRECTIONS
+
 /* A forecast made for second `target`, at one horizon of the grid. */
 struct issued {
     int64_t target; /* INT64_MIN: nothing */
@@ -59,7 +67,7 @@ struct issued {
     struct pmo_calibrated combined;
     struct minute minute;
     float calm[PMO_QUANTILES]; /* of the two together */
-    struct pmo_jump_outlook jump[PMO_JUMP_DIRECTIONS];
+    struct pmo_jump_outlook outlook[OUTLOOKS];
     float trusted; /* the quantile that trust looks at, of what was said in the end */
 };
 
@@ -75,7 +83,11 @@ struct pmo_forecaster {
     float mean[PMO_HORIZONS];
     float scale[PMO_HORIZONS];
     struct pmo_jumps jumps;
-    struct pmo_jump_outlook jump[PMO_JUMP_DIRECTIONS][PMO_HORIZONS];
+    struct pmo_effects effects;
+    struct pmo_effect_event events[PMO_EFFECT_EVENTS]; /* known now */
+    size_t events_count;
+    const struct pmo_lstm *lstm;
+    struct pmo_jump_outlook outlook[OUTLOOKS][PMO_HORIZONS];
     float held;    /* forgetting share of 0.9 quantiles that held */
     double judged; /* how many there were */
 
@@ -111,6 +123,7 @@ int pmo_forecaster_new(struct pmo_forecaster **forecaster)
     for (size_t i = 0; i < PMO_GRID_SUM; i++)
         made->issued[i].target = INT64_MIN;
     pmo_jumps_init(&made->jumps);
+    pmo_effects_init(&made->effects);
     state = made->state;
     for (size_t i = 0; i < PMO_MODELS; i++) {
         if (pmo_models[i]->init)
@@ -174,8 +187,8 @@ static float jumped(const struct issued *issued, float y)
 {
     float jump = 0, none = 1, off, density;
 
-    for (unsigned int kind = 0; kind < PMO_JUMP_DIRECTIONS; kind++) {
-        const struct pmo_jump_outlook *outlook = &issued->jump[kind];
+    for (unsigned int kind = 0; kind < OUTLOOKS; kind++) {
+        const struct pmo_jump_outlook *outlook = &issued->outlook[kind];
 
         if (outlook->probability <= 0)
             continue;
@@ -226,6 +239,7 @@ static void start_over(struct pmo_forecaster *forecaster, size_t g)
 static void hindcast(struct pmo_forecaster *forecaster, size_t i, const unsigned char *state)
 {
     struct pmo_recent *recent = &forecaster->recent;
+    const struct pmo_context context = {.recent = recent};
     const int64_t now = recent->last;
     double squares[PMO_GRID] = {0};
     unsigned int count[PMO_GRID] = {0};
@@ -237,7 +251,7 @@ static void hindcast(struct pmo_forecaster *forecaster, size_t i, const unsigned
 
         if (isnan(pmo_recent_at(recent, recent->last)))
             continue;
-        pmo_models[i]->predict(pmo_models[i], state, recent, mean);
+        pmo_models[i]->predict(pmo_models[i], state, &context, mean);
         for (size_t g = 0; g < PMO_GRID; g++) {
             int64_t target = recent->last + pmo_grid[g];
             float y = target > now ? NAN : recent->value[pmo_recent_slot(target)];
@@ -259,9 +273,64 @@ static void hindcast(struct pmo_forecaster *forecaster, size_t i, const unsigned
     }
 }
 
+void pmo_forecaster_set_lstm(struct pmo_forecaster *forecaster, const struct pmo_lstm *lstm)
+{
+    forecaster->lstm = lstm;
+}
+
+void pmo_forecaster_set_events(struct pmo_forecaster *forecaster,
+                               const struct pmo_effect_event *events, size_t count)
+{
+    forecaster->events_count = count < PMO_EFFECT_EVENTS ? count : PMO_EFFECT_EVENTS;
+    memcpy(forecaster->events, events, forecaster->events_count * sizeof(*events));
+}
+
+static float event_now(const struct pmo_forecaster *forecaster, int64_t t)
+{
+    float most = 0;
+
+    for (size_t i = 0; i < forecaster->events_count; i++) {
+        const struct pmo_effect_event *event = &forecaster->events[i];
+
+        if (t >= event->start - PMO_EFFECT_LEAD_S && t < event->start + event->duration_s)
+            most = fmaxf(most, event->strength);
+    }
+    return fminf(most, 1);
+}
+
+/* What is known of events to come, or under way, learned from those that were. */
+static void foresee_events(struct pmo_forecaster *forecaster, int64_t t, float y)
+{
+    float mean[PMO_HORIZONS], deviation[PMO_HORIZONS];
+
+    pmo_effects_learn(&forecaster->effects, t, y, forecaster->events, forecaster->events_count);
+    for (size_t h = 0; h < PMO_HORIZONS; h++)
+        forecaster->outlook[EVENT][h].probability = 0;
+    if (!forecaster->events_count)
+        return;
+    pmo_effects_predict(&forecaster->effects, t,
+                        pmo_recent_mean(&forecaster->recent, SILENT_SECONDS), forecaster->events,
+                        forecaster->events_count, mean, deviation);
+    for (size_t h = 0; h < PMO_HORIZONS; h++) {
+        float off = mean[h] * deviation[h];
+
+        if (isnan(mean[h]))
+            continue;
+        forecaster->outlook[EVENT][h] = (struct pmo_jump_outlook){
+            .probability = EVENT_BELIEVED,
+            .mean = mean[h],
+            .deviation = sqrtf(off * off + fmaxf(mean[h], 1)),
+        };
+        for (unsigned int kind = 0; kind < PMO_JUMP_DIRECTIONS; kind++)
+            forecaster->outlook[kind][h].probability *= 1 - EVENT_BELIEVED;
+    }
+}
+
 static void models_observe(struct pmo_forecaster *forecaster, int64_t t, float y)
 {
     unsigned char *state = forecaster->state;
+    const struct pmo_context context = {
+        .recent = &forecaster->recent, .lstm = forecaster->lstm, .event = event_now(forecaster, t)};
     float level = pmo_recent_mean(&forecaster->recent, SILENT_SECONDS);
 
     for (size_t i = 0; i < PMO_MODELS; i++) {
@@ -269,12 +338,12 @@ static void models_observe(struct pmo_forecaster *forecaster, int64_t t, float y
         float *mean = forecaster->model_mean[i];
 
         if (model->observe)
-            model->observe(model, state, &forecaster->recent, t, y);
+            model->observe(model, state, &context, t, y);
         if (model->generation && model->generation(state) != forecaster->generation[i]) {
             forecaster->generation[i] = model->generation(state);
             hindcast(forecaster, i, state);
         }
-        model->predict(model, state, &forecaster->recent, mean);
+        model->predict(model, state, &context, mean);
         for (size_t h = 0; h < PMO_HORIZONS; h++)
             if (isnan(mean[h]))
                 mean[h] = level;
@@ -329,8 +398,8 @@ static void values_at(const struct pmo_forecaster *forecaster, unsigned int h,
     float none = 1;
 
     memcpy(value, calm, PMO_QUANTILES * sizeof(*value));
-    for (unsigned int kind = 0; kind < PMO_JUMP_DIRECTIONS; kind++) {
-        const struct pmo_jump_outlook *jump = &forecaster->jump[kind][h - 1];
+    for (unsigned int kind = 0; kind < OUTLOOKS; kind++) {
+        const struct pmo_jump_outlook *jump = &forecaster->outlook[kind][h - 1];
 
         if (jump->probability <= 0)
             continue;
@@ -354,8 +423,8 @@ static void issue(struct pmo_forecaster *forecaster, int64_t t)
         for (size_t i = 0; i < PMO_MODELS; i++)
             issued->model[i] = forecaster->model_mean[i][h - 1];
         issued->minute = forecaster->minute;
-        for (unsigned int kind = 0; kind < PMO_JUMP_DIRECTIONS; kind++)
-            issued->jump[kind] = forecaster->jump[kind][h - 1];
+        for (unsigned int kind = 0; kind < OUTLOOKS; kind++)
+            issued->outlook[kind] = forecaster->outlook[kind][h - 1];
         calm_at(forecaster, h, &issued->combined, expert, issued->calm);
         values_at(forecaster, h, issued->calm, value);
         issued->trusted = value[TRUST_QUANTILE];
@@ -375,16 +444,24 @@ void pmo_forecaster_observe(struct pmo_forecaster *forecaster, int64_t t, double
     if (recent->observed)
         y = fminf(y, fmaxf(RISE_MAX * pmo_recent_max(recent, RISE_SECONDS), RISE_FLOOR));
     issued = issued_for(forecaster, JUMP_GRID, t);
-    expected = issued->target == t ? issued->combined.mean : NAN;
+    expected = issued->target != t                      ? NAN
+               : issued->outlook[EVENT].probability > 0 ? issued->outlook[EVENT].mean
+                                                        : issued->combined.mean;
     score(forecaster, t, y);
     pmo_recent_append(recent, t, y);
     models_observe(forecaster, t, y);
     pmo_combination_mean(forecaster->combination, forecaster->model_mean, forecaster->mean,
                          forecaster->scale);
     pmo_jumps_observe(&forecaster->jumps, recent, t, expected);
-    pmo_jumps_predict(&forecaster->jumps, recent, forecaster->jump);
+    pmo_jumps_predict(&forecaster->jumps, recent, forecaster->outlook);
+    foresee_events(forecaster, t, y);
     look_at_minute(&forecaster->minute, recent);
     issue(forecaster, t);
+}
+
+const struct pmo_recent *pmo_forecaster_recent(const struct pmo_forecaster *forecaster)
+{
+    return &forecaster->recent;
 }
 
 static float trust(const struct pmo_forecaster *forecaster)

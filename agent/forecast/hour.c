@@ -41,10 +41,11 @@ static float mean_of(const struct pmo_recent *recent, int64_t from, int64_t to)
     return known > (float)(to - from) / 2 ? sum / known : NAN;
 }
 
-static void observe(const struct pmo_model_ops *model, void *state, const struct pmo_recent *recent,
-                    int64_t t, double y)
+static void observe(const struct pmo_model_ops *model, void *state,
+                    const struct pmo_context *context, int64_t t, double y)
 {
     struct hour *hour = state;
+    const struct pmo_recent *recent = context->recent;
     int64_t bin = (t >= 0 ? t : t - BIN + 1) / BIN, from;
     float level, here, ratio;
     size_t at;
@@ -75,9 +76,10 @@ static float shape_at(const struct hour *hour, int64_t t)
 }
 
 static void predict(const struct pmo_model_ops *model, const void *state,
-                    const struct pmo_recent *recent, float mean[PMO_HORIZONS])
+                    const struct pmo_context *context, float mean[PMO_HORIZONS])
 {
     const struct hour *hour = state;
+    const struct pmo_recent *recent = context->recent;
     float sum = 0, known = 0;
 
     for (int64_t i = 0; i < LEVEL_FOR; i++) {

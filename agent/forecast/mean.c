@@ -3,9 +3,9 @@
 #include "agent/forecast/model.h"
 
 static void predict(const struct pmo_model_ops *model, const void *state,
-                    const struct pmo_recent *recent, float mean[PMO_HORIZONS])
+                    const struct pmo_context *context, float mean[PMO_HORIZONS])
 {
-    float level = pmo_recent_mean(recent, model->seconds);
+    float level = pmo_recent_mean(context->recent, model->seconds);
 
     for (size_t i = 0; i < PMO_HORIZONS; i++)
         mean[i] = level;

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include "agent/forecast/forecast.h"
 
-#define PMO_MIXTURE_PARTS  3
+#define PMO_MIXTURE_PARTS  4
 #define PMO_MIXTURE_POINTS (PMO_QUANTILES + 2) /* of a part, its ends included */
 
 struct pmo_mixture {

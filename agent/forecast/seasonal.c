@@ -113,13 +113,13 @@ static void predict_period(const struct pmo_recent *recent, unsigned int period,
 }
 
 static void predict_fixed(const struct pmo_model_ops *model, const void *state,
-                          const struct pmo_recent *recent, float mean[PMO_HORIZONS])
+                          const struct pmo_context *context, float mean[PMO_HORIZONS])
 {
-    predict_period(recent, model->seconds, mean);
+    predict_period(context->recent, model->seconds, mean);
 }
 
 static void observe_learned(const struct pmo_model_ops *model, void *state,
-                            const struct pmo_recent *recent, int64_t t, double y)
+                            const struct pmo_context *context, int64_t t, double y)
 {
     pmo_period_observe(state, t, (float)y);
 }
@@ -132,14 +132,14 @@ static uint32_t generation_learned(const void *state)
 }
 
 static void predict_learned(const struct pmo_model_ops *model, const void *state,
-                            const struct pmo_recent *recent, float mean[PMO_HORIZONS])
+                            const struct pmo_context *context, float mean[PMO_HORIZONS])
 {
     const struct pmo_period *period = state;
 
     if (!period->period)
         say_nothing(mean);
     else
-        predict_period(recent, period->period, mean);
+        predict_period(context->recent, period->period, mean);
 }
 
 const struct pmo_model_ops pmo_model_seasonal_60s = {

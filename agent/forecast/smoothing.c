@@ -93,13 +93,13 @@ static size_t best(const struct smoothing *smoothing, size_t count)
 }
 
 static void observe_simple(const struct pmo_model_ops *model, void *state,
-                           const struct pmo_recent *recent, int64_t t, double y)
+                           const struct pmo_context *context, int64_t t, double y)
 {
     observe(state, simple, sizeof(simple) / sizeof(*simple), t, y);
 }
 
 static void predict_simple(const struct pmo_model_ops *model, const void *state,
-                           const struct pmo_recent *recent, float mean[PMO_HORIZONS])
+                           const struct pmo_context *context, float mean[PMO_HORIZONS])
 {
     const struct smoothing *smoothing = state;
     size_t i = best(smoothing, sizeof(simple) / sizeof(*simple));
@@ -109,13 +109,13 @@ static void predict_simple(const struct pmo_model_ops *model, const void *state,
 }
 
 static void observe_damped(const struct pmo_model_ops *model, void *state,
-                           const struct pmo_recent *recent, int64_t t, double y)
+                           const struct pmo_context *context, int64_t t, double y)
 {
     observe(state, damped, sizeof(damped) / sizeof(*damped), t, y);
 }
 
 static void predict_damped(const struct pmo_model_ops *model, const void *state,
-                           const struct pmo_recent *recent, float mean[PMO_HORIZONS])
+                           const struct pmo_context *context, float mean[PMO_HORIZONS])
 {
     const struct smoothing *smoothing = state;
     size_t i = best(smoothing, sizeof(damped) / sizeof(*damped));

@@ -79,6 +79,7 @@ static void run_model(const struct pmo_model_ops *model, const float *y, size_t 
 {
     _cleanup_free_ struct pmo_recent *recent = calloc(1, sizeof(*recent));
     _cleanup_free_ void *state = calloc(1, model->state_bytes + 1);
+    const struct pmo_context context = {.recent = recent};
 
     CU_ASSERT_FATAL(recent && state);
     if (model->init)
@@ -88,9 +89,9 @@ static void run_model(const struct pmo_model_ops *model, const float *y, size_t 
             continue;
         pmo_recent_append(recent, (int64_t)t, y[t]);
         if (model->observe)
-            model->observe(model, state, recent, (int64_t)t, y[t]);
+            model->observe(model, state, &context, (int64_t)t, y[t]);
     }
-    model->predict(model, state, recent, mean);
+    model->predict(model, state, &context, mean);
 }
 
 /* 60 requests a second, and 200 for the first ten of every 45 seconds */
