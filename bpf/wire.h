@@ -44,7 +44,9 @@ struct wire {
     __u8 token; /* of the line, from 0 on */
     __u8 flags;
     __u8 length; /* of the name so far */
-    __u8 pad[3];
+    __u8 pad;
+    __u16 asked; /* request: what it asks for, as its answer has to know; response: that of the
+                    request which it answers; 0: none */
 };
 
 /* ---- for protocols --------------------------------------------------------------------------- */
@@ -68,6 +70,15 @@ static __always_inline void wire_name_begin(struct wire *w, struct fold *fold)
     w->length = 0;
 }
 
+/* One that is known. */
+static __always_inline void wire_name_word(struct wire *w, struct fold *fold, __u64 name)
+{
+    wire_name_begin(w, fold);
+    for (int i = 0; i < 8; i++)
+        if (name >> (8 * i) & 0xff)
+            wire_name(w, fold, name >> (8 * i));
+}
+
 /* A digit of a decimal number; -1 for any other byte. */
 static __always_inline int wire_digit(__u8 c)
 {
@@ -77,6 +88,17 @@ static __always_inline int wire_digit(__u8 c)
 static __always_inline bool wire_letter(__u8 c)
 {
     return (c | 32) >= 'a' && (c | 32) <= 'z';
+}
+
+/* A byte of an SQL statement, of which the first word is the name. Returns whether that has ended.
+ */
+static __always_inline bool wire_word(struct wire *w, struct fold *fold, __u8 c)
+{
+    if (wire_letter(c)) {
+        wire_name(w, fold, c);
+        return false;
+    }
+    return w->length || (c != ' ' && c != '\n' && c != '\t' && c != '(');
 }
 
 /* Says that @event is to be told when @n bytes have passed. */
@@ -90,6 +112,7 @@ static __always_inline enum wire_event wire_after(struct wire *w, __u64 n, enum 
 }
 
 #include "bpf/memcached.h"
+#include "bpf/mysql.h"
 #include "bpf/postgresql.h"
 #include "bpf/redis.h"
 
@@ -105,7 +128,21 @@ static __always_inline __u8 wire_begins(const __u8 *b, __u32 n)
         return PMO_PROTOCOL_MEMCACHED;
     if (postgresql_begins(b, n))
         return PMO_PROTOCOL_POSTGRESQL;
+    if (mysql_begins(b, n))
+        return PMO_PROTOCOL_MYSQL;
     return PMO_PROTOCOL_UNKNOWN;
+}
+
+/* Which protocol a server speaks that sent these @n bytes first, before any of a client. */
+static __always_inline __u8 wire_greets(const __u8 *b, __u32 n)
+{
+    return mysql_greets(b, n) ? PMO_PROTOCOL_MYSQL : PMO_PROTOCOL_UNKNOWN;
+}
+
+/* Between messages of a protocol, and an answer cannot be read without knowing what was asked? */
+static __always_inline bool wire_must_ask(const struct wire *w)
+{
+    return w->protocol >= PMO_PROTOCOL_MYSQL && !w->step && !w->kind;
 }
 
 struct wire_run {
@@ -125,6 +162,8 @@ static __always_inline enum wire_event wire_byte(struct wire *w, struct fold *fo
         return response ? memcached_response(w, c) : memcached_request(w, fold, c);
     case PMO_PROTOCOL_POSTGRESQL:
         return response ? postgresql_response(w, c) : postgresql_request(w, fold, c);
+    case PMO_PROTOCOL_MYSQL:
+        return response ? mysql_response(w, c) : mysql_request(w, fold, c);
     }
     return WIRE_OVER;
 }

@@ -54,6 +54,7 @@ enum pmo_protocol {
         4, /* these have commands as routes; a status class is 2 or, for errors, 5 */
     PMO_PROTOCOL_MEMCACHED = 5,
     PMO_PROTOCOL_POSTGRESQL = 6,
+    PMO_PROTOCOL_MYSQL = 7, /* MariaDB, too */
     /* Not protocols: SYNs and accepted connections of an instance from a zone. Their status class
      * is PMO_STATUS_ARRIVED; what comes from no zone is only in struct pmo_instance_counts. */
     PMO_PROTOCOL_CONNECTIONS = 253,
