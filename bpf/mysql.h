@@ -67,12 +67,14 @@ enum { /* capabilities of a client */
 
 #define MYSQL_TLS_BYTES 32U /* of the wish for it; a login has more */
 
-/* Inside TLS, or where the server's greeting was not seen: length, number, capabilities, the
- * greatest packet, character set, zeros. */
+/* Inside TLS, where no greeting is: length, number, capabilities, the greatest packet, character
+ * set, zeros. MariaDB reads the first four bytes by themselves. */
 static __always_inline bool mysql_begins(const __u8 *b, __u32 n)
 {
-    return n >= 36 && !b[2] && (b[0] >= MYSQL_TLS_BYTES || b[1]) && (b[3] == 1 || b[3] == 2) &&
-           b[5] & MYSQL_CAN_41 >> 8 && !load_word(b + 13) && !load_word(b + 21);
+    if (n < 4 || b[3] != 2 || b[2] || b[1] > 3 || (b[0] < MYSQL_TLS_BYTES && !b[1]))
+        return false;
+    return n == 4 ||
+           (n >= 36 && b[5] & MYSQL_CAN_41 >> 8 && !load_word(b + 13) && !load_word(b + 21));
 }
 
 /* Is this what a server sends first? The segment has nothing else: length, number, version of the

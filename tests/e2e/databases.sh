@@ -139,3 +139,89 @@ END
         echo "OTHER UPDATE 2xx 1"
     )"
 }
+
+# mysql_counted NAME...: what MariaDB has counted itself
+mysql_counted() {
+    local name
+    for name; do
+        mariadb -S "$here/data/socket" -BN -e "show global status like 'Com_$name'" | cut -f 2
+    done
+}
+
+mysql_in_tls() {
+    mariadb "${client[@]}" --ssl --skip-ssl-verify-server-cert -e "$1" d &&
+        [ "$(tls_counts | cut -d ' ' -f 2)" -gt 0 ]
+}
+
+mysql_statements_are_counted_exactly() {
+    local data=$here/data client counts
+    chmod 755 "$here" && mkdir "$data" && chown mysql "$data"
+    mariadb-install-db --no-defaults --user=mysql --datadir="$data" --skip-test-db \
+        --auth-root-authentication-method=normal >"$here/install" 2>&1 || give_up "no database"
+    certificate
+    chmod 644 "$here/key.pem"
+    free_port
+    server_start mariadbd mariadbd --no-defaults --user=mysql --datadir="$data" --port="$port" \
+        --bind-address=127.0.0.1 --socket="$data/socket" --max-allowed-packet=64M --local-infile \
+        --ssl-cert="$here/cert.pem" --ssl-key="$here/key.pem"
+    mariadb -S "$data/socket" <<'END' || give_up "no client"
+create user client identified by 'secret';
+grant all on *.* to client;
+create database d;
+create table d.t (a int);
+insert into d.t select seq from d.seq_1_to_1000;
+delimiter //
+create procedure d.two() begin select 1; select a from d.t; end //
+END
+    agent_start --mode observe
+    client=(--no-defaults -h 127.0.0.1 -P "$port" -u client -psecret)
+    mariadb-slap "${client[@]}" --skip-ssl --create-schema=d --no-drop -c 4 --number-of-queries 4000 \
+        --query 'select a from t where a < 20' >"$here/slap" || give_up "mariadb-slap"
+    seq 1000000 >"$here/rows"
+    perl - "$port" "$here/rows" <<'END' >"$here/client" 2>&1 || give_up "the client: $(tail -1 "$here/client")"
+use DBI;
+my ($port, $rows) = @ARGV;
+my $at = "DBI:MariaDB:host=127.0.0.1;port=$port;database=d;mariadb_multi_statements=1;" .
+    "mariadb_local_infile=1";
+my $db = DBI->connect($at, "client", "secret", {RaiseError => 1, PrintError => 0});
+my $s = $db->prepare("select a from t where a < ?", {mariadb_server_prepare => 1});
+for (1 .. 300) { $s->execute($_); @{$s->fetchall_arrayref()} == $_ - 1 or die; }
+$s->finish();
+$db->do("insert into t values (?)", {mariadb_server_prepare => 1}, -1) for 1 .. 10;
+eval { $db->do("selec nonsense") } and die;
+$db->do("/* a comment */ select 1");
+$db->do("update t set a = -2 where a = -1; delete from t where a = -2"); # one request
+$s = $db->prepare("call two()"); # three results
+$s->execute();
+1 while $s->more_results();
+$db->do("create table u (a int)");
+$db->do("load data local infile '$rows' into table u");
+$db->selectrow_array("select count(*) from u") == 1000000 or die;
+my $long = "x" x (17 << 20); # two packets of a client, and of the server
+($db->selectrow_array("select '$long'"))[0] eq $long or die;
+$db->ping() for 1 .. 20;
+END
+    # a library is read from a moment after its first connection on
+    until_true 15 mysql_in_tls 'do 1' || give_up "MariaDB is not read inside TLS"
+    for _ in {1..5}; do mysql_in_tls 'insert into t values (1)' || give_up "no TLS"; done
+    settle
+    mapfile -t counts < <(mysql_counted select insert update call_procedure load create_table \
+        set_option stmt_prepare stmt_execute)
+    # what was prepared, or is in a procedure, is counted by the server as what it is, too; and a
+    # SELECT was behind a comment
+    equal "counted" "$(counted "$service" | grep -v -e ' DO ' -e ' CONNECT ' | sort)" "$(
+        echo "OTHER CALL 2xx ${counts[3]}"
+        echo "OTHER CREATE 2xx $((counts[5] - 1))"
+        echo "OTHER EXECUTE 2xx ${counts[8]}"
+        echo "OTHER INSERT 2xx $((counts[1] - 10))"
+        echo "OTHER LOAD 2xx ${counts[4]}"
+        echo "OTHER PING 2xx 20"
+        echo "OTHER PREPARE 2xx ${counts[7]}"
+        echo "OTHER QUERY 2xx 1"
+        echo "OTHER SELEC 5xx 1"
+        echo "OTHER SELECT 2xx $((counts[0] - 300 - 2 - 1))"
+        echo "OTHER SET 2xx ${counts[6]}"
+        echo "OTHER UPDATE 2xx ${counts[2]}"
+    )"
+    equal "SELECT" "$((counts[0] - 300 - 2 - 1))" 4002
+}

@@ -76,11 +76,11 @@ static void mysql_is_known_by_its_server_or_inside_tls_by_its_client(void)
                     PMO_PROTOCOL_UNKNOWN);
     CU_ASSERT_EQUAL(wire_greeting("HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n", 41),
                     PMO_PROTOCOL_UNKNOWN);
-    CU_ASSERT_EQUAL(wire_first(login, sizeof(login) - 1), PMO_PROTOCOL_MYSQL);
+    CU_ASSERT_EQUAL(wire_first(login, sizeof(login) - 1), PMO_PROTOCOL_UNKNOWN);
     login[3] = 2;
     CU_ASSERT_EQUAL(wire_first(login, sizeof(login) - 1), PMO_PROTOCOL_MYSQL);
-    login[3] = 0;
-    CU_ASSERT_EQUAL(wire_first(login, sizeof(login) - 1), PMO_PROTOCOL_UNKNOWN);
+    CU_ASSERT_EQUAL(wire_first(login, 4), PMO_PROTOCOL_MYSQL);
+    CU_ASSERT_EQUAL(wire_first(login, 20), PMO_PROTOCOL_UNKNOWN);
 }
 
 static void mysql_commands_have_the_names_of_their_statements(void)
