@@ -162,7 +162,9 @@ static __always_inline enum wire_event mysql_header_sent(struct wire *w, struct 
         w->flags |= MYSQL_WRAPS;
     if (!(w->flags & MYSQL_KNOWN)) {
         w->step = MYSQL_LOGIN;
-        return number && length >= MYSQL_TLS_BYTES && length < 1 << 16 ? WIRE_MORE : WIRE_OVER;
+        return (number == 1 || number == 2) && length >= MYSQL_TLS_BYTES && length < 1 << 16
+                   ? WIRE_MORE
+                   : WIRE_OVER;
     }
     if (goes_on && !(w->flags & MYSQL_LONG))
         return wire_after(w, length, WIRE_MORE);
