@@ -236,8 +236,8 @@ static __always_inline void wire_event(struct connection *c, __u32 event, __u64 
         wire_requested(c, wire_route(c), now_ns);
         if (wire_must_ask((const struct wire *)&c->in.parser))
             wire_asks(c);
-    } else if (event == WIRE_ANSWER || event == WIRE_ERROR) {
-        wire_answered(c, event == WIRE_ERROR ? 5 : 2, now_ns);
+    } else if (event >= WIRE_ANSWER && event <= WIRE_FAULT) {
+        wire_answered(c, wire_class(event), now_ns);
     } else {
         c->protocol =
             event == WIRE_TLS ? PMO_PROTOCOL_UNKNOWN : c->protocol; /* for stream_feed() */

@@ -27,7 +27,8 @@ enum wire_event {
     WIRE_MORE = 0,
     WIRE_REQUEST, /* is complete; its name is in the fold */
     WIRE_ANSWER,  /* is complete: a success, */
-    WIRE_ERROR,   /* or not */
+    WIRE_ERROR,   /* or not, */
+    WIRE_FAULT,   /* and the client is to blame */
     WIRE_TLS,     /* what follows is TLS */
     WIRE_OVER,    /* what follows cannot be told apart any more, or makes no sense */
 };
@@ -101,6 +102,12 @@ static __always_inline bool wire_word(struct wire *w, struct fold *fold, __u8 c)
     return w->length || (c != ' ' && c != '\n' && c != '\t' && c != '(');
 }
 
+/* Status class of an answer. */
+static __always_inline __u32 wire_class(enum wire_event event)
+{
+    return event == WIRE_ANSWER ? 2 : event == WIRE_FAULT ? 4 : 5;
+}
+
 /* Says that @event is to be told when @n bytes have passed. */
 static __always_inline enum wire_event wire_after(struct wire *w, __u64 n, enum wire_event event)
 {
@@ -111,6 +118,7 @@ static __always_inline enum wire_event wire_after(struct wire *w, __u64 n, enum 
     return WIRE_MORE;
 }
 
+#include "bpf/dns.h"
 #include "bpf/memcached.h"
 #include "bpf/mysql.h"
 #include "bpf/postgresql.h"
@@ -130,6 +138,8 @@ static __always_inline __u8 wire_begins(const __u8 *b, __u32 n)
         return PMO_PROTOCOL_POSTGRESQL;
     if (mysql_begins(b, n))
         return PMO_PROTOCOL_MYSQL;
+    if (dns_begins(b, n))
+        return PMO_PROTOCOL_DNS;
     return PMO_PROTOCOL_UNKNOWN;
 }
 
@@ -164,6 +174,8 @@ static __always_inline enum wire_event wire_byte(struct wire *w, struct fold *fo
         return response ? postgresql_response(w, c) : postgresql_request(w, fold, c);
     case PMO_PROTOCOL_MYSQL:
         return response ? mysql_response(w, c) : mysql_request(w, fold, c);
+    case PMO_PROTOCOL_DNS:
+        return response ? dns_response(w, c) : dns_request(w, fold, c);
     }
     return WIRE_OVER;
 }
