@@ -136,14 +136,12 @@ static __always_inline __u32 datagram_route(struct cpu *cpu, const struct pmo_in
                                             __u64 name)
 {
     struct fold *fold = &cpu->fold;
-    __u8 length = 0;
 
     fold->instance = instance->id;
     fold->generation = instance->generation;
     __builtin_memset(fold->text, 0, sizeof(fold->text));
-    for (int i = 0; i < 8 && name >> (8 * i); i++)
-        fold->text[length++] = name >> (8 * i);
-    fold->length = length;
+    __builtin_memcpy(fold->text, &name, sizeof(name));
+    fold->length = wire_letters(name);
     return route_row(fold);
 }
 
