@@ -125,6 +125,7 @@ static __always_inline enum wire_event wire_after(struct wire *w, __u64 n, enum 
 }
 
 #include "bpf/dns.h"
+#include "bpf/kafka.h"
 #include "bpf/memcached.h"
 #include "bpf/mysql.h"
 #include "bpf/postgresql.h"
@@ -146,6 +147,8 @@ static __always_inline __u8 wire_begins(const __u8 *b, __u32 n)
         return PMO_PROTOCOL_MYSQL;
     if (dns_begins(b, n))
         return PMO_PROTOCOL_DNS;
+    if (kafka_begins(b, n))
+        return PMO_PROTOCOL_KAFKA;
     return PMO_PROTOCOL_UNKNOWN;
 }
 
@@ -182,6 +185,8 @@ static __always_inline enum wire_event wire_byte(struct wire *w, struct fold *fo
         return response ? mysql_response(w, c) : mysql_request(w, fold, c);
     case PMO_PROTOCOL_DNS:
         return response ? dns_response(w, c) : dns_request(w, fold, c);
+    case PMO_PROTOCOL_KAFKA:
+        return response ? kafka_response(w, c) : kafka_request(w, fold, c);
     }
     return WIRE_OVER;
 }

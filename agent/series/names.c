@@ -17,7 +17,8 @@ const char *pmo_protocol_name(uint8_t protocol)
                                         [PMO_PROTOCOL_MEMCACHED] = "memcached",
                                         [PMO_PROTOCOL_POSTGRESQL] = "postgresql",
                                         [PMO_PROTOCOL_MYSQL] = "mysql",
-                                        [PMO_PROTOCOL_DNS] = "dns"};
+                                        [PMO_PROTOCOL_DNS] = "dns",
+                                        [PMO_PROTOCOL_KAFKA] = "kafka"};
 
     return names[protocol < sizeof(names) / sizeof(*names) ? protocol : PMO_PROTOCOL_UNKNOWN];
 }

@@ -56,6 +56,7 @@ enum pmo_protocol {
     PMO_PROTOCOL_POSTGRESQL = 6,
     PMO_PROTOCOL_MYSQL = 7, /* MariaDB, too */
     PMO_PROTOCOL_DNS = 8,   /* over TCP and UDP */
+    PMO_PROTOCOL_KAFKA = 9,
     /* Not protocols: SYNs and accepted connections of an instance from a zone. Their status class
      * is PMO_STATUS_ARRIVED; what comes from no zone is only in struct pmo_instance_counts. */
     PMO_PROTOCOL_CONNECTIONS = 253,
