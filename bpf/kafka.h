@@ -161,6 +161,19 @@ static __always_inline enum wire_event kafka_sent(struct wire *w, bool answered)
     return wire_after(w, w->count, answered ? WIRE_REQUEST : WIRE_MORE);
 }
 
+/* Passes over a text before what is wanted of a Produce. */
+static __always_inline enum wire_event kafka_text(struct wire *w, __u32 length,
+                                                  enum kafka_step then)
+{
+    w->step = then;
+    w->token = 0;
+    w->number = 0;
+    if (length >= w->count)
+        return kafka_sent(w, true);
+    w->count -= length;
+    return wire_after(w, length, WIRE_MORE);
+}
+
 /* The header but for the client's name. */
 static __always_inline enum wire_event kafka_header(struct wire *w, struct fold *fold)
 {
@@ -189,21 +202,7 @@ static __always_inline enum wire_event kafka_header(struct wire *w, struct fold 
     if (at != KAFKA_PRODUCE)
         return kafka_sent(w, true);
     w->kind = version;
-    w->step = KAFKA_CLIENT;
-    return w->count ? WIRE_MORE : kafka_sent(w, true);
-}
-
-/* Passes over a text before what is wanted of a Produce. */
-static __always_inline enum wire_event kafka_text(struct wire *w, __u32 length,
-                                                  enum kafka_step then)
-{
-    w->step = then;
-    w->token = 0;
-    w->number = 0;
-    if (length >= w->count)
-        return kafka_sent(w, true);
-    w->count -= length;
-    return wire_after(w, length, WIRE_MORE);
+    return kafka_text(w, 0, KAFKA_CLIENT);
 }
 
 static __always_inline enum wire_event kafka_request(struct wire *w, struct fold *fold, __u8 c)
