@@ -36,7 +36,7 @@ redis_counted() {
 redis_commands_are_counted_exactly_when_the_agent_is_killed() {
     free_port
     server_start redis-server redis-server --port "$port" --bind 127.0.0.1 --save '' --dir "$here"
-    agent_start --mode observe;
+    agent_start --mode observe
     load_start redis-benchmark redis-benchmark -p "$port" -n 80000 -c 20 -t set,get,incr,lrange_100 -q
     agent_killed
     load_wait redis-benchmark
@@ -53,7 +53,7 @@ redis_commands_are_counted_exactly_when_the_agent_is_killed() {
     redis-cli -3 -p "$port" hgetall nothing >/dev/null
     printf 'PING\r\nset inline 1\r\nquit\r\n' | curl -s "telnet://127.0.0.1:$port" >/dev/null
     redis_counted >"$here/expected"
-   settle
+    settle
     # what is no command has no statistics; the last one is the reading of all this
     equal "counted" "$(counted "$service" | grep -v -e NONSENSE -e ' INFO ' | sort)" "$(cat "$here/expected")"
     equal "no command" "$(counted "$service" | grep NONSENSE)" "OTHER NONSENSE 5xx 1"
@@ -62,7 +62,7 @@ redis_commands_are_counted_exactly_when_the_agent_is_killed() {
 memcached_commands_are_counted_exactly() {
     free_port
     server_start memcached memcached -u nobody -l 127.0.0.1 -p "$port"
-    agent_start --mode observe;
+    agent_start --mode observe
     python3 - "$port" <<'END' || give_up "the client failed"
 import socket, sys
 s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
@@ -86,7 +86,7 @@ for i in range(100):
 for i in range(10):
     assert ask(b"nonsense\r\n") == b"ERROR\r\n"
 END
-   settle
+    settle
     equal "counted" "$(counted "$service" | sort)" "$(
         echo "OTHER DELETE 2xx 300"
         echo "OTHER GET 2xx 2000"
@@ -110,7 +110,7 @@ postgresql_statements_are_counted_exactly() {
     free_port
     server_start postgres as_postgres "$bin/postgres" -D "$data" -p "$port" -F \
         -c listen_addresses=127.0.0.1 -c unix_socket_directories=
-    agent_start --mode observe;
+    agent_start --mode observe
     export PGHOST=127.0.0.1 PGPORT=$port PGUSER=postgres PGSSLMODE=disable
     until_true 10 psql -qc 'create table t as select generate_series(1, 1000) a' || give_up "no psql"
     echo 'select a from t where a = 5;' >"$here/script"
@@ -124,7 +124,7 @@ selec nonsense;
 insert into t values (1); update t set a = 2 where a = 1; delete from t where a = 2;
 copy t to stdout;
 END
-   settle
+    settle
     # pgbench prepares its statement once a client, and looks at the server first
     equal "counted" "$(counted "$service" | sort)" "$(
         echo "OTHER COPY 2xx 1"
@@ -167,7 +167,7 @@ create database d;
 create table d.t (a int);
 insert into d.t select seq from d.seq_1_to_1000;
 END
-    agent_start --mode observe;
+    agent_start --mode observe
     client=(--no-defaults -h 127.0.0.1 -P "$port" -u client -psecret)
     mariadb-slap "${client[@]}" --skip-ssl --create-schema=d --no-drop -c 4 --number-of-queries 4000 \
         --query 'select a from t where a < 20' >"$here/slap" || give_up "mariadb-slap"
@@ -198,7 +198,7 @@ END
     # a library is read from a moment after its first connection on
     until_true 15 mysql_in_tls 'do 1' || give_up "MariaDB is not read inside TLS"
     for _ in {1..5}; do mysql_in_tls 'insert into t values (1)' || give_up "no TLS"; done
-   settle
+    settle
     mapfile -t counts < <(mysql_counted select insert update load create_table set_option \
         stmt_prepare stmt_execute)
     # what was prepared is counted by the server as what it is, too, and what came with another
@@ -259,7 +259,7 @@ remote-control:
     control-interface: "$here/control"
 END
     server_start unbound unbound -d -c "$here/unbound.conf"
-    agent_start --mode observe;
+    agent_start --mode observe
     for _ in {1..5}; do # have no answer, and are aborted some seconds later
         timeout .1 dig @127.0.0.1 -p "$port" silent.test A >"$here/dig"
     done
@@ -299,7 +299,7 @@ kafka_requests_are_counted_exactly() {
     until_true 5 grep -q : "$here/broker" || give_up "no broker: $(tail -1 "$here/server.log")"
     broker=$(cat "$here/broker")
     service=kafka_broker:${broker##*:}
-    agent_start --mode observe;
+    agent_start --mode observe
     client=(timeout 20 kcat -b "$broker" -t topic -X debug=protocol)
     seq 2000 | "${client[@]}" -P -X batch.num.messages=1 -X linger.ms=0 2>"$here/log.1"
     seq 100 | "${client[@]}" -P -X batch.num.messages=1 -X linger.ms=0 -X acks=0 2>"$here/log.2"
@@ -307,7 +307,7 @@ kafka_requests_are_counted_exactly() {
     "${client[@]}" -C -e -o beginning >"$here/consumed" 2>"$here/log.4"
     equal "consumed" "$(grep -ac . "$here/consumed")" 2101
     grep -q 'Sent ProduceRequest' "$here/log.2" || complain "nothing was sent without acknowledgement"
-   settle
+    settle
     equal "answered" "$(counted "$service" | grep -v aborted | sort)" "$(
         cat "$here"/log.* | sed -n 's/.*: Received \([A-Za-z]*\)Response.*/\1/p' | sort | uniq -c |
             awk '$2 == "InitProducerId" { $1 -= 2; print "OTHER", $2, "5xx", 2 }

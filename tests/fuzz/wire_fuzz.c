@@ -24,14 +24,15 @@ static size_t expected_length;
 
 static void expect(const char *what, size_t length)
 {
-    if (length > WIRE_NAME)
+    if (length > WIRE_NAME && whole.parser.protocol != PMO_PROTOCOL_KAFKA)
         length = WIRE_NAME;
     if (expected_length + length + 2 > sizeof(expected))
         return;
     for (size_t i = 0; i < length; i++) {
         char c = what[i];
+        bool lower = c >= 'a' && c <= 'z' && whole.parser.protocol != PMO_PROTOCOL_KAFKA;
 
-        expected[expected_length++] = (char)(c >= 'a' && c <= 'z' ? c - 32 : c);
+        expected[expected_length++] = (char)(lower ? c - 32 : c);
     }
     expected[expected_length++] = ';';
     expected[expected_length] = 0;
@@ -410,6 +411,131 @@ static void refer_mysql_responses(__u16 asked)
         expect(failed ? "-" : "+", 1);
 }
 
+static __u32 big_endian_16(size_t at)
+{
+    return (__u32)input[at] << 8 | input[at + 1];
+}
+
+/* Type of the question of a whole message; 0: there is none. */
+static __u32 dns_question(size_t at, size_t length)
+{
+    size_t end = at + length;
+
+    for (at += 12; at < end && input[at] && input[at] < 64;)
+        at += 1 + input[at];
+    return at < end && !input[at] && at + 3 <= end ? big_endian_16(at + 1) : 0;
+}
+
+static void refer_dns_requests(void)
+{
+    static const struct {
+        __u32 type;
+        const char *name;
+    } types[] = {{1, "A"},      {2, "NS"},      {5, "CNAME"}, {6, "SOA"},   {12, "PTR"},
+                 {15, "MX"},    {16, "TXT"},    {28, "AAAA"}, {33, "SRV"},  {35, "NAPTR"},
+                 {43, "DS"},    {48, "DNSKEY"}, {52, "TLSA"}, {64, "SVCB"}, {65, "HTTPS"},
+                 {251, "IXFR"}, {252, "AXFR"},  {255, "ANY"}, {257, "CAA"}};
+    size_t length;
+
+    for (size_t at = 0; at + 2 <= input_length; at += 2 + length) {
+        const char *name = "OTHER";
+        __u32 opcode;
+
+        length = big_endian_16(at);
+        if (length < 12 || at + 2 + length > input_length || input[at + 4] & 0x80)
+            return;
+        opcode = input[at + 4] >> 3 & 15;
+        for (size_t i = 0; !opcode && i < sizeof(types) / sizeof(types[0]); i++)
+            if (types[i].type == dns_question(at + 2, length))
+                name = types[i].name;
+        expect_asking(opcode == 4 ? "NOTIFY" : opcode == 5 ? "UPDATE" : name, 1);
+    }
+}
+
+static void refer_dns_responses(void)
+{
+    for (size_t at = 0, length; at + 2 <= input_length; at += 2 + length) {
+        length = big_endian_16(at);
+        if (length < 12 || at + 2 + length > input_length)
+            return;
+        expect(&"+!-!-!!!!!!-----"[input[at + 5] & 15], 1);
+    }
+}
+
+/* A message by itself, as over UDP: what its name is. */
+static void check_dns_datagram(void)
+{
+    static struct http1_chunk chunk;
+    __u32 n = input_length < HTTP1_CHUNK ? (__u32)input_length : HTTP1_CHUNK;
+    __u64 name, expected_name;
+
+    memset(&chunk, 0, sizeof(chunk));
+    memcpy(chunk.buf, input, n);
+    if (n < DNS_LEAST_BYTES || !dns_asks(chunk.buf))
+        return;
+    name = dns_name(chunk.buf, n);
+    expected_name =
+        input[2] >> 3 ? dns_opcode_name(input[2] >> 3) : dns_type_name(dns_question(0, n));
+    REQUIRE(name == expected_name);
+    REQUIRE(wire_letters(name) == strnlen((const char *)&name, sizeof(name)));
+}
+
+static void refer_kafka_requests(void)
+{
+    size_t length;
+
+    for (size_t at = 0; at + 4 <= input_length; at += 4 + length) {
+        __u32 api, version, asked = 1;
+        size_t to, text = 0;
+
+        length = big_endian(at);
+        if (length < 8 || at + 4 + length > input_length)
+            return;
+        api = big_endian_16(at + 4);
+        version = big_endian_16(at + 6);
+        if (api > 1024 || version > 127)
+            return;
+        if (api > KAFKA_OTHER)
+            api = KAFKA_OTHER;
+        if (version >= kafka_apis[api].code && version < kafka_apis[api].code_end)
+            asked |= 2U | (version >= kafka_apis[api].throttle ? 4U : 0U) |
+                     (version >= kafka_apis[api].tags ? 8U : 0U);
+        /* acknowledgements of a Produce: behind the client's name, tags, a transaction's name */
+        to = at + 12;
+        if (!api && to + 2 <= at + 4 + length) {
+            text = big_endian_16(to);
+            to += 2 + (text == 0xffff ? 0 : text);
+            if (version >= 9 && to < at + 4 + length)
+                to = input[to] ? input_length : to + 1;
+            if (version >= 9 && to < at + 4 + length)
+                to = input[to] > 127 ? input_length : to + 1 + (input[to] ? input[to] - 1U : 0U);
+            else if (version >= 3 && version < 9 && to + 2 <= at + 4 + length)
+                to += 2 + (big_endian_16(to) == 0xffff ? 0 : big_endian_16(to));
+            else if (version >= 3)
+                to = input_length;
+            if (to + 2 <= at + 4 + length && !big_endian_16(to))
+                continue;
+        }
+        expect_asking(kafka_apis[api].name, asked);
+    }
+}
+
+static void refer_kafka_responses(__u16 asked)
+{
+    for (size_t at = 0, length; at + 4 <= input_length; at += 4 + length) {
+        size_t code = at + 8 + (asked & 8 ? 1U : 0U) + (asked & 4 ? 4U : 0U);
+
+        length = big_endian(at);
+        if (length < 4 || length > 1 << 30 || at + 4 + length > input_length)
+            return;
+        if (!(asked & 2) || code + 2 > at + 4 + length || !big_endian_16(code) ||
+            big_endian_16(code) == 27 || big_endian_16(code) == 35 || big_endian_16(code) == 79)
+            expect("+", 1);
+        else
+            expect("-", 1);
+    }
+}
+
 /* ---- ours ------------------------------------------------------------------------------------ */
 
 static void feed_in_pieces(struct wire_seen *s)
@@ -423,15 +549,18 @@ static void feed_in_pieces(struct wire_seen *s)
 /* What every request asks for that is answered, by four bits. */
 static __u16 asks(__u8 protocol, __u8 choice)
 {
-    return protocol == PMO_PROTOCOL_MYSQL ? (1 + choice % 8 % 5) << 4 | (choice & 8) : 0;
+    return protocol == PMO_PROTOCOL_MYSQL   ? (1 + choice % 8 % 5) << 4 | (choice & 8)
+           : protocol == PMO_PROTOCOL_KAFKA ? choice | 1
+                                            : 1;
 }
 
 int LLVMFuzzerTestOneInput(const __u8 *bytes, size_t length);
 
 int LLVMFuzzerTestOneInput(const __u8 *bytes, size_t length)
 {
-    static const __u8 protocols[] = {PMO_PROTOCOL_REDIS, PMO_PROTOCOL_POSTGRESQL,
-                                     PMO_PROTOCOL_MEMCACHED, PMO_PROTOCOL_MYSQL};
+    static const __u8 protocols[] = {PMO_PROTOCOL_REDIS,     PMO_PROTOCOL_POSTGRESQL,
+                                     PMO_PROTOCOL_MEMCACHED, PMO_PROTOCOL_MYSQL,
+                                     PMO_PROTOCOL_DNS,       PMO_PROTOCOL_KAFKA};
     bool response;
     __u8 protocol;
 
@@ -442,6 +571,7 @@ int LLVMFuzzerTestOneInput(const __u8 *bytes, size_t length)
     input_begin(bytes + 1, length - 1);
     (void)wire_first(input, input_length);
     (void)wire_greeting(input, input_length);
+    check_dns_datagram();
     wire_see(&whole, protocol, response);
     whole.asked = asks(protocol, bytes[0] >> 4);
     for (size_t at = 0; at < input_length; at++)
@@ -459,6 +589,10 @@ int LLVMFuzzerTestOneInput(const __u8 *bytes, size_t length)
         response ? refer_postgresql_responses() : refer_postgresql_requests();
     else if (protocol == PMO_PROTOCOL_MYSQL)
         response ? refer_mysql_responses(whole.asked) : refer_mysql_requests();
+    else if (protocol == PMO_PROTOCOL_DNS)
+        response ? refer_dns_responses() : refer_dns_requests();
+    else if (protocol == PMO_PROTOCOL_KAFKA)
+        response ? refer_kafka_responses(whole.asked) : refer_kafka_requests();
     if (!strncmp(whole.text, expected, expected_length))
         return 0;
     (void)fprintf(stderr, "expected: %s\nours: %s\n", expected, whole.text);

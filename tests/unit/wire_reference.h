@@ -25,7 +25,7 @@ struct wire_seen {
     __u16 asked; /* by each request that is answered */
     size_t length;
     char text[WIRE_SEEN_MAX]; /* "SET;" for a request, "SET:16;" for one that asks for what its
-                                 answer has to know; "+;" and "-;" for answers, "tls;" */
+                                 answer has to know; "+;", "-;", "!;" for answers, "tls;" */
 };
 
 static void wire_see(struct wire_seen *s, __u8 protocol, bool response)
@@ -40,6 +40,7 @@ static void wire_told(struct wire_seen *s, __u32 event)
     const char *what = event == WIRE_REQUEST  ? s->fold.text
                        : event == WIRE_ANSWER ? "+"
                        : event == WIRE_ERROR  ? "-"
+                       : event == WIRE_FAULT  ? "!"
                        : event == WIRE_TLS    ? "tls"
                                               : NULL;
     char asks[16] = "";

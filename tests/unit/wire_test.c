@@ -32,6 +32,9 @@ static void tells(__u8 protocol, bool response, __u16 asked, const char *bytes, 
     tells(protocol, true, asked, bytes, sizeof(bytes) - 1, expected)
 #define FIRST(bytes) wire_first(bytes, sizeof(bytes) - 1)
 
+/* of DNS: number, flags (that recursion is wished for), one question */
+#define DNS_QUESTION "\x12\x34\1\0\0\1\0\0\0\0\0\0"
+
 static void a_protocol_is_known_by_its_first_bytes(void)
 {
     CU_ASSERT_EQUAL(FIRST("*1\r\n$4\r\nPING\r\n"), PMO_PROTOCOL_REDIS);
@@ -41,6 +44,14 @@ static void a_protocol_is_known_by_its_first_bytes(void)
     CU_ASSERT_EQUAL(FIRST("version\r\n"), PMO_PROTOCOL_MEMCACHED);
     CU_ASSERT_EQUAL(FIRST("\0\0\0\x08\x04\xd2\x16\x2f"), PMO_PROTOCOL_POSTGRESQL);
     CU_ASSERT_EQUAL(FIRST("\0\0\0\x10\0\x03\0\0user\0a\0\0"), PMO_PROTOCOL_POSTGRESQL);
+    CU_ASSERT_EQUAL(FIRST("\0\x11" DNS_QUESTION "\0\0\1\0\1"), PMO_PROTOCOL_DNS);
+    CU_ASSERT_EQUAL(FIRST("\0\x12" DNS_QUESTION "\0\0\1\0\1"), PMO_PROTOCOL_DNS); /* not whole */
+    CU_ASSERT_EQUAL(FIRST("\0\x11\x12\x34\x81\0\0\1\0\0\0\0\0\0\0\0\1\0\1"), PMO_PROTOCOL_UNKNOWN);
+    CU_ASSERT_EQUAL(FIRST("\0\x11"), PMO_PROTOCOL_UNKNOWN);
+    CU_ASSERT_EQUAL(FIRST("\0\0\0\x0d\0\x12\0\3\0\0\0\1\0\3kcat"), PMO_PROTOCOL_KAFKA);
+    CU_ASSERT_EQUAL(FIRST("\0\0\0\x0c\0\x12\0\0\0\0\0\1\xff\xff  "), PMO_PROTOCOL_KAFKA);
+    /* ZooKeeper */
+    CU_ASSERT_EQUAL(FIRST("\0\0\0\x0c\0\0\0\0\0\0\0\0\0\0\0\0"), PMO_PROTOCOL_UNKNOWN);
     CU_ASSERT_EQUAL(FIRST("GET / HTTP/1.1\r\n"), PMO_PROTOCOL_UNKNOWN);
     CU_ASSERT_EQUAL(FIRST("PRI * HTTP/2.0\r\n"), PMO_PROTOCOL_UNKNOWN);
     CU_ASSERT_EQUAL(FIRST("\x16\x03\x01\0\xf4\x01\0\0\xf0\x03\x03"), PMO_PROTOCOL_UNKNOWN);
@@ -180,6 +191,59 @@ static void mysql_answers_end_as_they_were_asked_for(void)
             "+;");
 }
 
+static void dns_is_asked_for_types(void)
+{
+    TELLS(PMO_PROTOCOL_DNS, false,
+          "\0\x18" DNS_QUESTION "\1a\4test\0\0\x1c\0\1"
+          "\0\x11" DNS_QUESTION "\0\0\1\0\1"
+          "\0\x11" DNS_QUESTION "\0\x12\x34\0\1"
+          "\0\x0c\x12\x34\x28\0\0\1\0\0\0\0\0\0",
+          "AAAA:1;A:1;OTHER:1;UPDATE:1;");
+    /* names that end too late, or point elsewhere; and what is a response */
+    TELLS(PMO_PROTOCOL_DNS, false,
+          "\0\x11" DNS_QUESTION "\5abcd"
+          "\0\x0c" DNS_QUESTION "\0\x11" DNS_QUESTION "\xc0\x0c\0\1\0"
+          "\0\x11" DNS_QUESTION "\0\0\x0f\0\1"
+          "\0\x0c\x12\x34\x81\0\0\1\0\0\0\0\0\0",
+          "OTHER:1;OTHER:1;OTHER:1;MX:1;");
+    ANSWERS(PMO_PROTOCOL_DNS, 1,
+            "\0\x0c\x12\x34\x81\x80\0\0\0\0\0\0\0\0"
+            "\0\x0d\x12\x34\x81\x83\0\0\0\0\0\0\0\0x"
+            "\0\x0c\x12\x34\x81\x82\0\0\0\0\0\0\0\0"
+            "\0\x0c\x12\x34\x81\x85\0\0\0\0\0\0\0\0",
+            "+;!;-;!;");
+    ANSWERS(PMO_PROTOCOL_DNS, 0, "\0\x0c\x12\x34\x81\x80\0\0\0\0\0\0\0\0", ""); /* a zone goes on */
+}
+
+static void kafka_says_nothing_of_what_wants_no_acknowledgement(void)
+{
+    TELLS(PMO_PROTOCOL_KAFKA, false,
+          "\0\0\0\x0b\0\x12\0\3\0\0\0\1\0\1k"        /* ApiVersions */
+          "\0\0\0\x0f\0\0\0\2\0\0\0\2\0\1k\0\1##"    /* Produce: of version 2, acknowledged, */
+          "\0\0\0\x0f\0\0\0\2\0\0\0\3\0\1k\0\0##"    /* and not; */
+          "\0\0\0\x10\0\0\0\7\0\0\0\4\0\1k\0\1t\0\0" /* of 7, with a transaction; */
+          "\0\0\0\x0f\0\0\0\7\0\0\0\5\0\1k\xff\xff\xff\xff"
+          "\0\0\0\x0f\0\0\0\x09\0\0\0\6\xff\xff\0\2t\0\0" /* of 9, with tags */
+          "\0\0\0\x0e\0\0\0\x09\0\0\0\6\xff\xff\0\0\0\1"
+          "\0\0\0\x08\0\1\0\x0b\0\0\0\7"
+          "\0\0\0\x08\0\x16\0\4\0\0\0\x08"
+          "\0\0\0\x08\1\0\0\0\0\0\0\x09"
+          "\0\0\0\x08\x7f\0\0\0\0\0\0\x0a",
+          "ApiVersions:3;Produce:1;Produce:1;Produce:1;Fetch:7;InitProducerId:15;Other:1;");
+    ANSWERS(PMO_PROTOCOL_KAFKA, 3,
+            "\0\0\0\7\0\0\0\1\0\0#"
+            "\0\0\0\6\0\0\0\1\0\x23"
+            "\0\0\0\6\0\0\0\1\0\7",
+            "+;+;-;");
+    ANSWERS(PMO_PROTOCOL_KAFKA, 15,
+            "\0\0\0\x0b\0\0\0\1\0\0\0\0\1\0\0"
+            "\0\0\0\x0b\0\0\0\1\0\0\0\0\1\0\x0e"
+            "\0\0\0\4\0\0\0\1",
+            "+;-;+;");
+    ANSWERS(PMO_PROTOCOL_KAFKA, 1, "\0\0\0\6\0\0\0\1\0\x0e", "+;");
+    ANSWERS(PMO_PROTOCOL_KAFKA, 0, "\0\0\0\6\0\0\0\1\0\x0e", "");
+}
+
 static void redis_has_types_of_its_third_version(void)
 {
     TELLS(PMO_PROTOCOL_REDIS, true, "%1\r\n+a\r\n*2\r\n:1\r\n#t\r\n_\r\n,1.5\r\n(12\r\n",
@@ -229,6 +293,8 @@ SUITE(wire) = {TEST(a_protocol_is_known_by_its_first_bytes),
                TEST(mysql_commands_have_the_names_of_their_statements),
                TEST(mysql_is_left_alone_where_it_cannot_be_read),
                TEST(mysql_answers_end_as_they_were_asked_for),
+               TEST(dns_is_asked_for_types),
+               TEST(kafka_says_nothing_of_what_wants_no_acknowledgement),
                TEST(redis_has_types_of_its_third_version),
                TEST(redis_takes_lines_too),
                TEST(memcached_is_told_with_its_blocks),
