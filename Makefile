@@ -115,6 +115,8 @@ $(e2e_programs): $(BUILD)/e2e/%: $(BUILD)/obj/tests/e2e/%.o $(libpmo_obj)
 $(BUILD)/e2e/tls_static: libraries = -l:libssl.a -l:libcrypto.a \
 	$(filter-out -lcrypto,$(call pkg_config,--static --libs libcrypto))
 
+$(BUILD)/e2e/kafka_broker: libraries = $(call pkg_libs,rdkafka)
+
 # the same program with BoringSSL
 android = /usr/lib/$(shell $(CC) -print-multiarch)/android
 $(BUILD)/e2e/tls_boringssl: tests/e2e/tls_static.c

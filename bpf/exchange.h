@@ -26,7 +26,9 @@ struct queued_request {
     __u32 index; /* of the request on its connection, from 1 on */
     __u16 route;
     __u8 method;
-    __u8 pad[9];
+    __u8 pad;
+    __u16 asked; /* struct wire's */
+    __u8 pad2[6];
 };
 
 /* What ingress writes, or what egress writes: a cache line each. */

@@ -11,6 +11,7 @@
  *   tls.h         uprobes, tp_btf      requests inside TLS
  *   listener.h    tp_btf               instances that come, stop listening, die
  *   saturation.h  tp_btf               what comes before load: waits, queues, round trips, resets
+ *   datagram.h                         DNS over UDP, which cgroup_skb sees, too
  *   connect.h     cgroup/connect4      service address to ready instance
  *   syn.h         xdp, tc              connection attempts and datagrams
  *   flush.h       syscall, timer       window records to user space
@@ -41,6 +42,7 @@ const volatile __u64 zones_seed;
 #include "bpf/request.h"
 #include "bpf/listener.h"
 #include "bpf/connection.h"
+#include "bpf/datagram.h"
 #include "bpf/saturation.h"
 #include "bpf/connect.h"
 #include "bpf/syn.h"

@@ -14,8 +14,7 @@ enum postgresql_step {
     POSTGRESQL_TYPE,      /* of any other */
     POSTGRESQL_LENGTH,
     POSTGRESQL_STATEMENT, /* its name, before the query of Parse */
-    POSTGRESQL_SPACE,     /* before the first word of a query */
-    POSTGRESQL_WORD,
+    POSTGRESQL_WORD,      /* up to the end of the first one of a query */
 };
 
 enum { POSTGRESQL_FAILED = 1, POSTGRESQL_NAMED = 2 };
@@ -40,14 +39,6 @@ static __always_inline bool postgresql_begins(const __u8 *b, __u32 n)
            (length > 8 && length < 10000 && (code & ~15U) == POSTGRESQL_VERSION);
 }
 
-static __always_inline void postgresql_name(struct wire *w, struct fold *fold, __u64 name)
-{
-    wire_name_begin(w, fold);
-    for (int i = 0; i < 8; i++)
-        if (name >> (8 * i) & 0xff)
-            wire_name(w, fold, name >> (8 * i));
-}
-
 /* A message of a client of which all is known. */
 static __always_inline enum wire_event postgresql_sent(struct wire *w, struct fold *fold)
 {
@@ -55,14 +46,14 @@ static __always_inline enum wire_event postgresql_sent(struct wire *w, struct fo
     switch (w->kind) {
     case 'Q':
         if (!w->length)
-            postgresql_name(w, fold, W('Q', 'U', 'E', 'R', 'Y', 0, 0, 0));
+            wire_name_word(w, fold, W('Q', 'U', 'E', 'R', 'Y', 0, 0, 0));
         break;
     case 'F':
-        postgresql_name(w, fold, W('F', 'U', 'N', 'C', 'T', 'I', 'O', 'N'));
+        wire_name_word(w, fold, W('F', 'U', 'N', 'C', 'T', 'I', 'O', 'N'));
         break;
     case 'S':
         if (!(w->flags & POSTGRESQL_NAMED) || !w->length)
-            postgresql_name(w, fold, W('E', 'X', 'E', 'C', 'U', 'T', 'E', 0));
+            wire_name_word(w, fold, W('E', 'X', 'E', 'C', 'U', 'T', 'E', 0));
         break;
     case 'P':
         w->flags |= POSTGRESQL_NAMED;
@@ -97,7 +88,7 @@ static __always_inline enum wire_event postgresql_request(struct wire *w, struct
         }
         if ((w->number & ~15ULL) != POSTGRESQL_VERSION || w->count > 10000)
             return WIRE_OVER;
-        postgresql_name(w, fold, W('S', 'T', 'A', 'R', 'T', 'U', 'P', 0));
+        wire_name_word(w, fold, W('S', 'T', 'A', 'R', 'T', 'U', 'P', 0));
         w->step = POSTGRESQL_TYPE;
         w->flags = 0;
         return wire_after(w, w->count, WIRE_REQUEST);
@@ -120,25 +111,18 @@ static __always_inline enum wire_event postgresql_request(struct wire *w, struct
         wire_name_begin(w, fold);
         if (!w->count)
             return postgresql_sent(w, fold);
-        w->step = w->kind == 'P' ? POSTGRESQL_STATEMENT : POSTGRESQL_SPACE;
+        w->step = w->kind == 'P' ? POSTGRESQL_STATEMENT : POSTGRESQL_WORD;
         return WIRE_MORE;
     case POSTGRESQL_STATEMENT:
         w->count--;
         if (!w->count)
             return postgresql_sent(w, fold);
         if (!c)
-            w->step = POSTGRESQL_SPACE;
+            w->step = POSTGRESQL_WORD;
         return WIRE_MORE;
-    case POSTGRESQL_SPACE:
     case POSTGRESQL_WORD:
         w->count--;
-        if (wire_letter(c)) {
-            w->step = POSTGRESQL_WORD;
-            wire_name(w, fold, c);
-            return w->count ? WIRE_MORE : postgresql_sent(w, fold);
-        }
-        if (w->count && w->step == POSTGRESQL_SPACE &&
-            (c == ' ' || c == '\n' || c == '\t' || c == '('))
+        if (!wire_word(w, fold, c) && w->count)
             return WIRE_MORE;
         return postgresql_sent(w, fold);
     }

@@ -247,7 +247,9 @@ static __noinline bool request_early(struct __sk_buff *skb, struct segment_place
     return mine;
 }
 
-static __noinline int queues_seen(struct __sk_buff *skb); /* saturation.h */
+static __noinline int queues_seen(struct __sk_buff *skb);       /* saturation.h */
+static __noinline int datagram_received(struct __sk_buff *skb); /* datagram.h; so are UDP sockets */
+static __noinline int datagram_sent(struct __sk_buff *skb);
 
 SEC("cgroup_skb/ingress")
 int request_ingress(struct __sk_buff *skb)
@@ -266,6 +268,8 @@ int request_ingress(struct __sk_buff *skb)
     if (!segment_find(skb, &at)) {
         if (unlikely(sk->state == BPF_TCP_LISTEN))
             queues_seen(skb);
+        else if (unlikely(sk->state == BPF_TCP_CLOSE))
+            datagram_received(skb);
         return 1;
     }
     c = bpf_sk_storage_get(&connections, sk, NULL, 0);
@@ -413,8 +417,11 @@ int response_egress(struct __sk_buff *skb)
             bpf_tail_call(skb, &call_request_program, 0);
         return 1;
     }
-    if (!segment_find(skb, &at))
+    if (!segment_find(skb, &at)) {
+        if (unlikely(sk->state == BPF_TCP_CLOSE))
+            datagram_sent(skb);
         return 1;
+    }
     c = bpf_sk_storage_get(&connections, sk, NULL, 0);
     if (calls && !c && port_calls(sk->src_port))
         bpf_tail_call(skb, &call_request_program, 0);

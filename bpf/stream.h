@@ -210,12 +210,34 @@ __noinline int wire_answered(struct connection *c, __u32 class, __u64 now_ns)
     return 0;
 }
 
+/* What the newest request asks for is kept with it, */
+__noinline int wire_asks(struct connection *c)
+{
+    struct queued_request *q = c ? queue_find(c, c->in.messages) : NULL;
+
+    if (q)
+        q->asked = ((const struct wire *)&c->in.parser)->asked;
+    return 0;
+}
+
+/* and known when its answer begins. */
+__noinline int wire_answers(struct connection *c)
+{
+    struct queued_request *q = c ? queue_find(c, c->out.messages + 1) : NULL;
+
+    if (c)
+        ((struct wire *)&c->out.parser)->asked = q ? q->asked : 0;
+    return 0;
+}
+
 static __always_inline void wire_event(struct connection *c, __u32 event, __u64 now_ns)
 {
     if (event == WIRE_REQUEST) {
         wire_requested(c, wire_route(c), now_ns);
-    } else if (event == WIRE_ANSWER || event == WIRE_ERROR) {
-        wire_answered(c, event == WIRE_ERROR ? 5 : 2, now_ns);
+        if (wire_must_ask((const struct wire *)&c->in.parser))
+            wire_asks(c);
+    } else if (event >= WIRE_ANSWER && event <= WIRE_FAULT) {
+        wire_answered(c, wire_class(event), now_ns);
     } else {
         c->protocol =
             event == WIRE_TLS ? PMO_PROTOCOL_UNKNOWN : c->protocol; /* for stream_feed() */
@@ -237,6 +259,8 @@ static __always_inline long stream_turn_wire(struct stream *s, enum stream_sourc
         return 1;
     if (response && !c->answer.first_byte_ns)
         c->answer.first_byte_ns = s->now_ns;
+    if (response && wire_must_ask(w))
+        wire_answers(c);
     if (w->left) {
         n = wire_pass(w, n, &event);
         chunk->pos += n;
@@ -330,6 +354,19 @@ static __always_inline void stream_feed_http2(struct stream *s, enum stream_sour
 
 #define STREAM_NO_BEGINNING ~0U
 
+static __always_inline void wire_begin(struct connection *c, __u8 protocol)
+{
+    __builtin_memset(&c->in.parser, 0, sizeof(c->in.parser));
+    __builtin_memset(&c->out.parser, 0, sizeof(c->out.parser));
+    ((struct wire *)&c->in.parser)->protocol = protocol;
+    ((struct wire *)&c->out.parser)->protocol = protocol;
+    c->in.parser.phase = HTTP1_WIRE;
+    c->out.parser.phase = HTTP1_WIRE;
+    c->protocol = protocol;
+    c->answer.first_byte_ns = 0;
+    c->in.bytes = 0;
+}
+
 /* A client's first bytes, which are no HTTP: what are they? Returns where they begin, or
  * STREAM_NO_BEGINNING where nobody knows. Global, and by itself, likewise. */
 __noinline __u32 stream_is_wire(struct connection *c, struct http1_chunk *chunk)
@@ -343,17 +380,24 @@ __noinline __u32 stream_is_wire(struct connection *c, struct http1_chunk *chunk)
     if (!protocol)
         return STREAM_NO_BEGINNING;
     begins = c->in.bytes;
-    __builtin_memset(&c->in.parser, 0, sizeof(c->in.parser));
-    __builtin_memset(&c->out.parser, 0, sizeof(c->out.parser));
-    ((struct wire *)&c->in.parser)->protocol = protocol;
-    ((struct wire *)&c->out.parser)->protocol = protocol;
-    c->in.parser.phase = HTTP1_WIRE;
-    c->out.parser.phase = HTTP1_WIRE;
-    c->protocol = protocol;
-    c->answer.first_byte_ns = 0;
-    c->in.bytes = 0;
+    wire_begin(c, protocol);
     chunk->pos = chunk->len = 0;
     return begins;
+}
+
+/* A server's first bytes, which are no HTTP and come before any of a client: do they begin a
+ * protocol in which it speaks first? They are all of a segment then. Likewise. */
+__noinline int stream_greets(struct connection *c, struct http1_chunk *chunk)
+{
+    __u8 protocol;
+
+    if (!c || !chunk || c->in.messages || c->out.messages || c->in.parser.phase != HTTP1_START)
+        return false;
+    protocol = wire_greets(chunk->buf, chunk->len);
+    if (!protocol)
+        return false;
+    wire_begin(c, protocol);
+    return true;
 }
 
 /* Parses the bytes from s->offset to s->end. What is nothing that we know from its first byte on is
@@ -388,6 +432,8 @@ static __always_inline void stream_feed(struct stream *s, enum stream_source sou
             tls_found(c);
             return;
         }
+        if (response && stream_greets(c, s->chunk))
+            return;
         c->in.parser.phase = HTTP1_OPAQUE;
         c->out.parser.phase = HTTP1_OPAQUE;
         if (control)

@@ -27,7 +27,8 @@ enum wire_event {
     WIRE_MORE = 0,
     WIRE_REQUEST, /* is complete; its name is in the fold */
     WIRE_ANSWER,  /* is complete: a success, */
-    WIRE_ERROR,   /* or not */
+    WIRE_ERROR,   /* or not, */
+    WIRE_FAULT,   /* and the client is to blame */
     WIRE_TLS,     /* what follows is TLS */
     WIRE_OVER,    /* what follows cannot be told apart any more, or makes no sense */
 };
@@ -44,7 +45,9 @@ struct wire {
     __u8 token; /* of the line, from 0 on */
     __u8 flags;
     __u8 length; /* of the name so far */
-    __u8 pad[3];
+    __u8 pad;
+    __u16 asked; /* request: what it asks for, as its answer has to know; response: that of the
+                    request which it answers; 0: none */
 };
 
 /* ---- for protocols --------------------------------------------------------------------------- */
@@ -68,6 +71,21 @@ static __always_inline void wire_name_begin(struct wire *w, struct fold *fold)
     w->length = 0;
 }
 
+/* How many letters a W() has; no branches, as the verifier walks each. */
+static __always_inline __u8 wire_letters(__u64 name)
+{
+    return ((name + 0x7f7f7f7f7f7f7f7fULL) >> 7 & 0x0101010101010101ULL) * 0x0101010101010101ULL >>
+           56;
+}
+
+/* A name that is known. */
+static __always_inline void wire_name_word(struct wire *w, struct fold *fold, __u64 name)
+{
+    wire_name_begin(w, fold);
+    __builtin_memcpy(fold->text, &name, sizeof(name));
+    w->length = wire_letters(name);
+}
+
 /* A digit of a decimal number; -1 for any other byte. */
 static __always_inline int wire_digit(__u8 c)
 {
@@ -77,6 +95,23 @@ static __always_inline int wire_digit(__u8 c)
 static __always_inline bool wire_letter(__u8 c)
 {
     return (c | 32) >= 'a' && (c | 32) <= 'z';
+}
+
+/* A byte of an SQL statement, of which the first word is the name. Returns whether that has ended.
+ */
+static __always_inline bool wire_word(struct wire *w, struct fold *fold, __u8 c)
+{
+    if (wire_letter(c)) {
+        wire_name(w, fold, c);
+        return false;
+    }
+    return w->length || (c != ' ' && c != '\n' && c != '\t' && c != '(');
+}
+
+/* Status class of an answer. */
+static __always_inline __u32 wire_class(enum wire_event event)
+{
+    return event == WIRE_ANSWER ? 2 : event == WIRE_FAULT ? 4 : 5;
 }
 
 /* Says that @event is to be told when @n bytes have passed. */
@@ -89,7 +124,10 @@ static __always_inline enum wire_event wire_after(struct wire *w, __u64 n, enum 
     return WIRE_MORE;
 }
 
+#include "bpf/dns.h"
+#include "bpf/kafka.h"
 #include "bpf/memcached.h"
+#include "bpf/mysql.h"
 #include "bpf/postgresql.h"
 #include "bpf/redis.h"
 
@@ -105,7 +143,25 @@ static __always_inline __u8 wire_begins(const __u8 *b, __u32 n)
         return PMO_PROTOCOL_MEMCACHED;
     if (postgresql_begins(b, n))
         return PMO_PROTOCOL_POSTGRESQL;
+    if (mysql_begins(b, n))
+        return PMO_PROTOCOL_MYSQL;
+    if (dns_begins(b, n))
+        return PMO_PROTOCOL_DNS;
+    if (kafka_begins(b, n))
+        return PMO_PROTOCOL_KAFKA;
     return PMO_PROTOCOL_UNKNOWN;
+}
+
+/* Which protocol a server speaks that sent these @n bytes first, before any of a client. */
+static __always_inline __u8 wire_greets(const __u8 *b, __u32 n)
+{
+    return mysql_greets(b, n) ? PMO_PROTOCOL_MYSQL : PMO_PROTOCOL_UNKNOWN;
+}
+
+/* Between messages of a protocol, and an answer cannot be read without knowing what was asked? */
+static __always_inline bool wire_must_ask(const struct wire *w)
+{
+    return w->protocol >= PMO_PROTOCOL_MYSQL && !w->step && !w->kind;
 }
 
 struct wire_run {
@@ -125,6 +181,12 @@ static __always_inline enum wire_event wire_byte(struct wire *w, struct fold *fo
         return response ? memcached_response(w, c) : memcached_request(w, fold, c);
     case PMO_PROTOCOL_POSTGRESQL:
         return response ? postgresql_response(w, c) : postgresql_request(w, fold, c);
+    case PMO_PROTOCOL_MYSQL:
+        return response ? mysql_response(w, c) : mysql_request(w, fold, c);
+    case PMO_PROTOCOL_DNS:
+        return response ? dns_response(w, c) : dns_request(w, fold, c);
+    case PMO_PROTOCOL_KAFKA:
+        return response ? kafka_response(w, c) : kafka_request(w, fold, c);
     }
     return WIRE_OVER;
 }

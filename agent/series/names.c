@@ -9,11 +9,16 @@ const char *pmo_direction_name(uint8_t direction)
 
 const char *pmo_protocol_name(uint8_t protocol)
 {
-    static const char *const names[] = {
-        [PMO_PROTOCOL_UNKNOWN] = "unknown",      [PMO_PROTOCOL_HTTP1] = "http1",
-        [PMO_PROTOCOL_HTTP2] = "http2",          [PMO_PROTOCOL_GRPC] = "grpc",
-        [PMO_PROTOCOL_REDIS] = "redis",          [PMO_PROTOCOL_MEMCACHED] = "memcached",
-        [PMO_PROTOCOL_POSTGRESQL] = "postgresql"};
+    static const char *const names[] = {[PMO_PROTOCOL_UNKNOWN] = "unknown",
+                                        [PMO_PROTOCOL_HTTP1] = "http1",
+                                        [PMO_PROTOCOL_HTTP2] = "http2",
+                                        [PMO_PROTOCOL_GRPC] = "grpc",
+                                        [PMO_PROTOCOL_REDIS] = "redis",
+                                        [PMO_PROTOCOL_MEMCACHED] = "memcached",
+                                        [PMO_PROTOCOL_POSTGRESQL] = "postgresql",
+                                        [PMO_PROTOCOL_MYSQL] = "mysql",
+                                        [PMO_PROTOCOL_DNS] = "dns",
+                                        [PMO_PROTOCOL_KAFKA] = "kafka"};
 
     return names[protocol < sizeof(names) / sizeof(*names) ? protocol : PMO_PROTOCOL_UNKNOWN];
 }

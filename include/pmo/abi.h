@@ -21,7 +21,7 @@
 #endif
 #include <linux/types.h>
 
-#define PMO_ABI_VERSION 5U
+#define PMO_ABI_VERSION 6U
 
 #define PMO_INSTANCES_MAX   4096U /* rows; 0 is "unknown instance", used when the rows are full */
 #define PMO_COUNTERS_MAX    8192U /* (instance, type) pairs; the first few count what has no pair */
@@ -49,11 +49,14 @@ enum pmo_protocol {
     PMO_PROTOCOL_UNKNOWN = 0,
     PMO_PROTOCOL_HTTP1 = 1,
     PMO_PROTOCOL_HTTP2 = 2,
-    PMO_PROTOCOL_GRPC = 3, /* over HTTP/2; the status class follows from grpc-status */
-    PMO_PROTOCOL_REDIS =
-        4, /* these have commands as routes; a status class is 2 or, for errors, 5 */
+    PMO_PROTOCOL_GRPC = 3,  /* over HTTP/2; the status class follows from grpc-status */
+    PMO_PROTOCOL_REDIS = 4, /* these have commands as routes; a status class is 2 or, for errors, 5
+                               (or, of DNS, 4) */
     PMO_PROTOCOL_MEMCACHED = 5,
     PMO_PROTOCOL_POSTGRESQL = 6,
+    PMO_PROTOCOL_MYSQL = 7, /* MariaDB, too */
+    PMO_PROTOCOL_DNS = 8,   /* over TCP and UDP */
+    PMO_PROTOCOL_KAFKA = 9,
     /* Not protocols: SYNs and accepted connections of an instance from a zone. Their status class
      * is PMO_STATUS_ARRIVED; what comes from no zone is only in struct pmo_instance_counts. */
     PMO_PROTOCOL_CONNECTIONS = 253,
