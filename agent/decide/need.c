@@ -18,7 +18,7 @@
 
 #include <math.h>
 
-#define DEFAULT_QUANTILE    0.95
+#define DEFAULT_QUANTILE    0.99
 #define DEFAULT_LEAD_TIME_S 5.0
 #define REACTIVE_TARGET     0.7
 #define TRUST_MIN           0.5F

@@ -112,8 +112,8 @@ static void read_forecast(struct pmo_policy *policy, const struct pmo_value *spe
     }
     if (text) {
         (void)pmo_value_complain(map,
-                                 "forecast: \"%.60s\" is not known; write off, or {quantile: 0.95, "
-                                 "target: 90%%}",
+                                 "forecast: \"%.60s\" is not known; write off, or {quantile: 0.99, "
+                                 "target: 97%%}",
                                  text);
         return;
     }
@@ -121,10 +121,10 @@ static void read_forecast(struct pmo_policy *policy, const struct pmo_value *spe
     if (!pmo_value_get_share(map, "quantile", &policy->quantile) &&
         (policy->quantile < 0.5 || policy->quantile > 0.999))
         (void)pmo_value_complain(pmo_value_get(map, "quantile"),
-                                 "quantile must be from 0.5 to 0.999; write e.g. quantile: 0.95");
+                                 "quantile must be from 0.5 to 0.999; write e.g. quantile: 0.99");
     if (!pmo_value_get_share(map, "target", &policy->target) && policy->target < 0.1)
         (void)pmo_value_complain(pmo_value_get(map, "target"),
-                                 "target must be from 10%% to 100%%; write e.g. target: 90%%");
+                                 "target must be from 10%% to 100%%; write e.g. target: 97%%");
 }
 
 /* "4 per 10s" */
@@ -425,11 +425,11 @@ static void read_policy(struct pmo_policy *policy, const struct pmo_value *root)
     *policy = (struct pmo_policy){
         .mode = PMO_MODE_RECOMMEND,
         .latency_objective_s = 0.25,
-        .quantile = 0.95,
+        .quantile = 0.99,
         .min = 1,
         .max = 10,
-        .target = 0.9,
-        .down_delay_s = 60,
+        .target = 0.97,
+        .down_delay_s = 15,
     };
     (void)pmo_value_only_keys(root, keys);
     if (!pmo_value_get(root, "apiVersion"))

@@ -10,6 +10,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include "agent/decide/plan.h"
+#include "agent/forecast/study.h"
 
 #define LATENCY_SECONDS  10 /* that the planner's latency is of */
 #define LATENCY_QUANTILE 0.99
@@ -19,6 +20,7 @@ struct pmo_simulator {
     const struct pmo_queue_model *model;
     struct pmo_policy policy;
     struct pmo_forecaster *forecaster;
+    struct pmo_study *study;
     struct pmo_forecast forecast;
     struct pmo_planner *planner;
     uint32_t *wanted;
@@ -39,7 +41,8 @@ int pmo_simulator_new(struct pmo_simulator **simulator, const struct pmo_queue_m
     made->policy = *policy;
     made->policy.mode = PMO_MODE_ACT;
     made->wanted = wanted;
-    if (pmo_forecaster_new(&made->forecaster) < 0 || pmo_planner_new(&made->planner, 1) < 0) {
+    if (pmo_forecaster_new(&made->forecaster) < 0 || pmo_study_new(&made->study) < 0 ||
+        pmo_planner_new(&made->planner, 1) < 0) {
         pmo_simulator_free(&made);
         return -ENOMEM;
     }
@@ -52,6 +55,7 @@ void pmo_simulator_free(struct pmo_simulator **simulator)
     if (!*simulator)
         return;
     pmo_forecaster_free(&(*simulator)->forecaster);
+    pmo_study_free(&(*simulator)->study);
     pmo_planner_free(&(*simulator)->planner);
     free(*simulator);
     *simulator = NULL;
@@ -105,7 +109,8 @@ int pmo_simulator_step(struct pmo_simulator *simulator, double requests)
     uint32_t *wanted = simulator->wanted;
     struct pmo_queue_second *second = &simulator->past[t % LATENCY_SECONDS];
     struct pmo_service_state state = {.name = simulator->policy.service,
-                                      .lead_time_s = model->startup_s,
+                                      /* an order takes effect in the second it is made in */
+                                      .lead_time_s = fmax(0, model->startup_s - 1.0),
                                       .capacity_rps = model->capacity_rps,
                                       .forecast = &simulator->forecast};
     struct pmo_decision decision;
@@ -114,6 +119,7 @@ int pmo_simulator_step(struct pmo_simulator *simulator, double requests)
     if (!isnan(requests)) {
         simulator->load_rps = requests;
         pmo_forecaster_observe(simulator->forecaster, (int64_t)t, requests);
+        pmo_study_second(simulator->study, simulator->forecaster, (int64_t)t);
     }
     pmo_forecaster_predict(simulator->forecaster, &simulator->forecast);
     wanted[t] = t ? wanted[t - 1] : first_count(simulator);

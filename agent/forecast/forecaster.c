@@ -34,6 +34,11 @@
 /* Where a model says nothing, the mean of the last seconds stands in. */
 #define SILENT_SECONDS 30
 
+/* A jump is not reckoned to go further than this times the greatest level of so many hours. */
+#define MOST       1.25F
+#define MOST_HOURS 48
+#define SMOOTHED   5
+
 /* How far an event's effect is believed where it says anything. */
 #define EVENT_BELIEVED 0.8F
 
@@ -87,6 +92,9 @@ struct pmo_forecaster {
     struct pmo_effect_event events[PMO_EFFECT_EVENTS]; /* known now */
     size_t events_count;
     const struct pmo_lstm *lstm;
+    int64_t hour;               /* since 1970, current one */
+    float greatest[MOST_HOURS]; /* mean of SMOOTHED seconds, by hour mod MOST_HOURS, */
+    float most;                 /* and of all of these */
     struct pmo_jump_outlook outlook[OUTLOOKS][PMO_HORIZONS];
     float held;    /* forgetting share of 0.9 quantiles that held */
     double judged; /* how many there were */
@@ -298,6 +306,21 @@ static float event_now(const struct pmo_forecaster *forecaster, int64_t t)
     return fminf(most, 1);
 }
 
+static void note_greatest(struct pmo_forecaster *forecaster, int64_t t)
+{
+    int64_t hour = t / 3600;
+    float *greatest = &forecaster->greatest[(uint64_t)hour % MOST_HOURS];
+
+    if (hour != forecaster->hour) {
+        forecaster->hour = hour;
+        *greatest = forecaster->most = 0;
+        for (size_t i = 0; i < MOST_HOURS; i++)
+            forecaster->most = fmaxf(forecaster->most, forecaster->greatest[i]);
+    }
+    *greatest = fmaxf(*greatest, pmo_recent_mean(&forecaster->recent, SMOOTHED));
+    forecaster->most = fmaxf(forecaster->most, *greatest);
+}
+
 /* What is known of events to come, or under way, learned from those that were. */
 static void foresee_events(struct pmo_forecaster *forecaster, int64_t t, float y)
 {
@@ -409,6 +432,8 @@ static void values_at(const struct pmo_forecaster *forecaster, unsigned int h,
     if (none < 1) {
         pmo_mixture_add(&mixture, fmaxf(none, 0), calm);
         pmo_mixture_quantiles(&mixture, value);
+        for (size_t q = 0; q < PMO_QUANTILES; q++)
+            value[q] = fminf(value[q], fmaxf(calm[q], MOST * forecaster->most));
     }
 }
 
@@ -452,6 +477,7 @@ void pmo_forecaster_observe(struct pmo_forecaster *forecaster, int64_t t, double
     models_observe(forecaster, t, y);
     pmo_combination_mean(forecaster->combination, forecaster->model_mean, forecaster->mean,
                          forecaster->scale);
+    note_greatest(forecaster, t);
     pmo_jumps_observe(&forecaster->jumps, recent, t, expected);
     pmo_jumps_predict(&forecaster->jumps, recent, forecaster->outlook);
     foresee_events(forecaster, t, y);

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "agent/forecast/study.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include "agent/forecast/lstm_train.h"
+#include "agent/forecast/lstm_window.h"
+
+#define EVERY_SECONDS 3600
+#define SLICES        20
+#define SEED          1
+
+struct pmo_study {
+    struct pmo_lstm_trainer *trainer;
+    struct pmo_lstm net[2]; /* the one in use, and the next */
+    unsigned int in_use;
+    int64_t next;  /* second to train at */
+    int64_t since; /* second from which nothing was trained on yet */
+    float seconds[PMO_RECENT_SECONDS];
+};
+
+int pmo_study_new(struct pmo_study **study)
+{
+    struct pmo_study *made = calloc(1, sizeof(*made));
+
+    if (!made)
+        return -ENOMEM;
+    if (pmo_lstm_trainer_new(&made->trainer, SEED, PMO_LSTM_MEMORY)) {
+        free(made);
+        return -ENOMEM;
+    }
+    made->next = made->since = INT64_MIN;
+    *study = made;
+    return 0;
+}
+
+void pmo_study_free(struct pmo_study **study)
+{
+    if (!*study)
+        return;
+    pmo_lstm_trainer_free(&(*study)->trainer);
+    free(*study);
+    *study = NULL;
+}
+
+static void train(struct pmo_study *study, struct pmo_forecaster *forecaster)
+{
+    const struct pmo_recent *recent = pmo_forecaster_recent(forecaster);
+    struct pmo_lstm_past past = {.start = recent->last - PMO_RECENT_SECONDS + 1,
+                                 .count = PMO_RECENT_SECONDS,
+                                 .since = study->since,
+                                 .value = study->seconds};
+    bool changed = false;
+
+    for (size_t i = 0; i < PMO_RECENT_SECONDS; i++)
+        study->seconds[i] = pmo_recent_at(recent, past.start + (int64_t)i);
+    if (past.since < past.start)
+        past.since = past.start;
+    study->since = pmo_lstm_trainer_add(study->trainer, &past);
+    for (int i = 0; i < SLICES; i++)
+        changed |= pmo_lstm_train_slice(study->trainer) == PMO_LSTM_CHANGED;
+    if (!changed)
+        return;
+    study->in_use = !study->in_use;
+    study->net[study->in_use] = pmo_lstm_trainer_training(study->trainer)->net;
+    pmo_forecaster_set_lstm(forecaster, &study->net[study->in_use]);
+}
+
+void pmo_study_second(struct pmo_study *study, struct pmo_forecaster *forecaster, int64_t t)
+{
+    if (study->next == INT64_MIN) {
+        study->next = t + EVERY_SECONDS;
+        study->since = t;
+    }
+    if (t < study->next)
+        return;
+    study->next = t + EVERY_SECONDS;
+    train(study, forecaster);
+}
