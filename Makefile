@@ -13,7 +13,7 @@ VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 
 AGENT_LIBS := libbpf libelf capstone libuv libmicrohttpd libcurl jansson yaml-0.1 sqlite3 libsystemd \
               libnl-3.0 libnl-route-3.0 libnl-idiag-3.0
-TOOL_LIBS := libcurl jansson smartcols libuv
+TOOL_LIBS := libcurl jansson smartcols libuv zlib
 # A fresh machine has none of this before `make deps`, so it is looked for when it is used.
 incomplete = $(error something that the build needs is missing: run `make deps` as root)
 pkg_config = $(or $(shell pkg-config $(1)),$(incomplete))
@@ -95,7 +95,10 @@ endef
 $(foreach t,$(notdir $(tools)),$(eval $(call tool_rule,$(t))))
 
 # ---- tests ---------------------------------------------------------------------------------------
-$(BUILD)/unit-tests: $(unit_src:%.c=$(BUILD)/obj/%.o) $(BUILD)/libagent.a $(libpmo_obj)
+# those files of pmoctl that several tests are about
+pmoctl_tested := $(patsubst %,$(BUILD)/obj/tools/pmoctl/%.o,trace progress plot)
+$(BUILD)/unit-tests: $(unit_src:%.c=$(BUILD)/obj/%.o) $(pmoctl_tested) $(BUILD)/libagent.a \
+		$(libpmo_obj)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(call pkg_libs,$(AGENT_LIBS) $(TOOL_LIBS)) -lcunit -lnghttp2 -lm
 

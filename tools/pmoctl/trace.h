@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A trace: requests by second, as a CSV file with the header `t,requests`, plain or gzipped. t is
+ * whole seconds from the trace's start, rising; a second without a row was not recorded, which is
+ * not the same as a second with 0 requests.
+ */
+#pragma once
+
+#include <stddef.h>
+
+#define PMO_TRACE_SECONDS_MAX (1000 * 86400)
+
+struct pmo_trace {
+    double *requests; /* by second from the trace's start; NAN: not recorded */
+    size_t seconds;   /* up to the last recorded one; at least 1 */
+};
+
+/**
+ * pmo_trace_read - reads a trace from a file
+ * @trace: unchanged on failure; else the caller's to free
+ *
+ * Returns 0; -EINVAL where the file cannot be read or is no trace, with what is wrong logged in one
+ * line (file, line, what to write instead); -ENOMEM, logged.
+ */
+int pmo_trace_read(struct pmo_trace *trace, const char *path);
+/* Leaves an empty trace. */
+void pmo_trace_free(struct pmo_trace *trace);
