@@ -95,10 +95,8 @@ endef
 $(foreach t,$(notdir $(tools)),$(eval $(call tool_rule,$(t))))
 
 # ---- tests ---------------------------------------------------------------------------------------
-# those files of pmoctl that several tests are about
-pmoctl_tested := $(patsubst %,$(BUILD)/obj/tools/pmoctl/%.o,trace progress plot)
-$(BUILD)/unit-tests: $(unit_src:%.c=$(BUILD)/obj/%.o) $(pmoctl_tested) $(BUILD)/libagent.a \
-		$(libpmo_obj)
+pmoctl_obj := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tools/pmoctl/*.c))
+$(BUILD)/unit-tests: $(unit_src:%.c=$(BUILD)/obj/%.o) $(pmoctl_obj) $(BUILD)/libagent.a $(libpmo_obj)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(call pkg_libs,$(AGENT_LIBS) $(TOOL_LIBS)) -lcunit -lnghttp2 -lm
 

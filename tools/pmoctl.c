@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * pmoctl: what the agent sees, expects and decides, at the command line. Each command asks the
- * agent's API (docs/openapi.yaml) over its socket; `policy`, `doctor` and `version` need no agent.
+ * agent's API (docs/openapi.yaml) over its socket; `policy`, `simulate`, `doctor` and `version`
+ * need no agent.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -32,6 +33,15 @@ enum {
     HELP = 1024,
     INSTANCE = 2048,
     DOT = 4096,
+    TRACE = 1 << 13,
+    OUT = 1 << 14,
+    PLOT = 1 << 15,
+    FROM = 1 << 16,
+    CAPACITY = 1 << 17,
+    STARTUP = 1 << 18,
+    SLO = 1 << 19,
+    POLICY = 1 << 20,
+    AGAINST = 1 << 21,
 };
 #define EVERYWHERE (SOCKET | JSON | HELP)
 
@@ -49,6 +59,15 @@ static const struct option_text {
     {LOAD, "load", "FILE", "JSON report of pmo-load"},
     {TARGET, "target", "SHARE", "utilisation that the HPA algorithm aims at (70%)"},
     {DOT, "dot", NULL, "print it in the language of Graphviz: pmoctl graph --dot | dot -Tsvg"},
+    {TRACE, "trace", "FILE", "CSV with the header t,requests, one row a second; .gz is fine"},
+    {CAPACITY, "capacity", "RPS", "requests per second that one instance serves in time"},
+    {STARTUP, "startup", "S", "seconds from the order of an instance to its first request"},
+    {SLO, "slo", "MS", "milliseconds; who waits longer is late (the policy's objective, or 250)"},
+    {POLICY, "policy", "FILE", "what to scale by (every field's default, up to 10000 instances)"},
+    {AGAINST, "against", "LIST", "whom to compare with (hpa:70,fast:70,oracle)"},
+    {FROM, "from", "T", "score from this second of the trace on; what comes before is history (0)"},
+    {OUT, "out", "FILE", "write the outcome of each second to this CSV file"},
+    {PLOT, "plot", "FILE", "draw an SVG of the stretch with the strongest rise"},
     {SOCKET, "socket", "PATH", "the agent's socket (" SOCKET_PATH ")"},
     {JSON, "json", NULL, "print JSON"},
     {HELP, "help", NULL, "print this"},
@@ -119,6 +138,16 @@ static const struct command {
      "Compares requests sent (by pmo-load) and counted (by the kernel), and instances and late\n"
      "requests with what the Kubernetes HPA algorithm would have reached on the same load.",
      LOAD | TARGET | SERVICE, 0, 0, pmoctl_report},
+    {"simulate", "", "what PMO would do on a recorded load",
+     "Lets the live code decide over a trace in virtual time, and a queue model say what that\n"
+     "comes to: requests that are late, and instance-seconds (COST: relative to the oracle's),\n"
+     "beside the Kubernetes HPA algorithm (hpa:70 aims at 70 % of capacity), a fast reactive rule\n"
+     "(fast:70: each second, by the mean of the last 10 s) and an oracle that knows the future.\n"
+     "Needs --trace, --capacity, --startup and --out, and no agent. Where the policy file has\n"
+     "several policies, --service chooses. The rows of --out are t,replicas: what was asked for\n"
+     "in second t, knowing no later one.",
+     TRACE | CAPACITY | STARTUP | SLO | POLICY | SERVICE | AGAINST | FROM | OUT | PLOT, 0, 0,
+     pmoctl_simulate},
     {"status", "", "the agent itself", "Prints version, mode, cost and totals of the agent.", 0, 0,
      0, pmoctl_status},
     {"doctor", "", "what this machine can do for the agent",
@@ -165,15 +194,28 @@ static int print_help(const struct command *command)
     return 0;
 }
 
-static int read_duration(const char *name, const char *text, double *seconds)
+/* A quantity with its unit, or a mere number of @unit. */
+static int read_quantity(const char *name, const char *text, enum pmo_dimension dimension,
+                         double unit, double *value)
 {
-    enum pmo_dimension dimension;
+    enum pmo_dimension found;
     const char *at = text;
 
-    if (pmo_quantity_scan(&at, seconds, &dimension) < 0 || *at ||
-        (dimension != PMO_DURATION && dimension != PMO_NUMBER) || !(*seconds > 0))
-        return pmo_fail(EINVAL, "--%s %s: not a time; write e.g. 500ms, 90s or 3m", name, text);
+    if (pmo_quantity_scan(&at, value, &found) < 0 || *at ||
+        (found != dimension && found != PMO_NUMBER))
+        return pmo_fail(EINVAL, "--%s %s: not %s; write e.g. %s", name, text,
+                        pmo_dimension_name(dimension), pmo_dimension_example(dimension));
+    if (found == PMO_NUMBER)
+        *value *= unit;
     return 0;
+}
+
+static int read_positive(const char *name, const char *text, enum pmo_dimension dimension,
+                         double unit, double *value)
+{
+    if (read_quantity(name, text, dimension, unit, value) < 0)
+        return -EINVAL;
+    return *value > 0 ? 0 : pmo_fail(EINVAL, "--%s %s: write more than 0", name, text);
 }
 
 static int read_share(const char *name, const char *text, double *share)
@@ -221,9 +263,9 @@ static int read_option(struct pmoctl *ctl, int bit, const char *value)
     case UNTIL:
         return read_time("until", value, &ctl->until);
     case INTERVAL:
-        return read_duration("interval", value, &ctl->interval_s);
+        return read_positive("interval", value, PMO_DURATION, 1, &ctl->interval_s);
     case DURATION:
-        return read_duration("duration", value, &ctl->duration_s);
+        return read_positive("duration", value, PMO_DURATION, 1, &ctl->duration_s);
     case TARGET:
         return read_share("target", value, &ctl->target);
     case LOAD:
@@ -235,6 +277,29 @@ static int read_option(struct pmoctl *ctl, int bit, const char *value)
     case DOT:
         ctl->dot = true;
         return 0;
+    case TRACE:
+        ctl->trace = value;
+        return 0;
+    case OUT:
+        ctl->out = value;
+        return 0;
+    case PLOT:
+        ctl->plot = value;
+        return 0;
+    case POLICY:
+        ctl->policy = value;
+        return 0;
+    case AGAINST:
+        ctl->against = value;
+        return 0;
+    case FROM:
+        return read_quantity("from", value, PMO_DURATION, 1, &ctl->from_s);
+    case STARTUP:
+        return read_quantity("startup", value, PMO_DURATION, 1, &ctl->startup_s);
+    case CAPACITY:
+        return read_positive("capacity", value, PMO_RATE, 1, &ctl->capacity_rps);
+    case SLO:
+        return read_positive("slo", value, PMO_DURATION, 1e-3, &ctl->slo_s);
     case SOCKET:
         ctl->socket = value;
         return 0;
@@ -286,7 +351,7 @@ static int check_command(const struct pmoctl *ctl, const struct command *command
 
 int main(int argc, char **argv)
 {
-    struct pmoctl ctl = {.socket = SOCKET_PATH, .interval_s = 1, .target = 0.7};
+    struct pmoctl ctl = {.socket = SOCKET_PATH, .interval_s = 1, .target = 0.7, .startup_s = NAN};
     const struct command *command;
     int given = 0, status;
 

@@ -1,38 +1,36 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What others would have done on a recorded load: the HorizontalPodAutoscaler's algorithm (v2,
- * default behavior: 15 s sync, 10 % tolerance, up by 100 % or 4 pods in 15 s, down by the highest
- * recommendation of 300 s), and the queue model in which decisions are compared: fluid, one second
- * a step, first in first out, a request dropped (and late) after 5 s.
+ * What others would have done on a recorded load. Each writes how many instances it asks for in
+ * each second; pmo_queue_run() says what they come to. Pure.
  */
 #pragma once
 
 #include <stddef.h>
 #include <stdint.h>
 
-struct pmo_queue_model {
-    double capacity_rps; /* of one instance */
-    uint32_t startup_s;  /* from the order to the first request */
-    double objective_s;  /* waiting longer than this is late */
-};
-
-struct pmo_queue_result {
-    double requests, late, instance_seconds;
-};
-
 /**
- * pmo_queue_run - what a sequence of wanted counts would have given
- * @demand:  requests in each second, NAN where not recorded (filled in a straight line)
- * @wanted:  instances asked for at each second; ready at once at second 0
- */
-void pmo_queue_run(const struct pmo_queue_model *model, const double *demand,
-                   const uint32_t *wanted, size_t seconds, struct pmo_queue_result *result);
-
-/**
- * pmo_hpa_run - what the HorizontalPodAutoscaler would have asked for at each second
- * @target: utilisation it aims at, e.g. 0.7; the metric is the mean of the last 30 s
+ * pmo_hpa_run - the HorizontalPodAutoscaler's algorithm
+ * Version 2 with its default behavior: 15 s sync, 10 % tolerance, up by 100 % or 4 pods in 15 s,
+ * down by the highest recommendation of 300 s; the metric is the mean of the last 30 s.
+ * @demand: requests in each second, without gaps
+ * @target: utilisation it aims at, e.g. 0.7
  * @initial: instances at second 0; 0: as many as that second needs
  * @min, @max: bounds; @wanted: receives @seconds counts
  */
 void pmo_hpa_run(const double *demand, size_t seconds, double capacity_rps, double target,
                  uint32_t initial, uint32_t min, uint32_t max, uint32_t *wanted);
+
+/**
+ * pmo_fast_run - a fast reactive rule
+ * Each second, as many as the mean of the last 10 s needs at @target; fewer only when that has been
+ * enough for 60 s.
+ * @requests: in each second, NAN where not recorded: such seconds do not count, and where there are
+ *            no others the need stays. Second t's count knows seconds 0..t.
+ */
+void pmo_fast_run(const double *requests, size_t seconds, double capacity_rps, double target,
+                  uint32_t *wanted);
+
+/* Who knows the future and the startup time: in each second, what the load needs from then until an
+ * order would be served. @demand: without gaps. */
+void pmo_oracle_run(const double *demand, size_t seconds, double capacity_rps, uint32_t startup_s,
+                    uint32_t *wanted);

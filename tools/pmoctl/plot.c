@@ -279,7 +279,9 @@ static void find_range(struct frame *frame, const struct pmo_plot_panel *panel)
         frame->x_min = isfinite(frame->x_min) ? frame->x_min : 0;
         frame->x_max = frame->x_min + 1;
     }
-    frame->y_max = frame->y_max > 0 ? frame->y_max * 1.05 : 1;
+    frame->y_max = fmax(frame->y_max * 1.05, panel->top);
+    if (!(frame->y_max > 0))
+        frame->y_max = 1;
 }
 
 static void write_panel(FILE *out, const struct pmo_plot_panel *panel, double y)

@@ -15,7 +15,10 @@ struct pmoctl {
     const char *service, *instance, *load; /* NULL where not given */
     const char *since, *until;             /* as the API takes them */
     double interval_s, duration_s, target;
-    char **arguments; /* what is not an option */
+    const char *trace, *out, *plot, *policy, *against; /* NULL where not given */
+    double capacity_rps, slo_s, from_s;                /* 0 where not given */
+    double startup_s;                                  /* NAN where not given */
+    char **arguments;                                  /* what is not an option */
     int arguments_count;
 
     CURL *curl;
@@ -69,6 +72,7 @@ int pmoctl_policy(struct pmoctl *ctl);
 int pmoctl_top(struct pmoctl *ctl);
 int pmoctl_report(struct pmoctl *ctl);
 int pmoctl_doctor(struct pmoctl *ctl);
+int pmoctl_simulate(struct pmoctl *ctl);
 
 /* ---- the view of top (view.c) ---- */
 

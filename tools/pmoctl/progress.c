@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #define REDRAW_NS 100000000ULL
+#define ERASE     "\033[K" /* to the end of the line */
 #define BAR_MAX   40
 #define TEXT_MAX  40 /* columns beside the bar */
 
@@ -45,11 +46,11 @@ static const char *format_duration(char text[32], double seconds)
     return text;
 }
 
-static void draw(const struct pmo_progress *progress, uint64_t done)
+static void draw(const struct pmo_progress *progress)
 {
     static const char full[] = "########################################";
     static const char none[] = "........................................";
-    double share = (double)done / (double)progress->steps;
+    double share = (double)progress->done / (double)progress->seconds;
     double elapsed_s = (double)(progress->drawn_ns - progress->begun_ns) / 1e9;
     int width = bar_width(), bar = (int)(share * width);
     char elapsed[32], left[32];
@@ -57,41 +58,44 @@ static void draw(const struct pmo_progress *progress, uint64_t done)
     _Static_assert(sizeof(full) == BAR_MAX + 1 && sizeof(none) == BAR_MAX + 1, "as wide as a bar");
     (void)fprintf(stderr, "\r%3.0f %% [%.*s%.*s] %s", share * 100, bar, full, width - bar, none,
                   format_duration(elapsed, elapsed_s));
-    if (done)
+    if (share > 0)
         (void)fprintf(stderr, ", %s left", format_duration(left, elapsed_s * (1 - share) / share));
-    (void)fputs("\033[K", stderr);
+    (void)fputs(ERASE, stderr);
     (void)fflush(stderr);
 }
 
-void pmo_progress_begin(struct pmo_progress *progress, uint64_t steps)
+void pmo_progress_begin(struct pmo_progress *progress, size_t seconds)
 {
     const char *terminal = getenv("TERM");
+    uint64_t now = now_ns();
 
     *progress = (struct pmo_progress){
-        .shown = isatty(STDERR_FILENO) && terminal && strcmp(terminal, "dumb") != 0,
-        .steps = steps,
-        .begun_ns = now_ns(),
+        .seconds = seconds,
+        .begun_ns = now,
+        .drawn_ns = now,
+        .terminal = isatty(STDERR_FILENO) && terminal && strcmp(terminal, "dumb") != 0,
     };
-    progress->drawn_ns = progress->begun_ns;
 }
 
-void pmo_progress_at(struct pmo_progress *progress, uint64_t done)
+void pmo_progress_at(struct pmo_progress *progress, size_t done)
 {
     uint64_t now;
 
-    if (!progress->shown)
+    progress->done = done;
+    if (!progress->terminal)
         return;
     now = now_ns();
     if (now - progress->drawn_ns < REDRAW_NS)
         return;
     progress->drawn_ns = now;
-    progress->drawn = true;
-    draw(progress, done);
+    draw(progress);
 }
 
 void pmo_progress_end(struct pmo_progress *progress)
 {
-    if (progress->drawn)
-        (void)fputs("\r\033[K", stderr);
-    progress->drawn = progress->shown = false;
+    double took_s = (double)(now_ns() - progress->begun_ns + 1) / 1e9;
+
+    (void)fprintf(stderr, "%s%zu s in %.1f s: %.0f times as fast as life\n",
+                  progress->terminal ? "\r" ERASE : "", progress->done, took_s,
+                  (double)progress->done / took_s);
 }

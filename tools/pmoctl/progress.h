@@ -1,23 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * How far a long computation is: one line on standard error with percent, bar, time so far and time
- * left, where that is a terminal, else nothing. What takes less than a tenth of a second shows
- * none. One thread.
+ * How far a run through a trace is, on standard error: a line with percent, bar, time so far and
+ * time left where that is a terminal; and at the end, instead of it, how fast it was. One thread.
  */
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct pmo_progress {
-    bool shown; /* a terminal */
-    bool drawn; /* a line that has to go */
-    uint64_t steps, begun_ns, drawn_ns;
+    size_t seconds, done; /* of the trace */
+    uint64_t begun_ns, drawn_ns;
+    bool terminal;
 };
 
-/* @steps: how many there will be, at least 1 */
-void pmo_progress_begin(struct pmo_progress *progress, uint64_t steps);
-/* @done of the steps are over; cheap enough for each of them. */
-void pmo_progress_at(struct pmo_progress *progress, uint64_t done);
-/* Takes the line away: before anything else is written to the terminal. */
+/* @seconds: how many there will be, at least 1 */
+void pmo_progress_begin(struct pmo_progress *progress, size_t seconds);
+/* @done seconds are over. Cheap enough for every second. */
+void pmo_progress_at(struct pmo_progress *progress, size_t done);
 void pmo_progress_end(struct pmo_progress *progress);

@@ -3,7 +3,7 @@
  * pmoctl report: what a run of pmo-load came to. Requests sent and counted; and each service's
  * instances, as they were, beside what the HorizontalPodAutoscaler's algorithm would have asked for
  * on the same arrivals: at its usual target, and at the target where it costs as much. All of them
- * go through one queue model (agent/decide/baseline.h), so that they differ in nothing but the
+ * go through one queue model (agent/decide/queue.h), so that they differ in nothing but the
  * decisions. The whole run, and its second half: by then PMO has seen what recurs.
  */
 #include "tools/pmoctl/pmoctl.h"
@@ -18,6 +18,7 @@
 #include "agent/base/cleanup.h"
 #include "agent/base/log.h"
 #include "agent/decide/baseline.h"
+#include "agent/decide/queue.h"
 #include "tools/pmoctl/table.h"
 
 #define SETTLE_TRIES   8 /* half a second each, until the last second's counts are read */
@@ -27,7 +28,7 @@
 /* Recorded seconds of one service. */
 struct record {
     size_t seconds;
-    double *demand; /* NAN where not recorded */
+    double *demand; /* gaps filled */
     uint32_t *instances, *hpa;
 };
 
@@ -38,7 +39,7 @@ static void record_free(struct record *record)
     free(record->hpa);
 }
 
-/* Fills in the seconds of /v1/series; instances stay as they were where a second is missing. */
+/* Fills in the seconds of /v1/series. Where one is missing, instances stay as they were. */
 static int record_read(struct record *record, const json_t *series)
 {
     json_int_t since = pmoctl_integer(series, "since");
@@ -65,6 +66,7 @@ static int record_read(struct record *record, const json_t *series)
     for (i = 1; i < record->seconds; i++)
         if (isnan(record->demand[i]))
             record->instances[i] = record->instances[i - 1];
+    pmo_demand_fill(record->demand, record->seconds);
     return 0;
 }
 
@@ -90,7 +92,7 @@ static void score(const struct comparison *c, const uint32_t *wanted,
                   struct pmo_queue_result *result)
 {
     pmo_queue_run(&c->model, c->record->demand + c->from, wanted + c->from,
-                  c->record->seconds - c->from, result);
+                  c->record->seconds - c->from, result, NULL);
 }
 
 /* The algorithm runs from the run's first second on, with the instances there were. */

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "agent/decide/simulator.h"
+
+#include <math.h>
+#include <string.h>
+#include "agent/decide/baseline.h"
+#include "tests/unit/suite.h"
+
+#define SECONDS 1500
+#define NEWS    900 /* what comes from here on is not the same in every load */
+#define HOLE    60  /* seconds before it that were not recorded */
+
+static const struct pmo_queue_model model = {
+    .capacity_rps = 10, .startup_s = 10, .objective_s = 0.25};
+static const struct pmo_policy defaults = {.name = "simulated",
+                                           .service = "front",
+                                           .mode = PMO_MODE_RECOMMEND,
+                                           .latency_objective_s = 0.25,
+                                           .quantile = 0.95,
+                                           .min = 1,
+                                           .max = 10000,
+                                           .target = 0.9,
+                                           .down_delay_s = 60};
+static double load[SECONDS];
+static uint32_t wanted[SECONDS], others[SECONDS];
+
+/* A wave of 60 rps with bursts to thrice as much, noise that is always the same, and a hole. */
+static void make_load(double after)
+{
+    uint32_t noise = 1;
+
+    for (size_t t = 0; t < SECONDS; t++) {
+        noise = noise * 1664525 + 1013904223;
+        load[t] = floor(60 + 30 * sin((double)t / 100) + (t % 500 / 20 == 12 ? 120 : 0) +
+                        (double)(noise >> 28));
+        if (t >= NEWS - HOLE && t < NEWS)
+            load[t] = NAN;
+        else if (t >= NEWS)
+            load[t] *= after;
+    }
+}
+
+static void simulate(const struct pmo_policy *policy, size_t seconds, uint32_t *counts)
+{
+    struct pmo_simulator *simulator = NULL;
+
+    CU_ASSERT_EQUAL_FATAL(pmo_simulator_new(&simulator, &model, policy, counts), 0);
+    for (size_t t = 0; t < seconds; t++)
+        CU_ASSERT_EQUAL_FATAL(pmo_simulator_step(simulator, load[t]), 0);
+    pmo_simulator_free(&simulator);
+    CU_ASSERT_PTR_NULL(simulator);
+}
+
+static void the_same_load_gives_the_same_decisions(void)
+{
+    make_load(1);
+    simulate(&defaults, SECONDS, wanted);
+    simulate(&defaults, SECONDS, others);
+    CU_ASSERT_EQUAL(memcmp(wanted, others, sizeof(wanted)), 0);
+}
+
+static void decisions_do_not_know_what_comes(void)
+{
+    make_load(1);
+    simulate(&defaults, SECONDS, wanted);
+    simulate(&defaults, NEWS - HOLE / 2, others);
+    CU_ASSERT_EQUAL(memcmp(wanted, others, (NEWS - HOLE / 2) * sizeof(*wanted)), 0);
+    make_load(10);
+    simulate(&defaults, SECONDS, others);
+    CU_ASSERT_EQUAL(memcmp(wanted, others, NEWS * sizeof(*wanted)), 0);
+    CU_ASSERT_NOT_EQUAL(wanted[NEWS], others[NEWS]);
+}
+
+/* Bursts that come unannounced cost everybody a start. */
+static void fewer_are_late_than_with_the_hpa_at_its_usual_target(void)
+{
+    struct pmo_queue_result own, hpa;
+
+    make_load(1);
+    simulate(&defaults, SECONDS, wanted);
+    pmo_demand_fill(load, SECONDS);
+    pmo_queue_run(&model, load, wanted, SECONDS, &own, NULL);
+    pmo_hpa_run(load, SECONDS, model.capacity_rps, 0.7, 0, 1, 10000, others);
+    pmo_queue_run(&model, load, others, SECONDS, &hpa, NULL);
+    CU_ASSERT_TRUE(own.late < hpa.late / 2);
+    CU_ASSERT_TRUE(own.instance_seconds < hpa.instance_seconds * 2);
+}
+
+static void what_is_not_recorded_is_no_reason_to_give_up_capacity(void)
+{
+    make_load(1);
+    simulate(&defaults, SECONDS, wanted);
+    CU_ASSERT_TRUE(wanted[NEWS - 1] * model.capacity_rps >= load[NEWS - HOLE - 1]);
+}
+
+static void a_policy_is_obeyed(void)
+{
+    struct pmo_policy policy = defaults;
+    uint32_t most = 0, least = UINT32_MAX;
+
+    make_load(1);
+    policy.min = 8;
+    policy.max = 9;
+    simulate(&policy, SECONDS, wanted);
+    for (size_t t = 0; t < SECONDS; t++) {
+        most = wanted[t] > most ? wanted[t] : most;
+        least = wanted[t] < least ? wanted[t] : least;
+    }
+    CU_ASSERT_EQUAL(most, 9);
+    CU_ASSERT_EQUAL(least, 8);
+    policy.capacity_rps = 100; /* goes before the model's */
+    simulate(&policy, SECONDS, wanted);
+    CU_ASSERT_EQUAL(wanted[SECONDS - 1], 8);
+}
+
+static void rules_see_the_queue(void)
+{
+    struct pmo_policy policy = defaults;
+    char error[256];
+
+    policy.quantile = 0; /* rules only */
+    policy.max = 3;
+    CU_ASSERT_EQUAL_FATAL(pmo_rule_parse(&policy.rules[0],
+                                         "scale to 3 instances if latency exceeds 2s", error,
+                                         sizeof(error)),
+                          0);
+    policy.rules_count = 1;
+    for (size_t t = 0; t < 20; t++)
+        load[t] = t < 10 ? 10 : 15;
+    simulate(&policy, 20, wanted);
+    for (size_t t = 0; t < 20; t++) /* waits grow by half a second a second, from second 10 on */
+        CU_ASSERT_EQUAL(wanted[t], t < 14 ? 1 : 3);
+}
+
+SUITE(simulator) = {
+    TEST(the_same_load_gives_the_same_decisions),
+    TEST(decisions_do_not_know_what_comes),
+    TEST(fewer_are_late_than_with_the_hpa_at_its_usual_target),
+    TEST(what_is_not_recorded_is_no_reason_to_give_up_capacity),
+    TEST(a_policy_is_obeyed),
+    TEST(rules_see_the_queue),
+    {0},
+};
