@@ -6,12 +6,14 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <zlib.h>
 
 #include "agent/base/log.h"
 
 #define HEADER       "t,requests"
 #define ROW_MAX      256
+#define RISE_S       30
 #define REQUESTS_MAX 1e12 /* more than the forecaster takes for a count */
 
 /* Where the reader is. */
@@ -145,6 +147,34 @@ int pmo_trace_read(struct pmo_trace *trace, const char *path)
     }
     *trace = made;
     return 0;
+}
+
+int pmo_trace_keep(const char *path, const char *option, const char *output)
+{
+    struct stat in, out;
+
+    if (output && !stat(path, &in) && !stat(output, &out) && in.st_dev == out.st_dev &&
+        in.st_ino == out.st_ino)
+        return pmo_fail(EINVAL, "%s %s: that is the trace; write another name", option, output);
+    return 0;
+}
+
+size_t pmo_trace_rise(const double *requests, size_t seconds)
+{
+    double rise = 0, most = -INFINITY;
+    size_t known = 0, at = 0;
+
+    for (size_t t = 0; t < seconds; t++) { /* rise: sum of t-29..t less that of t-59..t-30 */
+        known = isnan(requests[t]) ? 0 : known + 1;
+        rise = known ? rise + requests[t] : 0;
+        rise -= known > RISE_S ? 2 * requests[t - RISE_S] : 0;
+        rise += known > 2 * RISE_S ? requests[t - 2 * RISE_S] : 0;
+        if (known >= 2 * RISE_S && rise > most) {
+            most = rise;
+            at = t + 1 - RISE_S;
+        }
+    }
+    return at;
 }
 
 void pmo_trace_free(struct pmo_trace *trace)

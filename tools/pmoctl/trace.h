@@ -23,5 +23,11 @@ struct pmo_trace {
  * line (file, line, what to write instead); -ENOMEM, logged.
  */
 int pmo_trace_read(struct pmo_trace *trace, const char *path);
+/* Refuses to write over the trace in file @path: @option, as in "--out", says @output (NULL:
+ * nothing). Returns 0 or -EINVAL, logged. */
+int pmo_trace_keep(const char *path, const char *option, const char *output);
+/* Second from which on half a minute has most more requests than the half before it, none of them
+ * missing; 0 in a trace that is too short. */
+size_t pmo_trace_rise(const double *requests, size_t seconds);
 /* Leaves an empty trace. */
 void pmo_trace_free(struct pmo_trace *trace);
