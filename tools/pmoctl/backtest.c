@@ -86,7 +86,7 @@ static int read_horizons(struct backtest *b)
     int r = read_list(text, 0, values, PMO_HORIZONS, &b->horizons_count);
 
     for (size_t i = 0; !r && i < b->horizons_count; i++) {
-        b->horizons[i] = (unsigned int)fmin(values[i], PMO_HORIZONS + 1);
+        b->horizons[i] = (unsigned int)fmin(values[i], PMO_HORIZONS);
         if (b->horizons[i] != values[i])
             r = -EINVAL;
     }
@@ -488,7 +488,7 @@ static int plot(const struct backtest *b)
         [PMO_RULE_FLOOR] = PMO_PLOT_GREY,
     };
     const struct picture *p = &b->picture;
-    double horizons[PMO_HORIZONS], pinball[METHODS][PMO_HORIZONS];
+    double most = 0, horizons[PMO_HORIZONS], pinball[METHODS][PMO_HORIZONS];
     struct pmo_plot_series losses[METHODS];
     char title[128];
 
@@ -505,6 +505,8 @@ static int plot(const struct backtest *b)
                                              .x = horizons,
                                              .y = pinball[i]};
     }
+    for (size_t i = 0; i < p->seconds; i++)
+        most = fmax(most, fmax(p->q90[i], b->trace.requests[p->first + i]));
     (void)snprintf(title, sizeof(title), "Requests per second, and what was expected %u s before",
                    b->horizons[b->horizons_count - 1]);
 
@@ -517,6 +519,7 @@ static int plot(const struct backtest *b)
     const struct pmo_plot_panel panels[] = {{.title = title,
                                              .x_is_time = true,
                                              .x_label = "time in the trace",
+                                             .limit = 1.5 * most, /* 0.99 can be far above */
                                              .series = rates,
                                              .series_count = 4},
                                             {.title = "Pinball loss",

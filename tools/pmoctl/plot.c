@@ -17,7 +17,7 @@
 #define TITLE_HEIGHT 34
 #define LEGEND_LINE  18
 #define AXIS_HEIGHT  44
-#define LETTER       6.6 /* of a legend, on average */
+#define LETTER       7.2 /* of a legend, on average */
 #define SWATCH       26  /* of a legend, with the space behind it */
 
 #define TICKS_WANTED 6
@@ -280,6 +280,8 @@ static void find_range(struct frame *frame, const struct pmo_plot_panel *panel)
         frame->x_max = frame->x_min + 1;
     }
     frame->y_max = fmax(frame->y_max * 1.05, panel->top);
+    if (panel->limit > 0)
+        frame->y_max = fmin(frame->y_max, panel->limit);
     if (!(frame->y_max > 0))
         frame->y_max = 1;
 }
@@ -294,8 +296,13 @@ static void write_panel(FILE *out, const struct pmo_plot_panel *panel, double y)
     frame.top = y + TITLE_HEIGHT + LEGEND_LINE * legend(out, panel, y + TITLE_HEIGHT + 6);
     find_range(&frame, panel);
     write_axes(&frame, panel);
+    (void)fprintf(out,
+                  "<clipPath id=\"y%.0f\"><rect x=\"%d\" y=\"%.1f\" width=\"%d\" height=\"%d\"/>"
+                  "</clipPath><g clip-path=\"url(#y%.0f)\">\n",
+                  y, LEFT, frame.top - 1, PLOT_WIDTH, PLOT_HEIGHT + 2, y);
     for (size_t i = 0; i < panel->series_count; i++)
         write_series(&frame, &panel->series[i]);
+    (void)fputs("</g>\n", out);
 }
 
 static void write_head(FILE *out, double height)

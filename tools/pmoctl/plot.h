@@ -38,7 +38,8 @@ struct pmo_plot_series {
 struct pmo_plot_panel {
     const char *title;
     const char *x_label; /* NULL: none */
-    double top;          /* the y axis goes from 0 to the greatest value, but at least to this */
+    double top;          /* the y axis goes from 0 to the greatest value, but at least to this, */
+    double limit;        /* and at most to this: higher values are cut off; 0: no limit */
     bool x_is_time;      /* x is seconds, and is written as days, hours, minutes, seconds */
     const struct pmo_plot_series *series; /* the first is drawn first: bands before lines */
     size_t series_count;
