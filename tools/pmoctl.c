@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * pmoctl: what the agent sees, expects and decides, at the command line. Each command asks the
- * agent's API (docs/openapi.yaml) over its socket; `policy`, `simulate`, `doctor` and `version`
- * need no agent.
+ * agent's API (docs/openapi.yaml) over its socket; `policy`, `backtest`, `simulate`, `doctor`
+ * and `version` need no agent.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -42,6 +42,11 @@ enum {
     SLO = 1 << 19,
     POLICY = 1 << 20,
     AGAINST = 1 << 21,
+    ORIGINS = 1 << 22,
+    STRIDE = 1 << 23,
+    HORIZONS = 1 << 24,
+    QUANTILES = 1 << 25,
+    MODELS = 1 << 26,
 };
 #define EVERYWHERE (SOCKET | JSON | HELP)
 
@@ -65,8 +70,13 @@ static const struct option_text {
     {SLO, "slo", "MS", "milliseconds; who waits longer is late (the policy's objective, or 250)"},
     {POLICY, "policy", "FILE", "what to scale by (every field's default, up to 10000 instances)"},
     {AGAINST, "against", "LIST", "whom to compare with (hpa:70,fast:70,oracle)"},
-    {FROM, "from", "T", "score from this second of the trace on; what comes before is history (0)"},
-    {OUT, "out", "FILE", "write the outcome of each second to this CSV file"},
+    {FROM, "from", "T", "score from this second of the trace on; what comes before is history"},
+    {ORIGINS, "origins", "FILE", "forecast at these seconds of the trace only: one a line, rising"},
+    {STRIDE, "stride", "TIME", "forecast once in this time (60s), instead of --origins"},
+    {HORIZONS, "horizons", "LIST", "how far ahead, in seconds up to 60 (5,15,30,60)"},
+    {QUANTILES, "quantiles", "LIST", "which quantiles (0.1,0.5,0.9,0.99)"},
+    {MODELS, "models", NULL, "print weight and error of each model at the end, too"},
+    {OUT, "out", "FILE", "write the outcome to this CSV file"},
     {PLOT, "plot", "FILE", "draw an SVG of the stretch with the strongest rise"},
     {SOCKET, "socket", "PATH", "the agent's socket (" SOCKET_PATH ")"},
     {JSON, "json", NULL, "print JSON"},
@@ -144,6 +154,24 @@ static const struct command {
      "Compares requests sent (by pmo-load) and counted (by the kernel), and instances and late\n"
      "requests with what the Kubernetes HPA algorithm would have reached on the same load.",
      LOAD | TARGET | SERVICE, 0, 0, pmoctl_report},
+    {"backtest", "", "how good forecasts would have been",
+     "Lets the live code forecast a recorded load, at each origin knowing nothing that comes "
+     "after\n"
+     "it, and compares with what came: pinball loss (mean over the quantiles), error of the "
+     "median\n"
+     "(WAPE), and how much stayed BELOW each quantile; beside the last value, the same second\n"
+     "yesterday (seasonal naive; an hour ago on the first day), the mean of 30 s, and the floor,\n"
+     "which knows the seconds around the target. Needs --trace, and no agent.\n\n"
+     "Origins are, if not --origins says which, one in each --stride --from the end of the first\n"
+     "day on (the middle of the trace, where that is earlier) to the last second. The rows of "
+     "--out\n"
+     "are t,horizon,q,value: the forecast, made at second t, of second t + horizon. Those of an\n"
+     "origin that was not recorded are made from the last second before it that was. Seconds that\n"
+     "were not recorded, and the minute after them, are not scored, nor is what is beyond the "
+     "end.\n"
+     "The same trace gives the same output.",
+     TRACE | ORIGINS | STRIDE | FROM | HORIZONS | QUANTILES | MODELS | OUT | PLOT, 0, 0,
+     pmoctl_backtest},
     {"simulate", "", "what PMO would do on a recorded load",
      "Lets the live code decide over a trace in virtual time, and a queue model say what that\n"
      "comes to: requests that are late, and instance-seconds (COST: relative to the oracle's),\n"
@@ -151,7 +179,7 @@ static const struct command {
      "(fast:70: each second, by the mean of the last 10 s) and an oracle that knows the future.\n"
      "Needs --trace, --capacity, --startup and --out, and no agent. Where the policy file has\n"
      "several policies, --service chooses. The rows of --out are t,replicas: what was asked for\n"
-     "in second t, knowing no later one.",
+     "in second t, knowing no later one. Scored is the whole trace, if not --from says else.",
      TRACE | CAPACITY | STARTUP | SLO | POLICY | SERVICE | AGAINST | FROM | OUT | PLOT, 0, 0,
      pmoctl_simulate},
     {"status", "", "the agent itself", "Prints version, mode, cost and totals of the agent.", 0, 0,
@@ -176,7 +204,7 @@ static void print_options(int bits)
             continue;
         (void)snprintf(name, sizeof(name), "--%s%s%s", option->name, option->value ? " " : "",
                        option->value ? option->value : "");
-        printf("  %-16s %s\n", name, option->text);
+        printf("  %-18s %s\n", name, option->text);
     }
 }
 
@@ -295,6 +323,20 @@ static int read_option(struct pmoctl *ctl, int bit, const char *value)
     case POLICY:
         ctl->policy = value;
         return 0;
+    case ORIGINS:
+        ctl->origins = value;
+        return 0;
+    case HORIZONS:
+        ctl->horizons = value;
+        return 0;
+    case QUANTILES:
+        ctl->quantiles = value;
+        return 0;
+    case MODELS:
+        ctl->models = true;
+        return 0;
+    case STRIDE:
+        return read_positive("stride", value, PMO_DURATION, 1, &ctl->stride_s);
     case AGAINST:
         ctl->against = value;
         return 0;
@@ -357,7 +399,8 @@ static int check_command(const struct pmoctl *ctl, const struct command *command
 
 int main(int argc, char **argv)
 {
-    struct pmoctl ctl = {.socket = SOCKET_PATH, .interval_s = 1, .target = 0.7, .startup_s = NAN};
+    struct pmoctl ctl = {
+        .socket = SOCKET_PATH, .interval_s = 1, .target = 0.7, .startup_s = NAN, .from_s = NAN};
     const struct command *command;
     int given = 0, status;
 

@@ -11,13 +11,14 @@
 /* The command line, and the connection that its command uses. */
 struct pmoctl {
     const char *socket;
-    bool json, dot, once;
+    bool json, dot, once, models;
     const char *service, *instance, *load; /* NULL where not given */
     const char *since, *until;             /* as the API takes them */
     double interval_s, duration_s, target;
     const char *trace, *out, *plot, *policy, *against; /* NULL where not given */
-    double capacity_rps, slo_s, from_s;                /* 0 where not given */
-    double startup_s;                                  /* NAN where not given */
+    const char *origins, *horizons, *quantiles;        /* NULL where not given */
+    double capacity_rps, slo_s, stride_s;              /* 0 where not given */
+    double startup_s, from_s;                          /* NAN where not given */
     char **arguments;                                  /* what is not an option */
     int arguments_count;
 
@@ -73,6 +74,7 @@ int pmoctl_policy(struct pmoctl *ctl);
 int pmoctl_top(struct pmoctl *ctl);
 int pmoctl_report(struct pmoctl *ctl);
 int pmoctl_doctor(struct pmoctl *ctl);
+int pmoctl_backtest(struct pmoctl *ctl);
 int pmoctl_simulate(struct pmoctl *ctl);
 
 /* ---- the view of top (view.c) ---- */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * How far a run through a trace is, on standard error: a bar where that is a terminal, and at the
- * end one line that says how fast it was.
+ * How far a run through a trace is, on standard error: a line with percent, bar, time so far and
+ * time left where that is a terminal; and at the end, instead of it, how fast it was. One thread.
  */
 #pragma once
 
@@ -11,10 +11,11 @@
 
 struct pmo_progress {
     size_t seconds, done; /* of the trace */
-    int64_t began_ms, shown_ms;
+    uint64_t begun_ns, drawn_ns;
     bool terminal;
 };
 
+/* @seconds: how many there will be, at least 1 */
 void pmo_progress_begin(struct pmo_progress *progress, size_t seconds);
 /* @done seconds are over. Cheap enough for every second. */
 void pmo_progress_at(struct pmo_progress *progress, size_t done);

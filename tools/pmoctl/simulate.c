@@ -11,7 +11,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "agent/base/cleanup.h"
 #include "agent/base/log.h"
@@ -26,8 +25,7 @@
 #define CONTENDERS    16
 #define HPA_MAX       1000000 /* instances */
 #define STARTUP_MAX_S 3600
-#define RISE_S        30   /* of the picture: what a rise is measured by, */
-#define BEFORE_S      300  /* what is shown before it, */
+#define BEFORE_S      300  /* of the picture: what is shown before the rise, */
 #define SHOWN_S       1200 /* and altogether */
 
 /* Who decides, and what it came to. */
@@ -149,17 +147,6 @@ static int read_policy(struct pmo_policy *policy, const struct pmoctl *ctl)
     return r;
 }
 
-/* Refuses to write over what is read. */
-static int check_output(const char *option, const char *path, const char *trace)
-{
-    struct stat in, out;
-
-    if (path && !stat(trace, &in) && !stat(path, &out) && in.st_dev == out.st_dev &&
-        in.st_ino == out.st_ino)
-        return pmo_fail(EINVAL, "%s %s: that is the trace; write another name", option, path);
-    return 0;
-}
-
 static int prepare(struct simulation *s, const struct pmoctl *ctl)
 {
     int r;
@@ -170,9 +157,9 @@ static int prepare(struct simulation *s, const struct pmoctl *ctl)
                                 "pmoctl simulate --help");
     if (ctl->startup_s > STARTUP_MAX_S)
         return pmo_fail(EINVAL, "--startup %g: more than an hour; write less", ctl->startup_s);
-    r = check_output("--out", ctl->out, ctl->trace);
+    r = pmo_trace_keep(ctl->trace, "--out", ctl->out);
     if (!r)
-        r = check_output("--plot", ctl->plot, ctl->trace);
+        r = pmo_trace_keep(ctl->trace, "--plot", ctl->plot);
     if (!r)
         r = read_contenders(s, ctl->against);
     if (!r)
@@ -189,10 +176,10 @@ static int prepare(struct simulation *s, const struct pmoctl *ctl)
     r = pmo_trace_read(&s->trace, ctl->trace);
     if (r < 0)
         return r;
-    if (!(ctl->from_s < (double)s->trace.seconds))
+    if (ctl->from_s >= (double)s->trace.seconds)
         return pmo_fail(EINVAL, "--from %.0f: %s ends after %zu s; write less", ctl->from_s,
                         ctl->trace, s->trace.seconds);
-    s->from = (size_t)ctl->from_s;
+    s->from = (size_t)fmax(ctl->from_s, 0); /* 0 where not given */
     s->scored = s->trace.seconds - s->from;
     s->demand = calloc(s->trace.seconds, sizeof(*s->demand));
     s->wanted = calloc(s->trace.seconds, sizeof(*s->wanted));
@@ -337,26 +324,6 @@ static int print_report(const struct simulation *s)
     return pmoctl_table_print(table);
 }
 
-/* Where the mean of half a minute rises most over that of the half minute before, counted from
- * --from. */
-static size_t strongest_rise(const struct simulation *s)
-{
-    const double *demand = s->demand + s->from;
-    double rise = 0, most = -INFINITY;
-    size_t at = 0;
-
-    for (size_t t = 0; t < s->scored; t++) { /* rise: sum of t-29..t less that of t-59..t-30 */
-        rise += demand[t];
-        rise -= t >= RISE_S ? 2 * demand[t - RISE_S] : 0;
-        rise += t >= 2 * RISE_S ? demand[t - 2 * RISE_S] : 0;
-        if (t + 1 >= 2 * RISE_S && rise > most) {
-            most = rise;
-            at = t + 1 - RISE_S;
-        }
-    }
-    return at;
-}
-
 /* What one contender adds to the picture: its ready capacity, and who was late. */
 static void plot_contender(const struct simulation *s, const struct contender *contender,
                            double *capacity, double *late)
@@ -373,10 +340,11 @@ static void plot_contender(const struct simulation *s, const struct contender *c
 /* PMO beside the first of --against. */
 static int plot(const struct simulation *s)
 {
-    enum { ASKED, READY, LATE, OTHER_READY, OTHER_LATE, SERIES };
+    enum { SECOND, ASKED, READY, LATE, OTHER_READY, OTHER_LATE, SERIES };
     _cleanup_free_ double *values = calloc(SERIES * s->scored, sizeof(*values));
     const struct contender *pmo = &s->contenders[0], *other = &s->contenders[1];
-    size_t rise = strongest_rise(s), first = rise > BEFORE_S ? rise - BEFORE_S : 0;
+    size_t rise = pmo_trace_rise(s->demand + s->from, s->scored);
+    size_t first = rise > BEFORE_S ? rise - BEFORE_S : 0;
     size_t seconds = s->scored - first < SHOWN_S ? s->scored - first : SHOWN_S;
     double *series[SERIES];
     char title[128];
@@ -387,27 +355,34 @@ static int plot(const struct simulation *s)
         series[i] = values + i * s->scored;
     plot_contender(s, pmo, series[READY], series[LATE]);
     plot_contender(s, other, series[OTHER_READY], series[OTHER_LATE]);
-    for (size_t t = 0; t < s->scored; t++)
+    for (size_t t = 0; t < s->scored; t++) {
+        series[SECOND][t] = (double)(s->from + t);
         series[ASKED][t] = pmo->wanted[t] * s->model.capacity_rps;
+    }
     for (size_t i = 0; i < SERIES; i++)
         series[i] += first;
-    (void)snprintf(title, sizeof(title), "%g rps an instance, %u s to start", s->model.capacity_rps,
-                   s->model.startup_s);
+    (void)snprintf(title, sizeof(title), "Requests per second; %g rps an instance, %u s to start",
+                   s->model.capacity_rps, s->model.startup_s);
 
+    const double *x = series[SECOND];
+    const struct pmo_plot_series rates[] = {
+        {"demand", PMO_PLOT_LINE, PMO_PLOT_GREY, seconds, x, s->demand + s->from + first, NULL},
+        {other->name, PMO_PLOT_STEP, PMO_PLOT_RED, seconds, x, series[OTHER_READY], NULL},
+        {"pmo asked for", PMO_PLOT_DOTTED, PMO_PLOT_BLUE, seconds, x, series[ASKED], NULL},
+        {"pmo ready", PMO_PLOT_STEP, PMO_PLOT_BLUE, seconds, x, series[READY], NULL}};
+    const struct pmo_plot_series late[] = {
+        {other->name, PMO_PLOT_STEP, PMO_PLOT_RED, seconds, x, series[OTHER_LATE], NULL},
+        {"pmo", PMO_PLOT_STEP, PMO_PLOT_BLUE, seconds, x, series[LATE], NULL}};
     const struct pmo_plot_panel panels[] = {
-        {.title = "requests per second",
-         .lines = {{.name = "demand", .colour = "#888", .values = s->demand + s->from + first},
-                   {other->name, "#cf222e", series[OTHER_READY], .steps = true},
-                   {"pmo asked for", "#0969da", series[ASKED], .steps = true, .dashed = true},
-                   {"pmo ready", "#0969da", series[READY], .steps = true}},
-         .lines_count = 4},
-        {.title = "late, % of a second's requests",
+        {.title = title, .x_is_time = true, .series = rates, .series_count = 4},
+        {.title = "Late, % of a second's requests",
+         .x_is_time = true,
+         .x_label = "time in the trace",
          .top = 100,
-         .lines = {{other->name, "#cf222e", series[OTHER_LATE], .steps = true},
-                   {"pmo", "#0969da", series[LATE], .steps = true}},
-         .lines_count = 2}};
+         .series = late,
+         .series_count = 2}};
 
-    return pmo_plot_write(s->ctl->plot, title, panels, 2, s->from + first, seconds);
+    return pmo_plot_write(s->ctl->plot, panels, 2);
 }
 
 int pmoctl_simulate(struct pmoctl *ctl)
