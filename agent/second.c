@@ -302,6 +302,7 @@ void pmo_second_run(struct pmo_core *core)
 
     pmo_routes_refresh(core);
     pmo_kernel_tls_linger(core->kernel);
+    pmo_kernel_datagrams_expire(core->kernel);
     pmo_kernel_read_events(core->kernel); /* who is there, before what they did */
     if (!pmo_kernel_drain(core->kernel))
         return;

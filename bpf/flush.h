@@ -7,7 +7,6 @@
 #pragma once
 
 #include "bpf/count.h"
-#include "bpf/datagram.h"
 #include "bpf/maps.h"
 
 #define CLOCK_MONOTONIC 1
@@ -310,7 +309,6 @@ static int flush_window(void *map, __u32 *key, struct flusher *f)
         control->ring_full++; /* the next window record covers this one, too */
     else
         control->last_window = record.window;
-    datagrams_expire();
     return 0;
 }
 

@@ -11,7 +11,7 @@
  *   tls.h         uprobes, tp_btf      requests inside TLS
  *   listener.h    tp_btf               instances that come, stop listening, die
  *   saturation.h  tp_btf               what comes before load: waits, queues, round trips, resets
- *   datagram.h                         DNS over UDP, which cgroup_skb sees, too
+ *   datagram.h    raw_tp               DNS over UDP, which cgroup_skb sees, too
  *   connect.h     cgroup/connect4      service address to ready instance
  *   syn.h         xdp, tc              connection attempts and datagrams
  *   flush.h       syscall, timer       window records to user space

@@ -691,6 +691,15 @@ void pmo_kernel_read_events(struct pmo_kernel *k)
     pmo_ring_commit(&k->changes);
 }
 
+void pmo_kernel_datagrams_expire(struct pmo_kernel *k)
+{
+    LIBBPF_OPTS(bpf_test_run_opts, run);
+    int program = bpf_program__fd(k->skeleton->progs.datagrams_expire);
+
+    if (program >= 0)
+        (void)bpf_prog_test_run_opts(program, &run);
+}
+
 void pmo_kernel_wait_mask(struct pmo_kernel *k, uint32_t mask)
 {
     __atomic_store_n(&k->control->wait_mask, mask, __ATOMIC_RELAXED);

@@ -78,6 +78,9 @@ void pmo_kernel_commit(struct pmo_kernel *kernel);
 int pmo_kernel_events_fd(const struct pmo_kernel *kernel);
 void pmo_kernel_read_events(struct pmo_kernel *kernel);
 
+/* Ends requests over UDP that got no answer; once a second. */
+void pmo_kernel_datagrams_expire(struct pmo_kernel *kernel);
+
 /* The live row of counters and settings, read-only. */
 /* Of how many reads the wait is measured from here on: struct pmo_control. */
 void pmo_kernel_wait_mask(struct pmo_kernel *kernel, uint32_t mask);
