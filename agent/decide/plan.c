@@ -29,6 +29,9 @@
 #define CHANGES_KEPT 64
 #define NEVER        (INT64_MIN / 2)
 
+#define LOAD_SECONDS   10
+#define LOAD_DOUBLES_S 3600.0
+
 struct rule_memory {
     int64_t held_since; /* NEVER: does not hold */
     int64_t acted;
@@ -52,6 +55,8 @@ struct tracked {
     uint32_t standing; /* see above */
     uint32_t real;     /* instances there were at the last call */
     int64_t last_t;
+    double known_rps;                      /* load lately, where it was known */
+    int64_t known_t;                       /* when that was */
     uint16_t needed[PMO_DOWN_DELAY_MAX_S]; /* by second, a ring */
     struct changes up, down;
     struct rule_memory rules[PMO_RULES_MAX];
@@ -128,6 +133,7 @@ static struct tracked *track(struct pmo_planner *planner, const char *name)
     if (!service)
         return NULL;
     (void)snprintf(service->name, sizeof(service->name), "%s", name);
+    service->known_t = NEVER;
     for (int i = 0; i < PMO_RULES_MAX; i++)
         service->rules[i] = (struct rule_memory){NEVER, NEVER};
     service->next = planner->services;
@@ -243,6 +249,23 @@ static void observe_real(struct tracked *service, enum pmo_mode mode, uint32_t r
     if (service->standing == was || (service->standing > was && real >= service->standing) ||
         (service->standing < was && real <= service->standing))
         service->standing = real;
+}
+
+/* What to take for the load of a second that nobody saw: what it was lately, and more with time, as
+ * a random walk gets away with the square root of it. So a blind agent gives nothing up that the
+ * load might still need. */
+static double load_of(struct tracked *service, double load_rps, int64_t t)
+{
+    if (!isnan(load_rps)) {
+        double share = service->known_t == NEVER ? 1 : 1.0 / LOAD_SECONDS;
+
+        service->known_rps += share * (load_rps - service->known_rps);
+        service->known_t = t;
+        return load_rps;
+    }
+    if (service->known_t == NEVER)
+        return NAN;
+    return service->known_rps * (1 + sqrt((double)(t - service->known_t) / LOAD_DOUBLES_S));
 }
 
 /* ---- rules ----------------------------------------------------------------------------------- */
@@ -548,6 +571,7 @@ int pmo_planner_decide(struct pmo_planner *planner, const struct pmo_policy *pol
 {
     enum pmo_mode mode = policy->mode < mode_cap ? policy->mode : mode_cap;
     uint32_t real = state->ready + state->starting, base;
+    struct pmo_service_state known = *state;
     struct tracked *service;
     struct pmo_need need;
     struct draft draft;
@@ -561,7 +585,8 @@ int pmo_planner_decide(struct pmo_planner *planner, const struct pmo_policy *pol
         return -ENOMEM;
     observe_real(service, mode, real, t);
     base = mode == PMO_MODE_ACT ? service->standing : real;
-    pmo_need_assess(&need, policy, state, t);
+    known.load_rps = load_of(service, state->load_rps, t);
+    pmo_need_assess(&need, policy, &known, t);
     draft = make_draft(service, policy, &need, state, mode, t);
     *wanted = draft.to;
     if (draft.to == service->standing)

@@ -126,8 +126,8 @@ int pmo_simulator_step(struct pmo_simulator *simulator, double requests)
     state.ready = pmo_queue_ready(model, wanted, t);
     state.starting = wanted[t] - state.ready;
     pmo_queue_step(model, simulator->waiting, state.ready, simulator->load_rps, second);
-    state.load_rps = simulator->load_rps;
-    state.in_flight = second->waiting;
+    state.load_rps = requests;
+    state.in_flight = isnan(requests) ? NAN : second->waiting;
     state.latency_p99_s = latency(simulator->past);
     made = pmo_planner_decide(simulator->planner, &simulator->policy, PMO_MODE_ACT, &state,
                               (int64_t)t, &wanted[t], &decision);

@@ -34,10 +34,13 @@
 /* Where a model says nothing, the mean of the last seconds stands in. */
 #define SILENT_SECONDS 30
 
-/* A jump is not reckoned to go further than this times the greatest level of so many hours. */
+/* Nothing is reckoned to go further than this times the greatest level of so many hours, and than
+ * that much more over the hours that were seen. */
 #define MOST       1.25F
+#define MOST_YOUNG 3.0F
 #define MOST_HOURS 48
 #define SMOOTHED   5
+#define LIMIT_MIN  10.0F
 
 /* How far an event's effect is believed where it says anything. */
 #define EVENT_BELIEVED 0.8F
@@ -95,6 +98,7 @@ struct pmo_forecaster {
     int64_t hour;               /* since 1970, current one */
     float greatest[MOST_HOURS]; /* mean of SMOOTHED seconds, by hour mod MOST_HOURS, */
     float most;                 /* and of all of these */
+    float limit;                /* of what is forecast */
     struct pmo_jump_outlook outlook[OUTLOOKS][PMO_HORIZONS];
     float held;    /* forgetting share of 0.9 quantiles that held */
     double judged; /* how many there were */
@@ -310,6 +314,7 @@ static void note_greatest(struct pmo_forecaster *forecaster, int64_t t)
 {
     int64_t hour = t / 3600;
     float *greatest = &forecaster->greatest[(uint64_t)hour % MOST_HOURS];
+    float hours = (float)(t - forecaster->recent.first) / 3600;
 
     if (hour != forecaster->hour) {
         forecaster->hour = hour;
@@ -319,6 +324,7 @@ static void note_greatest(struct pmo_forecaster *forecaster, int64_t t)
     }
     *greatest = fmaxf(*greatest, pmo_recent_mean(&forecaster->recent, SMOOTHED));
     forecaster->most = fmaxf(forecaster->most, *greatest);
+    forecaster->limit = forecaster->most * (MOST + MOST_YOUNG / (1 + hours)) + LIMIT_MIN;
 }
 
 /* What is known of events to come, or under way, learned from those that were. */
@@ -408,6 +414,7 @@ static void calm_at(const struct pmo_forecaster *forecaster, unsigned int h,
         for (size_t k = 0; k < PMO_EXPERTS; k++)
             value[q] +=
                 expert[k][q] * pmo_grid_between(at, lower->weight[q][k], upper->weight[q][k]);
+        value[q] = fminf(value[q], forecaster->limit);
         if (q > 0 && value[q] < value[q - 1])
             value[q] = value[q - 1];
     }
@@ -433,7 +440,7 @@ static void values_at(const struct pmo_forecaster *forecaster, unsigned int h,
         pmo_mixture_add(&mixture, fmaxf(none, 0), calm);
         pmo_mixture_quantiles(&mixture, value);
         for (size_t q = 0; q < PMO_QUANTILES; q++)
-            value[q] = fminf(value[q], fmaxf(calm[q], MOST * forecaster->most));
+            value[q] = fminf(value[q], forecaster->limit);
     }
 }
 

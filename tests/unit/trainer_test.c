@@ -140,7 +140,8 @@ static const struct pmo_lstm *wait_for_net(struct pmo_trainer *trainer)
 {
     const struct pmo_lstm *net = NULL;
 
-    for (int i = 0; !net && i < 3000; i++) {
+    /* the thread gets only what nobody else wants: on a busy host that may take its time */
+    for (int i = 0; !net && i < 12000; i++) {
         sleep_ms(10);
         net = pmo_trainer_net(trainer);
     }
