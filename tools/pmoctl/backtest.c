@@ -15,6 +15,7 @@
 #include "agent/base/cleanup.h"
 #include "agent/base/log.h"
 #include "agent/forecast/forecast.h"
+#include "agent/forecast/study.h"
 #include "tools/pmoctl/plot.h"
 #include "tools/pmoctl/progress.h"
 #include "tools/pmoctl/rules.h"
@@ -287,7 +288,8 @@ static void draw_at(struct backtest *b, const struct pmo_forecast *forecast, siz
     picture->q99[i] = predicted(forecast, t, h, 0.99);
 }
 
-static void run_through(struct backtest *b, struct pmo_forecaster *forecaster, FILE *out)
+static void run_through(struct backtest *b, struct pmo_forecaster *forecaster,
+                        struct pmo_study *study, FILE *out)
 {
     size_t next = 0, last = b->origins[b->origins_count - 1];
     struct pmo_progress progress;
@@ -299,8 +301,10 @@ static void run_through(struct backtest *b, struct pmo_forecaster *forecaster, F
         bool origin = b->origins[next] == t, shown = shown_at(b, t) < b->picture.seconds;
         struct pmo_forecast forecast;
 
-        if (!isnan(b->trace.requests[t]))
+        if (!isnan(b->trace.requests[t])) {
             pmo_forecaster_observe(forecaster, (int64_t)t, b->trace.requests[t]);
+            pmo_study_second(study, forecaster, (int64_t)t);
+        }
         if (origin || shown)
             pmo_forecaster_predict(forecaster, &forecast);
         if (origin) {
@@ -316,31 +320,40 @@ static void run_through(struct backtest *b, struct pmo_forecaster *forecaster, F
         b->models_count = pmo_forecaster_scores(forecaster, b->horizons[i], b->models[i]);
 }
 
-static int run(struct backtest *b)
+/* Writes the forecasts, where they are asked for. */
+static int run_into(struct backtest *b, struct pmo_forecaster *forecaster, struct pmo_study *study)
 {
     const char *path = b->ctl->out;
-    struct pmo_forecaster *forecaster = NULL;
     FILE *out = NULL;
     bool failed;
-    int r = pmo_forecaster_new(&forecaster);
+    int r;
 
-    if (r < 0)
-        return pmo_err_r(r, "cannot forecast");
     if (path) {
         out = fopen(path, "we"); /* before the work, that it is not for nothing */
-        if (!out) {
-            pmo_forecaster_free(&forecaster);
+        if (!out)
             return pmo_err_r(errno, "cannot write %s", path);
-        }
         (void)fputs("t,horizon,q,value\n", out);
     }
-    run_through(b, forecaster, out);
-    pmo_forecaster_free(&forecaster);
+    run_through(b, forecaster, study, out);
     if (!out)
         return 0;
     failed = fflush(out) != 0 || ferror(out);
     r = errno;
     return fclose(out) != 0 || failed ? pmo_err_r(failed ? r : errno, "cannot write %s", path) : 0;
+}
+
+static int run(struct backtest *b)
+{
+    struct pmo_forecaster *forecaster = NULL;
+    struct pmo_study *study = NULL;
+    int r = pmo_forecaster_new(&forecaster);
+
+    if (!r)
+        r = pmo_study_new(&study);
+    r = r < 0 ? pmo_err_r(r, "cannot forecast") : run_into(b, forecaster, study);
+    pmo_forecaster_free(&forecaster);
+    pmo_study_free(&study);
+    return r;
 }
 
 /* ---- what is told ---------------------------------------------------------------------------- */
