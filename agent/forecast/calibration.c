@@ -11,6 +11,11 @@
 #define BIN_REACH  6.0F
 #define MIDDLE_BIN (0.5F * PMO_ERROR_BINS)
 
+/* Quantiles are read off once in so many errors, once there are more than a few. */
+#define READ_EVERY  4
+#define READ_ALWAYS 60
+#define UNIT_MAX    1e4F
+
 #define COUNTS_BELOW 5.0F  /* mean */
 #define BELL_ABOVE   10.0F /* in between, a mixture */
 #define COUNT_MAX    1000
@@ -40,6 +45,8 @@ static void read_quantiles(struct pmo_calibration *calibration)
     float below = 0;
     size_t bin = 0;
 
+    calibration->unread = 0;
+
     for (size_t i = 0; i < PMO_QUANTILES; i++) {
         float wanted = (float)pmo_quantiles[i] * calibration->total, lower;
 
@@ -53,12 +60,24 @@ static void read_quantiles(struct pmo_calibration *calibration)
     }
 }
 
+/* Back to a unit of 1, before it gets too large for a float's precision. */
+static void shrink(struct pmo_calibration *calibration)
+{
+    calibration->total = 0;
+    for (size_t i = 0; i < PMO_ERROR_BINS; i++) {
+        calibration->bins[i] /= calibration->unit;
+        calibration->total += calibration->bins[i];
+    }
+    calibration->unit = 1;
+}
+
 void pmo_calibration_init(struct pmo_calibration *calibration)
 {
     for (size_t i = 0; i < PMO_ERROR_BINS; i++)
         calibration->bins[i] = COLD_WEIGHT * (normal_below(bin_edge(i + 1) / COLD_WIDTH) -
                                               normal_below(bin_edge(i) / COLD_WIDTH));
     calibration->total = COLD_WEIGHT;
+    calibration->unit = 1;
     read_quantiles(calibration);
 }
 
@@ -68,13 +87,15 @@ void pmo_calibration_learn(struct pmo_calibration *calibration,
     const float keep = 1 - weight / MEMORY_SECONDS;
     float error = y - forecast->mean;
 
-    for (size_t i = 0; i < PMO_ERROR_BINS; i++)
-        calibration->bins[i] *= keep;
-    calibration->bins[bin_of(error / forecast->scale)] += weight;
-    calibration->total = keep * calibration->total + weight;
+    calibration->unit /= keep;
+    calibration->bins[bin_of(error / forecast->scale)] += weight * calibration->unit;
+    calibration->total += weight * calibration->unit;
+    if (calibration->unit > UNIT_MAX)
+        shrink(calibration);
     calibration->squares = keep * calibration->squares + weight * error * error;
     calibration->level = keep * calibration->level + weight * forecast->mean;
-    read_quantiles(calibration);
+    if (calibration->total < READ_ALWAYS * calibration->unit || ++calibration->unread >= READ_EVERY)
+        read_quantiles(calibration);
 }
 
 float pmo_calibration_dispersion(const struct pmo_calibration *calibration)

@@ -23,7 +23,9 @@
 struct pmo_calibration {     /* for one horizon of the grid */
     float squares, level;    /* forgetting sums of squared errors and of the means forecast */
     float at[PMO_QUANTILES]; /* the quantiles of the relative error */
-    float bins[PMO_ERROR_BINS], total;
+    float bins[PMO_ERROR_BINS], total; /* in parts of `unit`, */
+    float unit;                        /* which grows instead of all of these decaying */
+    unsigned int unread;               /* errors that `at` does not know of yet */
 };
 
 /* What was forecast for one second, and is to be scored when it is over. */
