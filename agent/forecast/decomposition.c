@@ -49,7 +49,7 @@ _Static_assert(2 * (12 + 12 + 12 + 5) == PMO_DECOMPOSITION_SEASONAL, "room for a
 
 #define LEAST        DAY
 #define CHANGES_TILL 0.8  /* of the history */
-#define OFFSET       0.05 /* of the mean rate: what is less is hardly seen on the log scale */
+#define OFFSET       0.05 /* of the usual rate: what is less is hardly seen on the log scale */
 #define HALF_LIFE    (28.0 * DAY)
 
 /* Priors, on the log scale; time runs from 0 to 1 over the history. */
@@ -58,7 +58,8 @@ _Static_assert(2 * (12 + 12 + 12 + 5) == PMO_DECOMPOSITION_SEASONAL, "room for a
 #define SEASON_SCALE 1.0
 #define LEAST_CHANGE 1e-4 /* smaller ones are as good as nothing */
 
-#define ROUNDS      6
+#define ROUNDS      6      /* at most: */
+#define SETTLED     1e-3   /* greatest change of a term that ends them, log scale */
 #define BLOCK       128    /* rows that are summed up at once */
 #define HUBER       1.5    /* robust standard deviations that count in full */
 #define MAD         1.4826 /* standard deviation of a normal distribution in median deviations */
@@ -164,13 +165,28 @@ static size_t minute_terms(const struct fitting *fitting, const struct pmo_minut
                     (double)minute->t + minute->seconds / 2.0, minute->seconds, x);
 }
 
+static int by_size(const void *a, const void *b)
+{
+    const double *x = a, *y = b;
+
+    return *x < *y ? -1 : *x > *y;
+}
+
+/* Sorts. */
+static double median(double *values, size_t count)
+{
+    qsort(values, count, sizeof(*values), by_size);
+    return values[count / 2];
+}
+
 /* What the history is like, before anything is fitted. */
 static int survey(struct fitting *fitting)
 {
     const struct pmo_minutes *history = fitting->history;
     struct pmo_decomposition *fit = &fitting->fit;
-    double observed = 0, requests = 0, days;
+    double observed = 0, requests = 0, usual, days;
     int64_t last = INT64_MIN;
+    size_t known = 0;
 
     for (size_t i = 0; i < history->count; i++) {
         const struct pmo_minute *minute = &history->at[i];
@@ -187,10 +203,12 @@ static int survey(struct fitting *fitting)
         fit->until = minute->t + minute->seconds;
         observed += minute->observed;
         requests += (double)minute->rps * minute->observed;
+        fitting->sorted[known++] = minute->rps;
     }
     if (observed < LEAST || requests <= 0)
         return -ENODATA;
-    fit->offset = (float)(OFFSET * requests / observed);
+    usual = median(fitting->sorted, known);
+    fit->offset = (float)(OFFSET * (usual > 0 ? usual : requests / observed));
     days = CHANGES_TILL * (double)(fit->until - fit->from) / DAY - 1;
     fit->changes = (uint32_t)fmin(fmax(days, 0), PMO_DECOMPOSITION_CHANGES);
     for (size_t i = 0; i < SEASONS; i++)
@@ -260,13 +278,6 @@ static void priors(struct fitting *fitting)
     }
 }
 
-static int by_size(const void *a, const void *b)
-{
-    const double *x = a, *y = b;
-
-    return *x < *y ? -1 : *x > *y;
-}
-
 /* Residuals of each minute, what is usual of them, and how those of neighbours go together. */
 static void residuals(struct fitting *fitting)
 {
@@ -284,8 +295,7 @@ static void residuals(struct fitting *fitting)
                     cblas_ddot((int)fitting->terms, x, 1, fitting->weight, 1);
         fitting->sorted[known++] = fabs(*residual);
     }
-    qsort(fitting->sorted, known, sizeof(double), by_size);
-    fitting->noise = fmax(MAD * fitting->sorted[known / 2], LEAST_NOISE);
+    fitting->noise = fmax(MAD * median(fitting->sorted, known), LEAST_NOISE);
     most = HUBER * fitting->noise;
     for (size_t i = 0; i < history->count; i++) {
         double residual = fmin(fmax(fitting->residual[i], -most), most);
@@ -321,7 +331,7 @@ static double smear(const struct fitting *fitting)
 
 static int fit_all(struct fitting *fitting)
 {
-    double x[TERMS];
+    double x[TERMS], change = INFINITY;
     int r = survey(fitting);
 
     if (r)
@@ -331,12 +341,15 @@ static int fit_all(struct fitting *fitting)
     fitting->inflate = 1;
     for (size_t i = 0; i < fitting->terms; i++)
         fitting->weight[i] = CHANGE_SCALE;
-    for (int round = 0; round < ROUNDS; round++) {
+    for (int round = 0; round < ROUNDS && change > SETTLED; round++) {
+        change = 0;
         equations(fitting);
         priors(fitting);
         if (LAPACKE_dposv(LAPACK_ROW_MAJOR, 'U', (int)fitting->terms, 1, fitting->normal,
                           (int)fitting->terms, fitting->right, 1))
             return -EDOM;
+        for (size_t i = 0; i < fitting->terms; i++)
+            change = fmax(change, fabs(fitting->right[i] - fitting->weight[i]));
         memcpy(fitting->weight, fitting->right, sizeof(fitting->weight));
         residuals(fitting);
     }
@@ -374,7 +387,7 @@ int pmo_decomposition_fit(struct pmo_decomposition *fit, const struct pmo_minute
 /* ---- the model -------------------------------------------------------------------------------
  */
 
-#define LEVEL_SECONDS 30
+#define LEVEL_SECONDS 20
 #define STEP          20  /* seconds between which the expected rate is read along lines */
 #define RATIO_MAX     4.0 /* within a minute */
 
