@@ -68,23 +68,43 @@ _Static_assert(2 * (12 + 12 + 12 + 5) == PMO_DECOMPOSITION_SEASONAL, "room for a
 
 /* ---- regressors ------------------------------------------------------------------------------ */
 
+/* Cosine and sine of an angle's multiples, by turning on: two calls of libm instead of twelve. */
+struct turn {
+    double c1, s1; /* of the angle */
+    double c, s;   /* of the multiple at hand */
+};
+
+static struct turn turn_of(double angle)
+{
+    return (struct turn){.c1 = cos(angle), .s1 = sin(angle), .c = 1};
+}
+
+static void turn_on(struct turn *turn)
+{
+    double c = turn->c * turn->c1 - turn->s * turn->s1;
+
+    turn->s = turn->s * turn->c1 + turn->c * turn->s1;
+    turn->c = c;
+}
+
 /* Waves of a season, as means over @length seconds around @middle. */
 static size_t waves_at(const struct season *season, double middle, double length, double *x)
 {
-    double angle = 2 * M_PI * fmod(middle, season->period) / season->period;
     double half = M_PI * length / season->period;
-    double c1 = cos(angle), s1 = sin(angle), c = 1, s = 0;
+    struct turn within = turn_of(half);
+    struct turn wave = turn_of(2 * M_PI * fmod(middle, season->period) / season->period);
     size_t n = 0;
 
     for (unsigned int k = 1; k <= season->waves; k++) {
-        double next = c * c1 - s * s1, left = length > 1 ? sin(k * half) / (k * half) : 1;
+        double left;
 
-        s = s * c1 + c * s1;
-        c = next;
+        turn_on(&wave);
+        turn_on(&within);
         if (season->but && k % season->but == 0)
             continue;
-        x[n++] = left * c;
-        x[n++] = left * s;
+        left = within.s / (k * half);
+        x[n++] = left * wave.c;
+        x[n++] = left * wave.s;
     }
     return n;
 }
