@@ -382,6 +382,7 @@ void pmo_core_stop(struct pmo_core *core, bool leave)
     }
     core->agent.services = NULL;
     pmo_trainer_free(&core->trainer);
+    pmo_decomposer_free(&core->decomposer);
     pmo_hints_free(&core->hints);
     pmo_tls_free(&core->tls);
     pmo_kernel_close(&core->kernel, leave);

@@ -9,6 +9,7 @@
 
 #include <uv.h>
 #include "agent/agent.h"
+#include "agent/decomposer.h"
 #include "agent/events/refresh.h"
 #include "agent/observe/container.h"
 #include "agent/observe/interfaces.h"
@@ -59,8 +60,9 @@ struct pmo_core {
     const struct pmo_backend_ops *backend_ops; /* NULL: none is configured */
     struct pmo_backend *backend;
     struct pmo_server *server;
-    struct pmo_refresh *refresh;    /* of events */
-    struct pmo_trainer *trainer;    /* NULL: nothing is trained */
+    struct pmo_refresh *refresh; /* of events */
+    struct pmo_trainer *trainer; /* NULL: nothing is trained */
+    struct pmo_decomposer *decomposer;
     float past[PMO_RECENT_SECONDS]; /* of one series, for it */
     struct pmo_file *config;
     uint64_t own_netns;     /* cookie */
@@ -108,7 +110,8 @@ int pmo_forecasts_start(struct pmo_core *core, const char *state_dir, double cpu
 int pmo_forecasts_begin(struct pmo_core *core, struct pmo_service *service, int64_t t);
 void pmo_forecasts_observe(struct pmo_core *core, struct pmo_service *service, int64_t t,
                            double arrivals);
-/* Takes the newest network, and gives what is new to be trained on; once a second. */
+/* Takes the newest network, gives what is new to be trained on, and has what is due fitted; once a
+ * second. */
 void pmo_forecasts_train(struct pmo_core *core);
 
 /* node.c */

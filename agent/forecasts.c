@@ -10,6 +10,7 @@
 #include <math.h>
 #include <stdio.h>
 #include "agent/base/log.h"
+#include "agent/forecast/decomposition.h"
 #include "agent/forecast/effects.h"
 #include "agent/forecast/lstm_train.h"
 #include "agent/forecast/recent.h"
@@ -19,6 +20,15 @@
 #define REPLAY_SECONDS 86400
 #define REPLAY_MIN     1800 /* of each */
 
+static void on_decomposed(void *context, const char *service, const struct pmo_decomposition *fit)
+{
+    struct pmo_core *core = context;
+    struct pmo_service *s = pmo_agent_service(&core->agent, service);
+
+    if (s && s->forecaster)
+        pmo_forecaster_set_decomposition(s->forecaster, fit);
+}
+
 int pmo_forecasts_start(struct pmo_core *core, const char *state_dir, double cpu_share)
 {
     char path[512];
@@ -26,8 +36,9 @@ int pmo_forecasts_start(struct pmo_core *core, const char *state_dir, double cpu
         .path = path, .cpu_share = cpu_share, .memory_bytes = PMO_LSTM_MEMORY, .seed = 1};
     int r;
 
-    if (!(cpu_share > 0))
-        return 0;
+    r = pmo_decomposer_new(&core->decomposer, core->loop, state_dir, on_decomposed, core);
+    if (r || !(cpu_share > 0))
+        return r;
     if (snprintf(path, sizeof(path), "%s/lstm", state_dir) >= (int)sizeof(path))
         return pmo_err_r(ENAMETOOLONG, "%s", state_dir);
     r = pmo_trainer_new(&core->trainer, &options);
@@ -89,15 +100,18 @@ static void offer(struct pmo_core *core, struct pmo_service *service)
 
 void pmo_forecasts_train(struct pmo_core *core)
 {
-    const struct pmo_lstm *net;
+    const struct pmo_lstm *net = NULL;
 
-    if (!core->trainer)
-        return;
-    net = pmo_trainer_net(core->trainer); /* the one before is not to be used from now on */
+    if (core->trainer)
+        net = pmo_trainer_net(core->trainer); /* the one before is not to be used from now on */
     for (struct pmo_service *s = core->agent.services; s; s = s->next) {
         if (!s->forecaster)
             continue;
         pmo_forecaster_set_lstm(s->forecaster, net);
-        offer(core, s);
+        if (core->trainer)
+            offer(core, s);
+        if (core->agent.now - s->decomposed >= PMO_DECOMPOSER_EVERY &&
+            pmo_decomposer_begin(core->decomposer, s->name, core->agent.now))
+            s->decomposed = core->agent.now;
     }
 }

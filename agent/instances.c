@@ -518,6 +518,7 @@ static void service_rest(struct pmo_core *core, struct pmo_service *service)
     if (service->managed)
         return;
     pmo_forecaster_free(&service->forecaster);
+    service->decomposed = 0;
     memset(&service->forecast, 0, sizeof(service->forecast));
     pmo_kernel_scope_forget(core->kernel, service->scope);
     pmo_kernel_scope_forget(core->kernel, pmo_route_scope_outbound(service->scope));

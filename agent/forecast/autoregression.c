@@ -1,60 +1,76 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Online autoregression by recursive least squares with forgetting (Ljung and Soderstrom 1983,
- * "Theory and practice of recursive identification"), directly for each horizon of the grid.
+ * Autoregression: the next minute as a linear function of how the last seconds, minutes and half
+ * hour differ, learned online by recursive least squares with forgetting (Ljung and Soderstrom
+ * 1983, "Theory and practice of recursive identification"; Haykin, "Adaptive filter theory").
  *
- * Regressors are the series' exponential means with several time constants, less the slowest one
- * and over it: so they say how far, and since when, the level is off, whatever it is. The means
- * have all of the past in them, which a number of single lags has not.
+ *   inputs      x: the last value less the mean of the last 3 s, that less the mean of 10 s, and so
+ *               on to half an hour. The means are exponential, so their lags are geometric. And by
+ *               how much the mean of 3 s is out of the common: a burst does not go on as noise of
+ *               its first seconds' size would (a threshold autoregression, Tong 1990).
+ *   forecast    h ahead: mean of 30 s + weight_h . x, for each horizon of the grid on its own
+ *               ("direct": iterating one step 60 times would iterate its bias, too)
+ *   weight_h    = (R_h + ridge I)^-1 r_h, R_h and r_h being forgetting means of x x' and of x z,
+ *               where z is what came h seconds after x, less that mean of 30 s
  *
- * All horizons have the same regressors, so there is one covariance P and one gain for a second,
- * kept until the second it forecasts has come. Where the regressors say little, forgetting alone
- * would let P grow without bound; it is not forgotten beyond the trace that it began with
- * (constant-trace: Goodwin and Sin 1984). An error counts no more than some times what is usual.
+ * That is the information form: what is kept is R, never its inverse, so nothing winds up where a
+ * series stands still and no rounding adds up, however long it runs; the ridge bounds the weights.
+ * It pulls them to 0, the mean of 30 s, which is what is said before anything is learned. Weights
+ * change slowly: one horizon is solved anew each second, in turn.
+ *
+ * All is counted in the spread of the last minutes: ten times the traffic has the same weights, and
+ * restless hours do not drown quiet ones. An error of many such units counts less (Huber 1964).
+ * Over missing seconds the means go on, as one value that weighs as much as those together would
+ * have; nothing is learned across them.
  */
-#include "agent/forecast/grid.h"
 #include "agent/forecast/model.h"
 
-#define INPUTS 7
-static const float seconds[INPUTS + 1] = {1.5F, 4, 8, 16, 32, 64, 128, 384}; /* time constants */
-#define FIRST   3 /* the input that alone is the forecast at first */
-#define LEVEL   INPUTS
-#define KEPT    64      /* seconds, more than the longest horizon of the grid */
-#define MEMORY  7200.0F /* seconds */
-#define COLD    20.0F   /* diagonal of P at first */
-#define FREAK   4.0F    /* times the usual error */
-#define WARM_UP 60      /* seconds seen before it learns */
-#define GAP     60      /* missing seconds after which the means begin anew */
+#include "agent/forecast/grid.h"
 
-struct kept {
-    int64_t t;
-    float level;
-    float input[INPUTS], gain[INPUTS];
+#define MEANS 6
+#define BASE  2 /* the one that forecasts start from */
+/* Seconds that each mean goes back. */
+static const double spans[MEANS] = {3, 10, 30, 100, 300, 1800};
+#define INPUTS (MEANS + 1)
+#define CALM   0.7F /* units that the mean of 3 s strays from that of 30 s without a burst */
+
+#define MEMORY       14400.0 /* seconds: learned errors forget with this time constant */
+#define SPREAD_SPAN  300.0   /* seconds that the unit goes back, */
+#define SPREAD_LIMIT 4.0     /* and how many of it one value may add */
+#define SPREAD_LEAST 1e-6    /* of the level: less is rounding, not movement */
+#define FREAK        3.0     /* units of error that count in full */
+#define INPUT_MAX    10.0F   /* units */
+#define RISE_MAX     10.0    /* means of 3 s that a value counts as, */
+#define RISE_FLOOR   1000.0  /* and as many more */
+/* Squared weights are expected to be about a quarter of the squared errors. As the errors of h
+ * forecasts under way at once go together, h of them count as one. */
+#define RIDGE 4.0
+/* Means that decay below this are nothing: they do not become denormal, which is slow. */
+#define NOTHING 1e-20F
+
+#define PRODUCTS (INPUTS * (INPUTS + 1) / 2)
+
+struct input {
+    float x[INPUTS];
+    float base, unit; /* unit 0: nothing is learned from it */
 };
 
 struct autoregression {
     int64_t last;
-    uint64_t seen;
-    float mean[INPUTS + 1];
-    float p[INPUTS][INPUTS];
-    float weight[PMO_GRID][INPUTS];
-    float usual[PMO_GRID]; /* forgetting mean of absolute errors */
-    struct kept kept[KEPT];
+    double observed;
+    double whole; /* seconds since the last one that was missing */
+    double mean[MEANS];
+    double square; /* of the unit */
+    unsigned int turn;
+    struct input input[PMO_HORIZONS]; /* of second t at t mod size */
+    struct {
+        float count; /* learned from, up to MEMORY */
+        float inputs[PRODUCTS], target[INPUTS];
+        float weight[INPUTS];
+    } at[PMO_GRID];
 };
 
-static void init(const struct pmo_model_ops *model, void *state)
-{
-    struct autoregression *ar = state;
-
-    for (size_t i = 0; i < INPUTS; i++)
-        ar->p[i][i] = COLD;
-    for (size_t g = 0; g < PMO_GRID; g++)
-        ar->weight[g][FIRST] = 1;
-    for (size_t i = 0; i < KEPT; i++)
-        ar->kept[i].t = INT64_MIN;
-}
-
-static float product(const float a[INPUTS], const float b[INPUTS])
+static float dot(const float a[INPUTS], const float b[INPUTS])
 {
     float sum = 0;
 
@@ -63,78 +79,151 @@ static float product(const float a[INPUTS], const float b[INPUTS])
     return sum;
 }
 
-/* The weights of each horizon from what had been known when it lay ahead. */
-static void learn(struct autoregression *ar, int64_t t, float y)
+static float toward(float mean, float value, float share)
 {
-    for (size_t g = 0; g < PMO_GRID; g++) {
-        const struct kept *kept = &ar->kept[(uint64_t)(t - pmo_grid[g]) % KEPT];
-        float error, most;
+    mean += share * (value - mean);
+    return fabsf(mean) < NOTHING ? 0 : mean;
+}
 
-        if (kept->t != t - pmo_grid[g])
-            continue;
-        error = (y - kept->level) / kept->level - product(ar->weight[g], kept->input);
-        most = FREAK * ar->usual[g];
-        if (ar->usual[g] > 0)
-            error = fminf(fmaxf(error, -most), most);
-        ar->usual[g] += (fabsf(error) - ar->usual[g]) / 600;
-        for (size_t i = 0; i < INPUTS; i++)
-            ar->weight[g][i] += kept->gain[i] * error;
+/* What was forecast from @input for the second that had @y is known now. */
+static void learn(struct autoregression *regression, size_t g, const struct input *input, float y)
+{
+    float target = (y - input->base) / input->unit;
+    float error = fabsf(target - dot(regression->at[g].weight, input->x));
+    float counts = error > (float)FREAK ? (float)FREAK / error : 1;
+    float *product = regression->at[g].inputs, share;
+
+    regression->at[g].count = fminf(regression->at[g].count + 1, (float)MEMORY);
+    share = 1 / regression->at[g].count;
+    for (size_t i = 0; i < INPUTS; i++) {
+        float x = counts * input->x[i];
+
+        for (size_t j = 0; j <= i; j++, product++)
+            *product = toward(*product, x * input->x[j], share);
+        regression->at[g].target[i] = toward(regression->at[g].target[i], x * target, share);
     }
 }
 
-/* Takes this second's inputs into P, and keeps them with their gain. */
-static void keep(struct autoregression *ar, int64_t t)
+/* Weights of one horizon, by Cholesky's decomposition of its few inputs; the ridge keeps every
+ * pivot positive. */
+static void solve(struct autoregression *regression, size_t g)
 {
-    struct kept *kept = &ar->kept[(uint64_t)t % KEPT];
-    float column[INPUTS], trace = 0, scale, forget = 1;
+    const float *product = regression->at[g].inputs;
+    double ridge = RIDGE * pmo_grid[g] / regression->at[g].count;
+    double lower[INPUTS][INPUTS], solution[INPUTS];
 
-    kept->t = t;
-    kept->level = fmaxf(ar->mean[LEVEL], 0.1F);
-    for (size_t i = 0; i < INPUTS; i++)
-        kept->input[i] = (ar->mean[i] - ar->mean[LEVEL]) / kept->level;
     for (size_t i = 0; i < INPUTS; i++) {
-        column[i] = product(ar->p[i], kept->input);
-        trace += ar->p[i][i];
+        for (size_t j = 0; j <= i; j++, product++) {
+            double sum = *product + (i == j ? ridge : 0);
+
+            for (size_t k = 0; k < j; k++)
+                sum -= lower[i][k] * lower[j][k];
+            lower[i][j] = i == j ? sqrt(fmax(sum, ridge)) : sum / lower[j][j];
+        }
+        solution[i] = regression->at[g].target[i];
+        for (size_t k = 0; k < i; k++)
+            solution[i] -= lower[i][k] * solution[k];
+        solution[i] /= lower[i][i];
     }
-    scale = 1 / (1 + product(column, kept->input));
-    if (trace < INPUTS * COLD)
-        forget = 1 / (1 - 1 / MEMORY);
-    for (size_t i = 0; i < INPUTS; i++) {
-        kept->gain[i] = scale * column[i];
-        for (size_t j = 0; j <= i; j++)
-            ar->p[i][j] = ar->p[j][i] = forget * (ar->p[i][j] - kept->gain[i] * column[j]);
+    for (size_t i = INPUTS; i-- > 0;) {
+        for (size_t k = i + 1; k < INPUTS; k++)
+            solution[i] -= lower[k][i] * solution[k];
+        solution[i] /= lower[i][i];
+        regression->at[g].weight[i] = (float)solution[i];
     }
+}
+
+/* Takes @y into the means and the spread; @steps: seconds since the value before. One value does
+ * not make the spread, but where it leaves all bounds, a new one has to be found: one that is too
+ * wide for a while only makes errors count less. */
+static void move(struct autoregression *regression, double y, int64_t steps)
+{
+    double deviation, square;
+
+    if (regression->observed > 0)
+        y = fmin(y, RISE_FLOOR + RISE_MAX * regression->mean[0]);
+    deviation = y - regression->mean[BASE];
+    for (size_t i = 0; i < MEANS; i++) {
+        double share = 1 / spans[i];
+
+        if (steps > 1)
+            share = 1 - pow(1 - share, (double)steps);
+        share = fmax(share, 1 / (regression->observed + 1));
+        regression->mean[i] += share * (y - regression->mean[i]);
+        if (regression->mean[i] < NOTHING)
+            regression->mean[i] = 0;
+    }
+    if (regression->observed == 0)
+        return;
+    square = deviation * deviation;
+    if (regression->observed > spans[BASE])
+        square = fmin(square, SPREAD_LIMIT * SPREAD_LIMIT * regression->square);
+    regression->square +=
+        fmax(1 / SPREAD_SPAN, 1 / regression->observed) * (square - regression->square);
+    regression->square = fmax(regression->square, pow(deviation / INPUT_MAX, 2));
+    if (regression->square < NOTHING)
+        regression->square = 0;
+}
+
+/* What is beyond the usual; nothing where it is within. */
+static float beyond(float x, float usual)
+{
+    return x - fminf(fmaxf(x, -usual), usual);
+}
+
+static float bounded(double x)
+{
+    return fminf(fmaxf((float)x, -INPUT_MAX), INPUT_MAX);
+}
+
+static struct input input_of(const struct autoregression *regression, double y)
+{
+    const double *mean = regression->mean;
+    struct input input = {.base = (float)mean[BASE]};
+    double unit = sqrt(regression->square), before = y;
+
+    if (unit <= SPREAD_LEAST * mean[MEANS - 1])
+        return input;
+    input.unit = (float)unit;
+    for (size_t i = 0; i < MEANS; i++) {
+        input.x[i] = bounded((before - mean[i]) / unit);
+        before = mean[i];
+    }
+    input.x[MEANS] = beyond(bounded((mean[0] - mean[BASE]) / unit), CALM);
+    return input;
 }
 
 static void observe(const struct pmo_model_ops *model, void *state,
                     const struct pmo_context *context, int64_t t, double y)
 {
-    struct autoregression *ar = state;
+    struct autoregression *regression = state;
+    int64_t steps = regression->observed > 0 ? t - regression->last : 1;
 
-    if (ar->seen && t - ar->last > GAP)
-        ar->seen = 0;
-    for (size_t i = 0; i <= INPUTS; i++) {
-        float share = fmaxf(1 / seconds[i], 1 / (float)(ar->seen + 1));
+    regression->whole = steps > 1 ? 0 : regression->whole + 1;
+    for (size_t g = 0; g < PMO_GRID; g++) {
+        const struct input *input = &regression->input[(uint64_t)(t - pmo_grid[g]) % PMO_HORIZONS];
 
-        ar->mean[i] += share * ((float)y - ar->mean[i]);
+        if (regression->whole > pmo_grid[g] && input->unit > 0)
+            learn(regression, g, input, (float)y);
     }
-    ar->seen++;
-    ar->last = t;
-    if (ar->seen < WARM_UP)
-        return;
-    learn(ar, t, (float)y);
-    keep(ar, t);
+    if (regression->at[regression->turn].count > 0)
+        solve(regression, regression->turn);
+    regression->turn = (regression->turn + 1) % PMO_GRID;
+    move(regression, y, steps);
+    regression->input[(uint64_t)t % PMO_HORIZONS] = input_of(regression, y);
+    regression->last = t;
+    regression->observed++;
 }
 
 static void predict(const struct pmo_model_ops *model, const void *state,
                     const struct pmo_context *context, float mean[PMO_HORIZONS])
 {
-    const struct autoregression *ar = state;
-    const struct kept *kept = &ar->kept[(uint64_t)ar->last % KEPT];
+    const struct autoregression *regression = state;
+    const struct input *input = &regression->input[(uint64_t)regression->last % PMO_HORIZONS];
     float at[PMO_GRID];
 
     for (size_t g = 0; g < PMO_GRID; g++)
-        at[g] = kept->t == ar->last ? kept->level * (1 + product(ar->weight[g], kept->input)) : NAN;
+        at[g] = input->base + input->unit * dot(regression->at[g].weight, input->x);
     for (unsigned int h = 1; h <= PMO_HORIZONS; h++) {
         struct pmo_grid_point point = pmo_grid_at(h);
 
@@ -145,7 +234,8 @@ static void predict(const struct pmo_model_ops *model, const void *state,
 const struct pmo_model_ops pmo_model_autoregression = {
     .name = "autoregression",
     .state_bytes = sizeof(struct autoregression),
-    .init = init,
     .observe = observe,
     .predict = predict,
 };
+
+_Static_assert(sizeof(struct autoregression) <= 4096, "a page a series");

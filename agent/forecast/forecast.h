@@ -45,6 +45,11 @@ void pmo_forecaster_observe(struct pmo_forecaster *forecaster, int64_t t, double
 struct pmo_lstm;
 void pmo_forecaster_set_lstm(struct pmo_forecaster *forecaster, const struct pmo_lstm *lstm);
 
+/* A (new) fit of trend and seasons; copied. */
+struct pmo_decomposition;
+void pmo_forecaster_set_decomposition(struct pmo_forecaster *forecaster,
+                                      const struct pmo_decomposition *fit);
+
 /* Events that are known now and touch the next minute, or fade: up to PMO_EFFECT_EVENTS, copied.
  * Set anew before each observation while there are any. */
 struct pmo_effect_event;

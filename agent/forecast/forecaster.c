@@ -15,6 +15,7 @@
 #include "agent/forecast/aggregation.h"
 #include "agent/forecast/calibration.h"
 #include "agent/forecast/combination.h"
+#include "agent/forecast/decomposition.h"
 #include "agent/forecast/effects.h"
 #include "agent/forecast/grid.h"
 #include "agent/forecast/jumps.h"
@@ -288,6 +289,18 @@ static void hindcast(struct pmo_forecaster *forecaster, size_t i, const unsigned
 void pmo_forecaster_set_lstm(struct pmo_forecaster *forecaster, const struct pmo_lstm *lstm)
 {
     forecaster->lstm = lstm;
+}
+
+void pmo_forecaster_set_decomposition(struct pmo_forecaster *forecaster,
+                                      const struct pmo_decomposition *fit)
+{
+    unsigned char *state = forecaster->state;
+
+    for (size_t i = 0; i < PMO_MODELS; i++) {
+        if (pmo_models[i] == &pmo_model_decomposition)
+            pmo_decomposition_use(state, fit);
+        state += aligned(pmo_models[i]->state_bytes);
+    }
 }
 
 void pmo_forecaster_set_events(struct pmo_forecaster *forecaster,

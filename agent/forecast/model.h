@@ -43,12 +43,12 @@ struct pmo_model_ops {
                     const struct pmo_context *context, float mean[PMO_HORIZONS]);
 };
 
-#define PMO_MODELS 12
+#define PMO_MODELS 13
 extern const struct pmo_model_ops *const pmo_models[PMO_MODELS];
 
 extern const struct pmo_model_ops pmo_model_last_value, pmo_model_mean_10s, pmo_model_mean_30s,
     pmo_model_mean_300s;
 extern const struct pmo_model_ops pmo_model_smoothing, pmo_model_damped_trend;
-extern const struct pmo_model_ops pmo_model_autoregression, pmo_model_lstm;
+extern const struct pmo_model_ops pmo_model_autoregression, pmo_model_lstm, pmo_model_decomposition;
 extern const struct pmo_model_ops pmo_model_seasonal_60s, pmo_model_seasonal_learned,
     pmo_model_seasonal_hour, pmo_model_seasonal_day;

@@ -4,12 +4,16 @@
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
+#include "agent/forecast/decomposition.h"
 #include "agent/forecast/lstm_train.h"
 #include "agent/forecast/lstm_window.h"
 
 #define EVERY_SECONDS 3600
 #define SLICES        20
 #define SEED          1
+#define FIT_EVERY     86400
+#define FIT_MINUTES   (28 * 1440) /* of the past that are fitted to */
 
 struct pmo_study {
     struct pmo_lstm_trainer *trainer;
@@ -18,6 +22,9 @@ struct pmo_study {
     int64_t next;  /* second to train at */
     int64_t since; /* second from which nothing was trained on yet */
     float seconds[PMO_RECENT_SECONDS];
+    int64_t fit_next;
+    size_t minutes; /* in `minute`, the last one not over */
+    struct pmo_minute minute[FIT_MINUTES];
 };
 
 int pmo_study_new(struct pmo_study **study)
@@ -67,11 +74,43 @@ static void train(struct pmo_study *study, struct pmo_forecaster *forecaster)
     pmo_forecaster_set_lstm(forecaster, &study->net[study->in_use]);
 }
 
+static void note_minute(struct pmo_study *study, int64_t t, float y)
+{
+    struct pmo_minute *minute = &study->minute[study->minutes - !!study->minutes];
+
+    if (!study->minutes || t >= minute->t + 60) {
+        if (study->minutes == FIT_MINUTES) {
+            study->minutes -= FIT_MINUTES / 4;
+            memmove(study->minute, study->minute + FIT_MINUTES / 4,
+                    study->minutes * sizeof(*study->minute));
+        }
+        minute = &study->minute[study->minutes++];
+        *minute = (struct pmo_minute){.t = t - (t % 60 + 60) % 60, .seconds = 60};
+    }
+    minute->observed++;
+    minute->rps += (y - minute->rps) / (float)minute->observed;
+}
+
+static void fit(struct pmo_study *study, struct pmo_forecaster *forecaster)
+{
+    const struct pmo_minutes history = {.at = study->minute, .count = study->minutes - 1};
+    struct pmo_decomposition made;
+
+    if (!pmo_decomposition_fit(&made, &history)) /* else there is too little yet */
+        pmo_forecaster_set_decomposition(forecaster, &made);
+}
+
 void pmo_study_second(struct pmo_study *study, struct pmo_forecaster *forecaster, int64_t t)
 {
     if (study->next == INT64_MIN) {
         study->next = t + EVERY_SECONDS;
+        study->fit_next = t + FIT_EVERY;
         study->since = t;
+    }
+    note_minute(study, t, pmo_recent_at(pmo_forecaster_recent(forecaster), t));
+    if (t >= study->fit_next) {
+        study->fit_next = t + FIT_EVERY;
+        fit(study, forecaster);
     }
     if (t < study->next)
         return;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Training for one series where there is no thread for it: a recorded load is gone through in
- * virtual time, and once an hour of it the network of lstm.h is trained a little on what is past.
- * Pure: the same seconds give the same network.
+ * virtual time, and once an hour of it the network of lstm.h is trained a little on what is past,
+ * and once a day trend and seasons are fitted to it. Pure: the same seconds give the same.
  */
 #pragma once
 

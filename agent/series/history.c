@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "agent/base/cleanup.h"
 #include "agent/base/log.h"
@@ -473,6 +474,57 @@ int pmo_history_arrivals(struct pmo_history *history, const char *service, int64
         (void)sqlite3_reset(span);
     }
     return r || rc == SQLITE_DONE ? r : settle(history, rc, "read");
+}
+
+static int walk_minutes(sqlite3 *db, const char *service, int64_t since, pmo_history_minute_fn row,
+                        void *context)
+{
+    static const char sql[] =
+        "SELECT t - t % ?2 AS minute, sum(observed), sum(arrivals) FROM spans"
+        " WHERE service = (SELECT id FROM services WHERE name = ?1) AND length = ?3 AND t >= ?4"
+        " GROUP BY minute ORDER BY minute";
+    sqlite3_stmt *minute = NULL;
+    int r = 0, rc = sqlite3_prepare_v2(db, sql, -1, &minute, NULL);
+
+    for (size_t i = RESOLUTIONS; i-- && !r && (rc == SQLITE_OK || rc == SQLITE_DONE);) {
+        int64_t seconds = resolutions[i].length > MINUTE ? resolutions[i].length : MINUTE;
+
+        (void)sqlite3_bind_text(minute, 1, service, -1, SQLITE_STATIC);
+        (void)sqlite3_bind_int64(minute, 2, seconds);
+        (void)sqlite3_bind_int64(minute, 3, resolutions[i].length);
+        (void)sqlite3_bind_int64(minute, 4, since);
+        while (!r && (rc = sqlite3_step(minute)) == SQLITE_ROW) {
+            double observed = sqlite3_column_double(minute, 1);
+
+            r = row(context, sqlite3_column_int64(minute, 0), (uint32_t)seconds, (uint32_t)observed,
+                    sqlite3_column_double(minute, 2) / observed);
+        }
+        (void)sqlite3_reset(minute);
+    }
+    (void)sqlite3_finalize(minute);
+    return r || rc == SQLITE_DONE ? r : -EIO;
+}
+
+int pmo_history_minutes(const char *state_dir, const char *service, int64_t since,
+                        pmo_history_minute_fn row, void *context)
+{
+    char path[PATH_MAX];
+    sqlite3 *db = NULL;
+    int r;
+
+    if (snprintf(path, sizeof(path), "%s/history.db", state_dir) >= (int)sizeof(path))
+        return -ENAMETOOLONG;
+    if (access(path, F_OK))
+        return -errno;
+    if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK &&
+        sqlite3_busy_timeout(db, 1000) == SQLITE_OK &&
+        /* one view of all resolutions: what is rolled up meanwhile is there once */
+        sqlite3_exec(db, "BEGIN", NULL, NULL, NULL) == SQLITE_OK)
+        r = walk_minutes(db, service, since, row, context);
+    else
+        r = -EIO;
+    (void)sqlite3_close(db);
+    return r;
 }
 
 /* ---- decisions ------------------------------------------------------------------------------- */

@@ -3,7 +3,8 @@
  * History on disk: SQLite in WAL mode, one transaction every few seconds. One-second rows for a
  * day, then minutes for 30 days, then hours for 400. Also keeps decisions (audit log).
  *
- * Owned by the event loop; each call is short (a transaction of some hundred rows).
+ * Owned by the event loop; each call is short (a transaction of some hundred rows). But for
+ * pmo_history_minutes(), which takes its time.
  */
 #pragma once
 
@@ -42,6 +43,18 @@ int pmo_history_load(struct pmo_history *history, struct pmo_store *store, int64
 typedef int (*pmo_history_row_fn)(void *context, int64_t t, uint32_t seconds, double arrivals);
 int pmo_history_arrivals(struct pmo_history *history, const char *service, int64_t since,
                          pmo_history_row_fn row, void *context);
+
+/**
+ * pmo_history_minutes - walk what <state_dir>/history.db has of a service's arrivals since @since
+ * In time order: hours of long ago, then minutes; seconds are added up to minutes, and the last one
+ * may not be over. @row gets the mean over the @observed of its @seconds, stops the walk when it
+ * returns non-zero, and that is returned; else 0 or a negative errno (-ENOENT: no such file).
+ * Reads through a connection of its own and logs nothing: for any thread, while the loop writes.
+ */
+typedef int (*pmo_history_minute_fn)(void *context, int64_t t, uint32_t seconds, uint32_t observed,
+                                     double arrivals);
+int pmo_history_minutes(const char *state_dir, const char *service, int64_t since,
+                        pmo_history_minute_fn row, void *context);
 
 /* Audit log: one JSON text a decision. Newest first; stops as above. */
 int pmo_history_add_decision(struct pmo_history *history, int64_t id, int64_t t,

@@ -120,43 +120,6 @@ static void means_are_means_of_what_is_known(void)
     CU_ASSERT_EQUAL(mean[0], 36);
 }
 
-static void smoothing_of_a_constant_is_that_constant(void)
-{
-    float y[100], mean[PMO_HORIZONS];
-
-    for (size_t t = 0; t < 100; t++)
-        y[t] = 42;
-    run_model(&pmo_model_smoothing, y, 100, mean);
-    CU_ASSERT_DOUBLE_EQUAL(mean[0], 42, 1e-4);
-    CU_ASSERT_DOUBLE_EQUAL(mean[59], 42, 1e-4);
-    run_model(&pmo_model_damped_trend, y, 100, mean);
-    CU_ASSERT_DOUBLE_EQUAL(mean[59], 42, 1e-4);
-}
-
-static void smoothing_takes_a_fixed_share_of_each_error(void)
-{
-    /* after one error every setting has the same one-step error, so the first (0.02) speaks */
-    float y[] = {100, 200}, gap[] = {100, NAN, NAN, 200}, mean[PMO_HORIZONS];
-
-    run_model(&pmo_model_smoothing, y, 2, mean);
-    CU_ASSERT_DOUBLE_EQUAL(mean[0], 100 + 0.02 * 100, 1e-4);
-    run_model(&pmo_model_smoothing, gap, 4, mean); /* weighs as three values would have */
-    CU_ASSERT_DOUBLE_EQUAL(mean[0], 100 + (1 - 0.98 * 0.98 * 0.98) * 100, 1e-4);
-}
-
-static void damped_trend_continues_a_ramp(void)
-{
-    float y[300], mean[PMO_HORIZONS];
-
-    for (size_t t = 0; t < 300; t++)
-        y[t] = 100 + 2 * (float)t;
-    run_model(&pmo_model_damped_trend, y, 300, mean);
-    CU_ASSERT_DOUBLE_EQUAL(mean[0], 700, 6);
-    CU_ASSERT(mean[9] > 710 && mean[9] < 720);
-    CU_ASSERT(mean[59] > mean[29] && mean[29] > mean[9]);
-    CU_ASSERT(mean[59] - mean[58] < mean[1] - mean[0]); /* damped */
-}
-
 static void seasonal_repeats_the_season_at_the_level_of_today(void)
 {
     float y[241], mean[PMO_HORIZONS];
@@ -632,9 +595,6 @@ static void ten_thousand_series_fit_in_a_gibibyte(void)
 
 SUITE(forecast) = {
     TEST(means_are_means_of_what_is_known),
-    TEST(smoothing_of_a_constant_is_that_constant),
-    TEST(smoothing_takes_a_fixed_share_of_each_error),
-    TEST(damped_trend_continues_a_ramp),
     TEST(seasonal_repeats_the_season_at_the_level_of_today),
     TEST(day_shape_needs_a_day_and_then_knows_it),
     TEST(period_is_found_after_three_cycles_and_not_in_noise),

@@ -393,6 +393,72 @@ static int decision_row(void *context, int64_t id, const char *json)
     return 0;
 }
 
+struct minutes {
+    int64_t t[8];
+    uint32_t seconds[8], observed[8];
+    double arrivals[8];
+    unsigned int rows;
+    int stop;
+};
+
+static int minute_row(void *context, int64_t t, uint32_t seconds, uint32_t observed,
+                      double arrivals)
+{
+    struct minutes *minutes = context;
+
+    CU_ASSERT_FATAL(minutes->rows < 8);
+    minutes->t[minutes->rows] = t;
+    minutes->seconds[minutes->rows] = seconds;
+    minutes->observed[minutes->rows] = observed;
+    minutes->arrivals[minutes->rows++] = arrivals;
+    return minutes->stop;
+}
+
+static void minutes_are_read_beside_the_writer(void)
+{
+    struct pmo_store *store = fresh_store();
+    struct pmo_service_store *service = pmo_store_service(store, "front", true);
+    struct minutes minutes = {0}, part = {0}, stopped = {.stop = 7}, none = {0};
+    struct pmo_history *history;
+    int64_t start = T0 - T0 % HOUR;
+
+    begin();
+    CU_ASSERT_EQUAL(pmo_history_minutes(state_dir, "front", 0, minute_row, &none), -ENOENT);
+    history = opened();
+    for (int64_t t = start; t < start + 150; t++) /* two minutes and a half; 10 s are missing */
+        if (t < start + 70 || t >= start + 80)
+            note(history, service, t, (uint64_t)(t < start + 60 ? 2 : 3));
+    CU_ASSERT_EQUAL(pmo_history_flush(history, start + 150), 0);
+    flush_until_rolled_up(history, start + 60 + DAY, 1 + 50 + 30); /* the first one is a day old */
+    CU_ASSERT_EQUAL(pmo_history_minutes(state_dir, "front", start, minute_row, &minutes), 0);
+    CU_ASSERT_EQUAL(minutes.rows, 3);
+    for (unsigned int i = 0; i < minutes.rows; i++) {
+        CU_ASSERT_EQUAL(minutes.t[i], start + (int64_t)i * MINUTE);
+        CU_ASSERT_EQUAL(minutes.seconds[i], MINUTE);
+        CU_ASSERT_EQUAL(minutes.arrivals[i], i ? 3 : 2);
+    }
+    CU_ASSERT_EQUAL(minutes.observed[0], 60);
+    CU_ASSERT_EQUAL(minutes.observed[1], 50);
+    CU_ASSERT_EQUAL(minutes.observed[2], 30);
+    CU_ASSERT_EQUAL(pmo_history_minutes(state_dir, "front", start + 120, minute_row, &part), 0);
+    CU_ASSERT_EQUAL(part.rows, 1);
+    CU_ASSERT_EQUAL(pmo_history_minutes(state_dir, "front", 0, minute_row, &stopped), 7);
+    CU_ASSERT_EQUAL(stopped.rows, 1);
+    CU_ASSERT_EQUAL(pmo_history_minutes(state_dir, "nobody", 0, minute_row, &none), 0);
+    CU_ASSERT_EQUAL(none.rows, 0);
+    /* a month on, all is an hour */
+    flush_until_rolled_up(history, start + 31 * DAY, 1);
+    minutes.rows = 0;
+    CU_ASSERT_EQUAL(pmo_history_minutes(state_dir, "front", 0, minute_row, &minutes), 0);
+    CU_ASSERT_EQUAL(minutes.rows, 1);
+    CU_ASSERT_EQUAL(minutes.seconds[0], HOUR);
+    CU_ASSERT_EQUAL(minutes.observed[0], 140);
+    CU_ASSERT_DOUBLE_EQUAL(minutes.arrivals[0] * 140, 60 * 2 + 80 * 3, 1e-9);
+    pmo_history_close(&history);
+    pmo_store_free(&store);
+    end();
+}
+
 static void decisions_are_kept_newest_first(void)
 {
     struct decisions all = {0}, of_front = {0}, one = {0};
@@ -556,6 +622,7 @@ SUITE(history) = {
     TEST(a_count_that_came_before_the_flush_is_written),
     TEST(rolled_up_sums_are_exact),
     TEST(arrivals_come_in_time_order_over_all_resolutions),
+    TEST(minutes_are_read_beside_the_writer),
     TEST(decisions_are_kept_newest_first),
     TEST(a_file_that_is_no_database_is_moved_aside),
     TEST(another_schema_is_moved_aside),
