@@ -80,9 +80,9 @@ static void regret_is_bounded_whatever_comes(void)
         }
         for (size_t k = 0; k < PMO_EXPERTS; k++) {
             double ln_prior = k ? log(1 / 0.02) : log(1 / 0.98), ln_k = log(PMO_EXPERTS);
-            double bound = sqrt(squares[k]) *
-                               (ln_k + ln_prior + 1 + log(1 + log(SECONDS))) / sqrt(ln_k) +
-                           0.0005 * SECONDS + ln_prior / 0.5;
+            double bound =
+                sqrt(squares[k]) * (ln_k + ln_prior + 1 + log(1 + log(SECONDS))) / sqrt(ln_k) +
+                0.0005 * SECONDS + ln_prior / 0.5;
 
             CU_ASSERT(lost - expert_lost[k] <= bound);
         }

@@ -81,7 +81,7 @@ static void what_jumps_each_hour_is_known_after_a_day(void)
         CU_ASSERT_DOUBLE_EQUAL(w->outlook[PMO_JUMP_UP][29].mean, 200, 30);
         CU_ASSERT(w->outlook[PMO_JUMP_UP][29].deviation < 60);
         CU_ASSERT(w->outlook[PMO_JUMP_UP][4].mean < 130); /* it is not there yet */
-        run(w, hour + 705); /* and back */
+        run(w, hour + 705);                               /* and back */
         CU_ASSERT(ahead(w, 30) < 0.02F);
         CU_ASSERT(w->outlook[PMO_JUMP_DOWN][29].probability > 0.7F);
         CU_ASSERT_DOUBLE_EQUAL(w->outlook[PMO_JUMP_DOWN][29].mean, 100, 15);

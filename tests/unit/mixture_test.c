@@ -129,7 +129,8 @@ static void quantiles_ascend_and_lie_between_those_of_the_parts(void)
                 most = fmaxf(most, mixture.part[i].at[q + 1]);
             }
             CU_ASSERT_FATAL(isfinite(value[q]));
-            CU_ASSERT_FATAL(value[q] >= 0.999F * least - 0.001F && value[q] <= 1.001F * most + 0.001F);
+            CU_ASSERT_FATAL(value[q] >= 0.999F * least - 0.001F &&
+                            value[q] <= 1.001F * most + 0.001F);
             CU_ASSERT_FATAL(q == 0 || value[q] >= value[q - 1]);
         }
     }

@@ -14,8 +14,8 @@ struct model_run {
 
 static inline struct model_run model_begin(const struct pmo_model_ops *model)
 {
-    struct model_run run = {
-        model, calloc(1, sizeof(*run.recent)), calloc(1, model->state_bytes + 1)};
+    struct model_run run = {model, calloc(1, sizeof(*run.recent)),
+                            calloc(1, model->state_bytes + 1)};
 
     CU_ASSERT_FATAL(run.recent && run.state);
     if (model->init)

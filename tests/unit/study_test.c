@@ -4,38 +4,21 @@
 #include <math.h>
 #include <stdbool.h>
 #include <string.h>
+#include "agent/forecast/recent.h"
 #include "tests/unit/random.h"
 #include "tests/unit/suite.h"
 
-struct world {
-    struct pmo_forecaster *forecaster;
-    struct pmo_study *study;
-};
-
-static struct world world_new(void)
+/* A wave, and noise. */
+static double load_of(int64_t t)
 {
-    struct world w = {0};
-
-    CU_ASSERT_EQUAL_FATAL(pmo_forecaster_new(&w.forecaster), 0);
-    CU_ASSERT_EQUAL_FATAL(pmo_study_new(&w.study), 0);
-    return w;
-}
-
-/* A wave whose period no other model knows soon, and noise. */
-static void run(struct world *w, int64_t from, int64_t until)
-{
-    for (int64_t t = from; t < until; t++) {
-        pmo_forecaster_observe(w->forecaster, t,
-                               poisson(200 + 120 * sin(2 * M_PI * (double)t / 97)));
-        pmo_study_second(w->study, w->forecaster, t);
-    }
+    return poisson(200 + 120 * sin(2 * M_PI * (double)t / 97));
 }
 
 /* Without a network its model says nothing, and the mean of 30 s stands in. */
-static bool has_network(const struct world *w)
+static bool has_network(const struct pmo_forecaster *forecaster)
 {
     struct pmo_model_score scores[PMO_MODELS_MAX];
-    size_t count = pmo_forecaster_scores(w->forecaster, 11, scores), network = count, mean = count;
+    size_t count = pmo_forecaster_scores(forecaster, 11, scores), network = count, mean = count;
 
     for (size_t i = 0; i < count; i++) {
         if (!strcmp(scores[i].model, "LSTM"))
@@ -47,38 +30,49 @@ static bool has_network(const struct world *w)
     return scores[network].error != scores[mean].error;
 }
 
-static bool same(const struct world *a, const struct world *b)
+static bool same(struct pmo_forecaster *a, struct pmo_forecaster *b)
 {
     struct pmo_forecast one, other;
 
-    pmo_forecaster_predict(a->forecaster, &one);
-    pmo_forecaster_predict(b->forecaster, &other);
+    pmo_forecaster_predict(a, &one);
+    pmo_forecaster_predict(b, &other);
     return !memcmp(one.value, other.value, sizeof(one.value));
 }
 
-static void end(struct world *w)
-{
-    pmo_forecaster_free(&w->forecaster);
-    pmo_study_free(&w->study);
-    CU_ASSERT_PTR_NULL(w->study);
-}
-
-/* There must be enough windows to train on, and as many to judge by. */
+/* There must be enough windows to train on, and as many to judge by. Two studies go through one
+ * load, and give the network to a forecaster each, which has seen the end of it. */
 static void the_same_past_gives_the_same_network_and_too_little_gives_none(void)
 {
-    struct world worlds[2];
+    const int64_t trained = 13 * 3600, end = trained + 120;
+    struct pmo_forecaster *whole = NULL, *forecaster[2] = {NULL, NULL};
+    struct pmo_study *study[2] = {NULL, NULL};
 
+    CU_ASSERT_EQUAL_FATAL(pmo_forecaster_new(&whole), 0);
     for (size_t i = 0; i < 2; i++) {
-        worlds[i] = world_new();
-        random_state = 1;
-        run(&worlds[i], 0, 10 * 3600);
-        CU_ASSERT(!has_network(&worlds[i]));
-        run(&worlds[i], 10 * 3600, 13 * 3600 + 120);
-        CU_ASSERT(has_network(&worlds[i]));
+        CU_ASSERT_EQUAL_FATAL(pmo_forecaster_new(&forecaster[i]), 0);
+        CU_ASSERT_EQUAL_FATAL(pmo_study_new(&study[i]), 0);
     }
-    CU_ASSERT(same(&worlds[0], &worlds[1]));
-    end(&worlds[0]);
-    end(&worlds[1]);
+    random_state = 1;
+    for (int64_t t = 0; t < end; t++) {
+        double y = load_of(t);
+
+        if (t < trained)
+            pmo_forecaster_observe(whole, t, y);
+        for (size_t i = 0; i < 2; i++) {
+            if (t >= trained - PMO_RECENT_SECONDS)
+                pmo_forecaster_observe(forecaster[i], t, y);
+            pmo_study_second(study[i], t < trained ? whole : forecaster[i], t);
+        }
+    }
+    CU_ASSERT(!has_network(whole)); /* in all the hours before */
+    CU_ASSERT(has_network(forecaster[0]));
+    CU_ASSERT(same(forecaster[0], forecaster[1]));
+    pmo_forecaster_free(&whole);
+    for (size_t i = 0; i < 2; i++) {
+        pmo_forecaster_free(&forecaster[i]);
+        pmo_study_free(&study[i]);
+        CU_ASSERT_PTR_NULL(study[i]);
+    }
 }
 
 SUITE(study) = {
