@@ -44,7 +44,8 @@ static double greatest_after(int hours)
 
     for (int hour = 0; hour < hours; hour++)
         for (int64_t t = 0; t < 70; t++)
-            pmo_forecaster_observe(forecaster, hour * (int64_t)HOUR + t, hour && t % 25 ? 0 : 1000);
+            pmo_forecaster_observe(forecaster, hour * (int64_t)HOUR + t,
+                                   hour && t % 25 != 12 ? 0 : 1000);
     forecast = predict(forecaster);
     return pmo_forecast_peak(&forecast, PMO_HORIZONS, 0.99);
 }
@@ -177,9 +178,10 @@ static void quantiles_never_cross(void)
 #define LEARN     (2 * DAY)
 #define UNTIL     (LEARN + DAY)
 #define BURST_FOR 60
-#define BEFORE    1200 /* seconds of every other hour that are seen before the burst's, so that days \
-                        */
-#define AFTER 600      /* take no time */
+#define BEFORE                                                                                     \
+    1200          /* seconds of every other hour that are seen before the burst's, so that days    \
+                   */
+#define AFTER 600 /* take no time */
 
 struct tally {
     double forecasts, held90, held99;
