@@ -158,7 +158,7 @@ static void happen(struct pmo_jumps *jumps, unsigned int kind, int64_t t, float 
     }
     day->happened++;
     elapsed->happened++;
-    jumps->kind[kind].happened[hour_bin(t / PMO_JUMP_BIN)]++;
+    jumps->kind[kind].happened[hour_bin(jumps->bin)]++;
     jumps->kind[kind].happened_all++;
     jumps->detected = t;
     jumps->under_way = kind;

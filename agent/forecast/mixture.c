@@ -33,6 +33,17 @@ void pmo_mixture_add_bell(struct pmo_mixture *mixture, float probability, float 
     pmo_mixture_add(mixture, probability, value);
 }
 
+/* The share of a part that lies below @x, between its points @next - 1 and @next. */
+static float share_below(const float at[PMO_MIXTURE_POINTS], size_t next, float x)
+{
+    if (next == 0)
+        return 0;
+    if (next == PMO_MIXTURE_POINTS)
+        return 1;
+    return share[next - 1] +
+           (share[next] - share[next - 1]) * (x - at[next - 1]) / (at[next] - at[next - 1]);
+}
+
 void pmo_mixture_quantiles(const struct pmo_mixture *mixture, float value[PMO_QUANTILES])
 {
     size_t next[PMO_MIXTURE_PARTS] = {0}; /* first point of each part that is not behind yet */
@@ -42,7 +53,8 @@ void pmo_mixture_quantiles(const struct pmo_mixture *mixture, float value[PMO_QU
     for (size_t i = 0; i < mixture->count; i++)
         all += mixture->part[i].probability;
     while (q < PMO_QUANTILES) {
-        float nearest = INFINITY, then = 0;
+        /* up to the nearest point, and with what lies at that very value, as counts do */
+        float nearest = INFINITY, before = 0, then = 0;
 
         for (size_t i = 0; i < mixture->count; i++)
             if (next[i] < PMO_MIXTURE_POINTS)
@@ -50,21 +62,20 @@ void pmo_mixture_quantiles(const struct pmo_mixture *mixture, float value[PMO_QU
         if (!isfinite(nearest))
             break;
         for (size_t i = 0; i < mixture->count; i++) {
-            const float *points = mixture->part[i].at;
+            const float *points = mixture->part[i].at, probability = mixture->part[i].probability;
 
+            before += probability * share_below(points, next[i], nearest);
             while (next[i] < PMO_MIXTURE_POINTS && points[next[i]] <= nearest)
                 next[i]++;
-            if (next[i] == PMO_MIXTURE_POINTS)
-                then += mixture->part[i].probability;
-            else if (next[i] > 0)
-                then += mixture->part[i].probability *
-                        (share[next[i] - 1] + (share[next[i]] - share[next[i] - 1]) *
-                                                  (nearest - points[next[i] - 1]) /
-                                                  (points[next[i]] - points[next[i] - 1]));
+            then += probability * share_below(points, next[i], nearest);
         }
-        for (; q < PMO_QUANTILES && then >= (float)pmo_quantiles[q] * all; q++)
-            value[q] =
-                at + (nearest - at) * ((float)pmo_quantiles[q] * all - below) / (then - below);
+        for (; q < PMO_QUANTILES && then >= (float)pmo_quantiles[q] * all; q++) {
+            float wanted = (float)pmo_quantiles[q] * all;
+
+            value[q] = nearest;
+            if (wanted < before)
+                value[q] = at + (nearest - at) * (wanted - below) / (before - below);
+        }
         below = then;
         at = nearest;
     }

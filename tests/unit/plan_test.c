@@ -712,6 +712,84 @@ static void seconds_without_a_call_do_not_shorten_the_delay(void)
     end(&w);
 }
 
+/* One instance a request: what is wanted is what the load is taken for. */
+static void go_blind(struct world *w, double rps)
+{
+    begin(w);
+    w->policy.quantile = 0.5;
+    w->policy.max = 100;
+    w->policy.target = 1;
+    w->policy.capacity_rps = 1;
+    w->policy.lead_time_s = 1;
+    predict(w, 1, 60, rps, 0);
+    for (int i = 0; i < 200; i++) {
+        w->state.load_rps = rps;
+        (void)second_carried_out(w);
+    }
+    w->state.load_rps = NAN;
+    w->state.in_flight = NAN;
+}
+
+static void a_blind_second_gives_nothing_up(void)
+{
+    struct world w;
+
+    for (int forecast = 0; forecast <= 1; forecast++) {
+        go_blind(&w, 20);
+        CU_ASSERT_EQUAL(w.wanted, 20);
+        predict(&w, 1, 60, 0, 0); /* whatever is forecast, or nothing */
+        if (!forecast)
+            w.state.forecast = NULL;
+        for (int i = 0; i < 3600; i++) {
+            uint32_t before = w.wanted;
+
+            (void)second_carried_out(&w);
+            CU_ASSERT_FATAL(w.wanted >= before);
+        }
+        end(&w);
+    }
+}
+
+/* known * (1 + sqrt(seconds / 3600)) */
+static void blindness_costs_with_the_square_root_of_time(void)
+{
+    static const int64_t seconds[] = {1, 36, 144, 900, 3600, 14400};
+    static const double share[] = {1.0 / 60, 0.1, 0.2, 0.5, 1, 2};
+    struct world w;
+    int64_t since;
+
+    go_blind(&w, 20);
+    since = w.t;
+    for (size_t i = 0; i < sizeof(seconds) / sizeof(*seconds); i++) {
+        while (w.t < since + seconds[i])
+            (void)second_carried_out(&w);
+        CU_ASSERT_DOUBLE_EQUAL(w.wanted, ceil(20 * (1 + share[i])), 1);
+    }
+    CU_ASSERT(isnan(w.decision.load_rps)); /* which is told as it was */
+    end(&w);
+}
+
+static void the_first_second_that_is_seen_ends_blindness(void)
+{
+    struct world w;
+
+    go_blind(&w, 20);
+    for (int i = 0; i < 3600; i++)
+        (void)second_carried_out(&w);
+    CU_ASSERT_EQUAL(w.wanted, 40);
+    w.state.load_rps = 20;
+    w.state.in_flight = 0;
+    for (int i = 0; i < 19; i++) /* as after any other time of need */
+        CU_ASSERT_EQUAL(second_carried_out(&w), 0);
+    CU_ASSERT_EQUAL(second_carried_out(&w), 1);
+    CU_ASSERT_EQUAL(w.wanted, 20);
+    w.state.load_rps = NAN; /* and the next blind time begins anew */
+    for (int i = 0; i < 36; i++)
+        (void)second_carried_out(&w);
+    CU_ASSERT_DOUBLE_EQUAL(w.wanted, 22, 1);
+    end(&w);
+}
+
 SUITE(plan) = {
     TEST(more_is_ordered_at_once_for_what_is_predicted),
     TEST(what_comes_after_the_lead_time_is_not_ordered_yet),
@@ -745,5 +823,8 @@ SUITE(plan) = {
     TEST(an_adopted_count_is_continued),
     TEST(services_are_decided_for_each_by_itself),
     TEST(seconds_without_a_call_do_not_shorten_the_delay),
+    TEST(a_blind_second_gives_nothing_up),
+    TEST(blindness_costs_with_the_square_root_of_time),
+    TEST(the_first_second_that_is_seen_ends_blindness),
     {0},
 };
