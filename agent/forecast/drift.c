@@ -7,7 +7,8 @@
 #define SETTLED   120   /* seconds: a cold start is wide on purpose */
 #define DEVIATION 3.46F /* 1 over that of a uniform number in 0..1: sqrt(12) */
 
-/* What part of the forecast the truth stands for: @lower..@upper, the same where it is one point. */
+/* What part of the forecast the truth stands for: @lower..@upper, the same where it is one point.
+ */
 static void place(const float value[PMO_QUANTILES], float y, float *lower, float *upper)
 {
     size_t first = 0, after;
@@ -28,8 +29,8 @@ static void place(const float value[PMO_QUANTILES], float y, float *lower, float
     *lower = (float)before;
     *upper = (float)behind;
     if (first > 0 && after < PMO_QUANTILES)
-        *lower = *upper = *lower + (*upper - *lower) * (y - value[first - 1]) /
-                                       (value[first] - value[first - 1]);
+        *lower = *upper =
+            *lower + (*upper - *lower) * (y - value[first - 1]) / (value[first] - value[first - 1]);
 }
 
 /* Mean distance from the middle of what lies between @lower and @upper. */
@@ -60,13 +61,15 @@ void pmo_drift_init(struct pmo_drifting *drifting)
 
 void pmo_drift_learn(struct pmo_drifting *drifting, const float value[PMO_QUANTILES], float y)
 {
-    float lower, upper, level, noise;
+    float lower, upper, level, noise, count[PMO_QUANTILES];
 
     if (drifting->unsettled) {
         drifting->unsettled--;
         return;
     }
-    place(value, y, &lower, &upper);
+    for (size_t q = 0; q < PMO_QUANTILES; q++)
+        count[q] = roundf(value[q]); /* 0.2 requests are none */
+    place(count, roundf(y), &lower, &upper);
     level = DEVIATION * ((lower + upper) / 2 - 0.5F);
     noise = DEVIATION * (2 * distance(lower, upper) - 0.5F);
     add(drifting, PMO_DRIFT_TOO_LOW, level);

@@ -3,20 +3,21 @@
  * Drift: what comes is no longer what forecasts say, steadily in one way. Named are four: the level
  * is forecast too low or too high, and the quantiles are too narrow or too wide.
  *
- * A truth is seen as where it fell in its forecast, 0..1 (the probability integral transform; where
- * several quantiles are one count, all that it spans: Czado, Gneiting and Held 2009, "Predictive
- * model assessment for count data"). If forecasts are right it is uniform, whatever the series and
- * its scale: its distance from the middle tells of the level, how far off it is to either side of
- * the noise, both here with mean 0 and deviation 1. Four cumulative sums (Page 1954, "Continuous
- * inspection schemes") add up each one and its opposite, less PMO_DRIFT_SLACK, never below 0.
+ * A truth, a count, is seen as where it fell in its forecast, 0..1 (the probability integral
+ * transform; where several quantiles are one count, all that it spans: Czado, Gneiting and Held
+ * 2009, "Predictive model assessment for count data"). If forecasts are right it is uniform,
+ * whatever the series and its scale: its distance from the middle tells of the level, how far off
+ * it is to either side of the noise, both here with mean 0 and deviation 1. Four cumulative sums
+ * (Page 1954, "Continuous inspection schemes") add up each one and its opposite, less
+ * PMO_DRIFT_SLACK, never below 0.
  *
  * Right forecasts so many seconds ahead have errors that go together over as many seconds, so a
  * sum can have up to PMO_DRIFT_HORIZON times the variance that it had if they did not. The limit is
- * for that case: a random walk, forecast as well as can be, is called drift less than once a day
- * (Siegmund 1985, "Sequential analysis": a sum gets over the limit once in about
- * horizon / (2 * slack^2) * exp(2 * slack * limit / horizon) seconds, here 4 days, and there are
- * four). A series of independent counts practically never is. The price is that drift is named
- * after 87 seconds at the earliest; so no jump that models follow within seconds is one.
+ * for that case (a sum gets over it once in some exp(2 * slack * limit / horizon) times
+ * horizon / (2 * slack^2) seconds, Siegmund 1985, "Sequential analysis"): a random walk that is
+ * forecast as well as can be is called drift once in about three days, less than half a minute in a
+ * day; a series of independent counts never is. The price is that drift is named after 66 seconds
+ * at the earliest. A jump that models follow within seconds is none.
  */
 #pragma once
 
@@ -25,7 +26,7 @@
 
 #define PMO_DRIFT_HORIZON 11 /* seconds ahead: of the forecasts that are looked at */
 #define PMO_DRIFT_SLACK   0.5F
-#define PMO_DRIFT_LIMIT   106.0F
+#define PMO_DRIFT_LIMIT   80.0F
 
 struct pmo_drifting {
     float sum[PMO_DRIFTS - 1]; /* of each kind but steady */
