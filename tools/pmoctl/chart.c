@@ -64,6 +64,17 @@ static void print_label(const struct pmoctl_chart *chart, double top, unsigned i
         (void)fprintf(out, "%*s", LABEL_COLUMNS, "");
 }
 
+/* "now" below the bar, and how far it is to either end. */
+static void print_times(size_t past, size_t future, size_t step, FILE *out)
+{
+    char begin[32], end[32];
+
+    (void)snprintf(begin, sizeof(begin), "-%zus", past * step);
+    (void)snprintf(end, sizeof(end), "+%zus", future * step);
+    (void)fprintf(out, "%*s%-*snow%*s\n", LABEL_COLUMNS, "", past > 0 ? (int)past - 1 : 0, begin,
+                  future > 0 ? (int)future - 1 : 0, end);
+}
+
 void pmoctl_chart_print(const struct pmoctl_chart *chart, FILE *out)
 {
     unsigned int columns = chart->columns > COLUMNS_MIN ? chart->columns : COLUMNS_MIN;
@@ -90,6 +101,5 @@ void pmoctl_chart_print(const struct pmoctl_chart *chart, FILE *out)
                         out);
         (void)fputc('\n', out);
     }
-    (void)fprintf(out, "%*s-%-*zus%*s+%zus\n", LABEL_COLUMNS, "", 0, past * step,
-                  (int)(past + future) - 5, "now", future * step);
+    print_times(past, future, step, out);
 }
