@@ -66,6 +66,7 @@ struct pmo_service {
                                        value" as a route; NULL: there were none */
     struct pmo_forecaster *forecaster;
     struct pmo_forecast forecast;    /* of arrivals, from the last complete second */
+    int64_t trained_since;           /* what came later was not trained on yet */
     const struct pmo_policy *policy; /* NULL: none applies */
     bool managed;                    /* a backend runs its instances */
     int hints_number;                /* in the hints map, -1: it did not fit */

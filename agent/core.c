@@ -338,6 +338,8 @@ int pmo_core_start(struct pmo_core *core, uv_loop_t *loop, const struct pmo_opti
     if (r)
         return r;
     r = pmo_interfaces_start(&core->interfaces, loop, on_interface, core);
+    if (!r)
+        r = pmo_forecasts_start(core, options->state_dir, options->train_share);
     return r ? r : loop_start(core);
 }
 
@@ -379,6 +381,7 @@ void pmo_core_stop(struct pmo_core *core, bool leave)
         free(s);
     }
     core->agent.services = NULL;
+    pmo_trainer_free(&core->trainer);
     pmo_hints_free(&core->hints);
     pmo_tls_free(&core->tls);
     pmo_kernel_close(&core->kernel, leave);

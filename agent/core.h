@@ -19,6 +19,7 @@
 #include "agent/observe/zones.h"
 #include "agent/route/hints.h"
 #include "agent/serve/serve.h"
+#include "agent/trainer.h"
 
 #define PMO_NODE_INTERFACES_MAX 64
 
@@ -31,6 +32,7 @@ struct pmo_options {
     const char *state_dir; /* made if missing */
     const char *bpffs;     /* NULL: the default */
     enum pmo_mode mode;
+    double train_share; /* of one CPU, that training may take; 0: no training */
 };
 
 struct pmo_node_interface {
@@ -57,7 +59,9 @@ struct pmo_core {
     const struct pmo_backend_ops *backend_ops; /* NULL: none is configured */
     struct pmo_backend *backend;
     struct pmo_server *server;
-    struct pmo_refresh *refresh; /* of events */
+    struct pmo_refresh *refresh;    /* of events */
+    struct pmo_trainer *trainer;    /* NULL: nothing is trained */
+    float past[PMO_RECENT_SECONDS]; /* of one series, for it */
     struct pmo_file *config;
     uint64_t own_netns;     /* cookie */
     char own_cgroups[4096]; /* see pmo_workload_parse() */
@@ -97,6 +101,15 @@ void pmo_second_run(struct pmo_core *core);
 /* Decides for a service now, and acts. Returns as pmo_planner_decide(). */
 int pmo_second_decide(struct pmo_core *core, struct pmo_service *service, int64_t t,
                       struct pmo_decision *decision);
+
+/* forecasts.c */
+int pmo_forecasts_start(struct pmo_core *core, const char *state_dir, double cpu_share);
+/* Makes the service's forecaster, from what the history has of it before second @t. */
+int pmo_forecasts_begin(struct pmo_core *core, struct pmo_service *service, int64_t t);
+void pmo_forecasts_observe(struct pmo_core *core, struct pmo_service *service, int64_t t,
+                           double arrivals);
+/* Takes the newest network, and gives what is new to be trained on; once a second. */
+void pmo_forecasts_train(struct pmo_core *core);
 
 /* node.c */
 void pmo_node_start(struct pmo_core *core, const struct pmo_options *options);

@@ -26,6 +26,9 @@ static const char usage[] =
     "  -m, --mode MODE       observe, recommend or act: no policy does more (default: act, so "
     "that\n"
     "                        each policy's own mode decides; a policy without one recommends)\n"
+    "  -t, --train-share PCT CPU time that training of forecasts may take, of one CPU, where "
+    "nobody\n"
+    "                        else wants it (default: 10 %, 0 for none)\n"
     "      --discard         remove what an earlier agent left in the bpf file system, and exit\n"
     "  -v, --verbose         log more\n"
     "  -V, --version         print the version\n"
@@ -101,17 +104,21 @@ int main(int argc, char **argv)
                                             {"state-dir", required_argument, NULL, 'd'},
                                             {"bpffs", required_argument, NULL, 'b'},
                                             {"mode", required_argument, NULL, 'm'},
+                                            {"train-share", required_argument, NULL, 't'},
                                             {"discard", no_argument, NULL, 'x'},
                                             {"verbose", no_argument, NULL, 'v'},
                                             {"version", no_argument, NULL, 'V'},
                                             {"help", no_argument, NULL, 'h'},
                                             {}};
-    struct pmo_options chosen = {
-        .socket = "/run/pmo/pmo.sock", .state_dir = "/var/lib/pmo", .mode = PMO_MODE_ACT};
+    struct pmo_options chosen = {.socket = "/run/pmo/pmo.sock",
+                                 .state_dir = "/var/lib/pmo",
+                                 .mode = PMO_MODE_ACT,
+                                 .train_share = PMO_TRAINER_SHARE};
+    char *end;
     bool discard = false;
     int option, mode;
 
-    while ((option = getopt_long(argc, argv, "c:i:z:s:d:b:m:vVh", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "c:i:z:s:d:b:m:t:vVh", options, NULL)) != -1) {
         switch (option) {
         case 'c':
             chosen.config = optarg;
@@ -149,6 +156,14 @@ int main(int argc, char **argv)
                 return 2;
             }
             chosen.mode = mode;
+            break;
+        case 't':
+            chosen.train_share = strtod(optarg, &end) / 100;
+            if (end == optarg || (*end && strcmp(end, "%") != 0) ||
+                !(chosen.train_share >= 0 && chosen.train_share <= 1)) {
+                (void)pmo_fail(EINVAL, "\"%s\" is no share of a CPU; write e.g. 10%% or 0", optarg);
+                return 2;
+            }
             break;
         case 'x':
             discard = true;

@@ -127,10 +127,10 @@ static void close_second(struct pmo_core *core, int64_t t)
         if (pmo_service_store_second(s->store, t, &closed))
             continue;
         /* a listener that nobody ever called needs no forecast */
-        if (!s->forecaster && closed.arrivals > 0 && pmo_forecaster_new(&s->forecaster))
+        if (!s->forecaster && closed.arrivals > 0 && pmo_forecasts_begin(core, s, t))
             continue;
         if (s->forecaster)
-            pmo_forecaster_observe(s->forecaster, t, closed.arrivals);
+            pmo_forecasts_observe(core, s, t, closed.arrivals);
         if (s->forecaster || s->managed || (s->policy && s->policy->calls))
             (void)pmo_history_add(core->agent.history, s->store, t);
     }
@@ -307,6 +307,7 @@ void pmo_second_run(struct pmo_core *core)
     if (!pmo_kernel_drain(core->kernel))
         return;
     waits_choose(core);
+    pmo_forecasts_train(core);
     pmo_routes_settle(core);
     for (struct pmo_service *s = agent->services; s; s = s->next) {
         struct pmo_decision decision;

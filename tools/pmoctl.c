@@ -47,7 +47,8 @@ enum {
     HORIZONS = 1 << 24,
     QUANTILES = 1 << 25,
     MODELS = 1 << 26,
-    SCORES = 1 << 27,
+    EVENTS = 1 << 27,
+    SCORES = 1 << 28,
 };
 #define EVERYWHERE (SOCKET | JSON | HELP)
 
@@ -72,6 +73,8 @@ static const struct option_text {
     {POLICY, "policy", "FILE", "what to scale by (every field's default, up to 10000 instances)"},
     {AGAINST, "against", "LIST", "whom to compare with (hpa:70,fast:70,oracle)"},
     {FROM, "from", "T", "score from this second of the trace on; what comes before is history"},
+    {EVENTS, "events", "FILE",
+     "CSV with the header start,duration,kind,strength: what was known to come"},
     {ORIGINS, "origins", "FILE", "forecast at these seconds of the trace only: one a line, rising"},
     {STRIDE, "stride", "TIME", "forecast once in this time (60s), instead of --origins"},
     {HORIZONS, "horizons", "LIST", "how far ahead, in seconds up to 60 (5,15,30,60)"},
@@ -177,7 +180,7 @@ static const struct command {
      "were not recorded, and the minute after them, are not scored, nor is what is beyond the "
      "end.\n"
      "The same trace gives the same output.",
-     TRACE | ORIGINS | STRIDE | FROM | HORIZONS | QUANTILES | MODELS | OUT | PLOT, 0, 0,
+     TRACE | EVENTS | ORIGINS | STRIDE | FROM | HORIZONS | QUANTILES | MODELS | OUT | PLOT, 0, 0,
      pmoctl_backtest},
     {"simulate", "", "what PMO would do on a recorded load",
      "Lets the live code decide over a trace in virtual time, and a queue model say what that\n"
@@ -329,6 +332,9 @@ static int read_option(struct pmoctl *ctl, int bit, const char *value)
         return 0;
     case POLICY:
         ctl->policy = value;
+        return 0;
+    case EVENTS:
+        ctl->events = value;
         return 0;
     case ORIGINS:
         ctl->origins = value;

@@ -151,7 +151,7 @@ no_call_is_lost_or_counted_twice_when_the_agent_is_killed() {
     nginx_start
     calls_policy "*"
     agent_start --mode observe --config "$here/calls.yaml"
-    calls_of_killed 400000
+    calls_of_killed 250000
 }
 
 # The agent comes first: of a connection from before, the first request would be found by its answer.

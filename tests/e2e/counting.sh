@@ -3,7 +3,7 @@
 # Requests sent are requests counted, exactly.
 
 # Full length takes minutes: PMO_TESTS_LONG=1
-h1_requests=400000
+h1_requests=250000
 [ -z "${PMO_TESTS_LONG:-}" ] || h1_requests=1000000
 
 # h2load takes the URLs of each connection in turn, so that each gets an equal share.
@@ -41,7 +41,7 @@ accepted() {
 }
 
 requests_on_connections_of_their_own_are_counted_exactly() {
-    local requests=300000 before after sent
+    local requests=150000 before after sent
     [ -z "${PMO_TESTS_LONG:-}" ] || requests=1000000
     nginx_start
     agent_start --mode observe

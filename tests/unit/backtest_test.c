@@ -465,6 +465,58 @@ static void a_gap_and_the_minute_behind_it_are_not_scored(void)
         CU_ASSERT_EQUAL(scored[t], t < 50 || t >= 53 + 60);
 }
 
+/* The median, 30 s ahead and so 10 s into the last of these events, which come at no hour. */
+static double median_before_the_event(const char *events, const char *known)
+{
+    static const unsigned int starts[] = {700, 1430, 2350, 3010, 3800};
+    struct pmoctl ctl = usual;
+    double median;
+
+    enter();
+    {
+        _cleanup_fclose_ FILE *trace = fopen("trace", "we");
+        _cleanup_fclose_ FILE *list = fopen("events", "we");
+
+        CU_ASSERT_FATAL(trace && list);
+        (void)fputs("t,requests\n", trace);
+        (void)fputs("start,duration,kind,known\n", list);
+        for (size_t t = 0, next = 0; t < 3900; t++) {
+            uint32_t noise = (uint32_t)t * 2654435761U;
+
+            if (next < 4 && t >= starts[next] + 60)
+                next++;
+            (void)fprintf(trace, "%zu,%u\n", t,
+                          (t >= starts[next] && t < starts[next] + 60 ? 300 : 100) +
+                              (noise ^ noise >> 15) % 17);
+        }
+        for (size_t i = 0; i < 5; i++)
+            (void)fprintf(list, "%u,60,newsletter,%s\n", starts[i], i < 4 ? "0" : known);
+    }
+    write_text("origins", "3780\n");
+    ctl.origins = "origins";
+    ctl.events = events;
+    ctl.horizons = "30";
+    ctl.quantiles = "0.5";
+    CU_ASSERT_EQUAL_FATAL(run_backtest(ctl, false), EXIT_SUCCESS);
+    {
+        _cleanup_free_ char *out = read_text("out");
+        const char *row = strstr(out, "3780,30,0.5,");
+
+        CU_ASSERT_PTR_NOT_NULL_FATAL(row);
+        median = strtod(row + strlen("3780,30,0.5,"), NULL);
+    }
+    (void)unlink("events");
+    leave();
+    return median;
+}
+
+static void events_are_known_when_their_file_says_so(void)
+{
+    CU_ASSERT(median_before_the_event(NULL, "0") < 150);
+    CU_ASSERT(median_before_the_event("events", "3700") > 250);
+    CU_ASSERT(median_before_the_event("events", "3790") < 150); /* not before it is known */
+}
+
 SUITE(backtest) = {TEST(the_same_trace_gives_the_same_output),
                    TEST(a_trace_cut_off_after_t_gives_the_same_forecast_at_t),
                    TEST(a_missing_origin_forecasts_from_the_last_known_second),
@@ -476,4 +528,5 @@ SUITE(backtest) = {TEST(the_same_trace_gives_the_same_output),
                    TEST(no_rule_but_the_floor_knows_what_comes),
                    TEST(scores_are_as_by_hand),
                    TEST(a_gap_and_the_minute_behind_it_are_not_scored),
+                   TEST(events_are_known_when_their_file_says_so),
                    {0}};

@@ -14,7 +14,10 @@
 
 #include "agent/base/cleanup.h"
 #include "agent/base/log.h"
+#include "agent/events/events_file.h"
+#include "agent/forecast/effects.h"
 #include "agent/forecast/forecast.h"
+#include "agent/forecast/study.h"
 #include "tools/pmoctl/plot.h"
 #include "tools/pmoctl/progress.h"
 #include "tools/pmoctl/rules.h"
@@ -50,10 +53,13 @@ struct backtest {
     struct pmo_model_score models[PMO_HORIZONS][PMO_MODELS_MAX]; /* at the end */
     size_t models_count;
     struct picture picture;
+    struct pmo_happening *events; /* by start */
+    size_t events_count, events_over;
 };
 
 static void backtest_free(struct backtest *b)
 {
+    free(b->events);
     free(b->origins);
     free(b->scored);
     pmo_trace_free(&b->trace);
@@ -205,6 +211,8 @@ static int prepare(struct backtest *b, const struct pmoctl *ctl)
         r = pmo_trace_keep(ctl->trace, "--plot", ctl->plot);
     if (!r)
         r = pmo_trace_read(&b->trace, ctl->trace);
+    if (!r && ctl->events)
+        r = pmo_events_file_read(ctl->events, &b->events, &b->events_count);
     if (r < 0)
         return r;
     b->scored = pmo_score_seconds(&b->trace);
@@ -287,20 +295,49 @@ static void draw_at(struct backtest *b, const struct pmo_forecast *forecast, siz
     picture->q99[i] = predicted(forecast, t, h, 0.99);
 }
 
-static void run_through(struct backtest *b, struct pmo_forecaster *forecaster, FILE *out)
+/* Tells the forecaster what is known at second @t of events around it. */
+static void tell_events(struct backtest *b, struct pmo_forecaster *forecaster, int64_t t)
+{
+    struct pmo_effect_event events[PMO_EFFECT_EVENTS];
+    size_t count = 0;
+
+    while (b->events_over < b->events_count && b->events[b->events_over].start +
+                                                       b->events[b->events_over].duration_s +
+                                                       PMO_EFFECT_FADE_S <
+                                                   t)
+        b->events_over++;
+    for (size_t i = b->events_over; i < b->events_count && count < PMO_EFFECT_EVENTS; i++) {
+        const struct pmo_happening *event = &b->events[i];
+
+        if (event->start > t + PMO_HORIZONS + PMO_EFFECT_LEAD_S)
+            break;
+        if (event->known > t || event->start + event->duration_s + PMO_EFFECT_FADE_S < t)
+            continue;
+        events[count++] = (struct pmo_effect_event){.kind = pmo_effect_kind(event->kind),
+                                                    .duration_s = event->duration_s,
+                                                    .start = event->start,
+                                                    .strength = event->strength,
+                                                    .guess_log = NAN};
+    }
+    pmo_forecaster_set_events(forecaster, events, count);
+}
+
+static void run_through(struct backtest *b, struct pmo_forecaster *forecaster,
+                        struct pmo_study *study, FILE *out)
 {
     size_t next = 0, last = b->origins[b->origins_count - 1];
     struct pmo_progress progress;
 
-    /* What is known in advance (--events, which there is not yet) is given to the forecaster here:
-     * before its first second. */
     pmo_progress_begin(&progress, last + 1);
     for (size_t t = 0; t <= last; t++) {
         bool origin = b->origins[next] == t, shown = shown_at(b, t) < b->picture.seconds;
         struct pmo_forecast forecast;
 
-        if (!isnan(b->trace.requests[t]))
+        if (!isnan(b->trace.requests[t])) {
+            tell_events(b, forecaster, (int64_t)t);
             pmo_forecaster_observe(forecaster, (int64_t)t, b->trace.requests[t]);
+            pmo_study_second(study, forecaster, (int64_t)t);
+        }
         if (origin || shown)
             pmo_forecaster_predict(forecaster, &forecast);
         if (origin) {
@@ -316,31 +353,40 @@ static void run_through(struct backtest *b, struct pmo_forecaster *forecaster, F
         b->models_count = pmo_forecaster_scores(forecaster, b->horizons[i], b->models[i]);
 }
 
-static int run(struct backtest *b)
+/* Writes the forecasts, where they are asked for. */
+static int run_into(struct backtest *b, struct pmo_forecaster *forecaster, struct pmo_study *study)
 {
     const char *path = b->ctl->out;
-    struct pmo_forecaster *forecaster = NULL;
     FILE *out = NULL;
     bool failed;
-    int r = pmo_forecaster_new(&forecaster);
+    int r;
 
-    if (r < 0)
-        return pmo_err_r(r, "cannot forecast");
     if (path) {
         out = fopen(path, "we"); /* before the work, that it is not for nothing */
-        if (!out) {
-            pmo_forecaster_free(&forecaster);
+        if (!out)
             return pmo_err_r(errno, "cannot write %s", path);
-        }
         (void)fputs("t,horizon,q,value\n", out);
     }
-    run_through(b, forecaster, out);
-    pmo_forecaster_free(&forecaster);
+    run_through(b, forecaster, study, out);
     if (!out)
         return 0;
     failed = fflush(out) != 0 || ferror(out);
     r = errno;
     return fclose(out) != 0 || failed ? pmo_err_r(failed ? r : errno, "cannot write %s", path) : 0;
+}
+
+static int run(struct backtest *b)
+{
+    struct pmo_forecaster *forecaster = NULL;
+    struct pmo_study *study = NULL;
+    int r = pmo_forecaster_new(&forecaster);
+
+    if (!r)
+        r = pmo_study_new(&study);
+    r = r < 0 ? pmo_err_r(r, "cannot forecast") : run_into(b, forecaster, study);
+    pmo_forecaster_free(&forecaster);
+    pmo_study_free(&study);
+    return r;
 }
 
 /* ---- what is told ---------------------------------------------------------------------------- */

@@ -15,11 +15,11 @@ struct pmoctl {
     const char *service, *instance, *load; /* NULL where not given */
     const char *since, *until;             /* as the API takes them */
     double interval_s, duration_s, target;
-    const char *trace, *out, *plot, *policy, *against; /* NULL where not given */
-    const char *origins, *horizons, *quantiles;        /* NULL where not given */
-    double capacity_rps, slo_s, stride_s;              /* 0 where not given */
-    double startup_s, from_s;                          /* NAN where not given */
-    char **arguments;                                  /* what is not an option */
+    const char *trace, *out, *plot, *policy, *against;   /* NULL where not given */
+    const char *origins, *horizons, *quantiles, *events; /* NULL where not given */
+    double capacity_rps, slo_s, stride_s;                /* 0 where not given */
+    double startup_s, from_s;                            /* NAN where not given */
+    char **arguments;                                    /* what is not an option */
     int arguments_count;
 
     CURL *curl;
