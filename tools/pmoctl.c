@@ -48,6 +48,7 @@ enum {
     QUANTILES = 1 << 25,
     MODELS = 1 << 26,
     EVENTS = 1 << 27,
+    SCORES = 1 << 28,
 };
 #define EVERYWHERE (SOCKET | JSON | HELP)
 
@@ -79,6 +80,7 @@ static const struct option_text {
     {HORIZONS, "horizons", "LIST", "how far ahead, in seconds up to 60 (5,15,30,60)"},
     {QUANTILES, "quantiles", "LIST", "which quantiles (0.1,0.5,0.9,0.99)"},
     {MODELS, "models", NULL, "print weight and error of each model at the end, too"},
+    {SCORES, "scores", NULL, "print how forecasts did, by model and horizon"},
     {OUT, "out", "FILE", "write the outcome to this CSV file"},
     {PLOT, "plot", "FILE", "draw an SVG of the stretch with the strongest rise"},
     {SOCKET, "socket", "PATH", "the agent's socket (" SOCKET_PATH ")"},
@@ -135,8 +137,13 @@ static const struct command {
      "one only. Calls are those of services whose policy says calls: true.",
      DOT, 0, 0, pmoctl_graph},
     {"forecast", "", "what load is coming",
-     "Prints the forecast of arrivals for the next 60 s as quantiles, and how each model did.",
-     SERVICE, 0, 0, pmoctl_forecast},
+     "Prints the forecast of arrivals for the next 60 s as quantiles, and draws it after those of\n"
+     "the last minute: the median, and lighter above it up to the 0.9 quantile. With --scores: "
+     "how\n"
+     "far off forecasts were of late (MEAN ERROR: of the median; PINBALL: mean loss over all\n"
+     "quantiles), how often 0.9 and 0.99 quantiles HELD, and each model's weight and mean error.\n"
+     "Where forecasts have been wrong in one way for a minute and more (drift), it says how.",
+     SERVICE | SCORES, 0, 0, pmoctl_forecast},
     {"events", "", "what is known to come, and has come",
      "Lists events that change the load, of the last hour and to come, from the sources that\n"
      "EventSource documents name and from POST /v1/events: when they begin and how long they\n"
@@ -340,6 +347,9 @@ static int read_option(struct pmoctl *ctl, int bit, const char *value)
         return 0;
     case MODELS:
         ctl->models = true;
+        return 0;
+    case SCORES:
+        ctl->scores = true;
         return 0;
     case STRIDE:
         return read_positive("stride", value, PMO_DURATION, 1, &ctl->stride_s);

@@ -80,5 +80,32 @@ struct pmo_model_score {
 /* Fills up to PMO_MODELS_MAX scores for horizon h; returns how many. */
 size_t pmo_forecaster_scores(const struct pmo_forecaster *forecaster, unsigned int h,
                              struct pmo_model_score scores[PMO_MODELS_MAX]);
+
+/* How forecasts did at a horizon: what was said in the end (all models, calibration and jumps
+ * together) against what came. Means that forget with 900 s; all NAN before any. Between the
+ * horizons at which forecasts are scored (grid.h), and after the last, as there. */
+#define PMO_HELD 2
+extern const size_t pmo_held[PMO_HELD]; /* 0.9 and 0.99, as indexes of pmo_quantiles */
+struct pmo_forecast_score {
+    double pinball;        /* mean pinball loss over all quantiles, in the series' unit */
+    double error;          /* mean absolute error of the median */
+    double held[PMO_HELD]; /* 0..1: share of truths at or below these quantiles */
+};
+void pmo_forecaster_score(const struct pmo_forecaster *forecaster, unsigned int h,
+                          struct pmo_forecast_score *score);
+
+/* In which way forecasts have been wrong of late (drift.h). */
+enum pmo_drift {
+    PMO_DRIFT_STEADY,
+    PMO_DRIFT_TOO_LOW, /* level */
+    PMO_DRIFT_TOO_HIGH,
+    PMO_DRIFT_TOO_NARROW, /* noise */
+    PMO_DRIFT_TOO_WIDE,
+};
+#define PMO_DRIFTS (PMO_DRIFT_TOO_WIDE + 1)
+enum pmo_drift pmo_forecaster_drift(const struct pmo_forecaster *forecaster);
+const char *pmo_drift_name(enum pmo_drift drift); /* "too_low", for machines */
+const char *pmo_drift_text(enum pmo_drift drift); /* "level: forecasts too low" */
+
 /* Bytes held by one forecaster. */
 size_t pmo_forecaster_bytes(void);

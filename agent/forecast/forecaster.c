@@ -16,12 +16,14 @@
 #include "agent/forecast/calibration.h"
 #include "agent/forecast/combination.h"
 #include "agent/forecast/decomposition.h"
+#include "agent/forecast/drift.h"
 #include "agent/forecast/effects.h"
 #include "agent/forecast/grid.h"
 #include "agent/forecast/jumps.h"
 #include "agent/forecast/mixture.h"
 #include "agent/forecast/model.h"
 #include "agent/forecast/recent.h"
+#include "agent/forecast/scores.h"
 
 /* A value may be this many times the greatest of the last seconds (a lower one, up to the floor). A
  * real rise is followed within two or three seconds; what a broken counter says does no harm. */
@@ -77,7 +79,7 @@ struct issued {
     struct minute minute;
     float calm[PMO_QUANTILES]; /* of the two together */
     struct pmo_jump_outlook outlook[OUTLOOKS];
-    float trusted; /* the quantile that trust looks at, of what was said in the end */
+    float value[PMO_QUANTILES]; /* what was said in the end */
 };
 
 struct pmo_forecaster {
@@ -85,6 +87,8 @@ struct pmo_forecaster {
     struct pmo_combination combination[PMO_GRID];
     struct pmo_calibration calibration[PMO_GRID];
     struct pmo_aggregation aggregation[PMO_GRID];
+    struct pmo_scores scores[PMO_GRID];
+    struct pmo_drifting drifting;
     struct minute minute;
     struct issued issued[PMO_GRID_SUM]; /* by grid horizon h, slot target mod h */
     uint32_t generation[PMO_MODELS];
@@ -135,6 +139,7 @@ int pmo_forecaster_new(struct pmo_forecaster **forecaster)
     }
     for (size_t i = 0; i < PMO_GRID_SUM; i++)
         made->issued[i].target = INT64_MIN;
+    pmo_drift_init(&made->drifting);
     pmo_jumps_init(&made->jumps);
     pmo_effects_init(&made->effects);
     state = made->state;
@@ -225,6 +230,10 @@ static void score(struct pmo_forecaster *forecaster, int64_t t, float y)
 
         if (issued->target != t)
             continue; /* its origin was missing */
+        pmo_scores_learn(&forecaster->scores[g], forecaster->combination[g].scored, issued->value,
+                         y);
+        if (pmo_grid[g] == PMO_DRIFT_HORIZON)
+            pmo_drift_learn(&forecaster->drifting, issued->value, y);
         calm = 1 - jumped(issued, y);
         memcpy(expert[0], issued->combined.value, sizeof(expert[0]));
         minute_quantiles(&issued->minute, expert[1]);
@@ -234,7 +243,7 @@ static void score(struct pmo_forecaster *forecaster, int64_t t, float y)
                               issued->combined.mean, y);
         pmo_calibration_learn(&forecaster->calibration[g], &issued->combined, y, calm);
         if (pmo_grid[g] <= TRUST_HORIZON)
-            judge(forecaster, y <= issued->trusted);
+            judge(forecaster, y <= issued->value[TRUST_QUANTILE]);
     }
 }
 
@@ -462,7 +471,7 @@ static void issue(struct pmo_forecaster *forecaster, int64_t t)
     for (size_t g = 0; g < PMO_GRID; g++) {
         unsigned int h = pmo_grid[g];
         struct issued *issued = issued_for(forecaster, g, t + h);
-        float expert[PMO_EXPERTS][PMO_QUANTILES], value[PMO_QUANTILES];
+        float expert[PMO_EXPERTS][PMO_QUANTILES];
 
         issued->target = t + h;
         for (size_t i = 0; i < PMO_MODELS; i++)
@@ -471,8 +480,7 @@ static void issue(struct pmo_forecaster *forecaster, int64_t t)
         for (unsigned int kind = 0; kind < OUTLOOKS; kind++)
             issued->outlook[kind] = forecaster->outlook[kind][h - 1];
         calm_at(forecaster, h, &issued->combined, expert, issued->calm);
-        values_at(forecaster, h, issued->calm, value);
-        issued->trusted = value[TRUST_QUANTILE];
+        values_at(forecaster, h, issued->calm, issued->value);
     }
 }
 
@@ -538,6 +546,14 @@ void pmo_forecaster_predict(struct pmo_forecaster *forecaster, struct pmo_foreca
     }
 }
 
+/* Were there scores at both of the grid's horizons that count @at this point? */
+static bool is_scored(const struct pmo_forecaster *forecaster, struct pmo_grid_point at)
+{
+    const struct pmo_combination *lower = &forecaster->combination[at.i], *upper = lower + 1;
+
+    return (lower->scored > 0 || at.share >= 1) && (upper->scored > 0 || at.share <= 0);
+}
+
 size_t pmo_forecaster_scores(const struct pmo_forecaster *forecaster, unsigned int h,
                              struct pmo_model_score scores[PMO_MODELS_MAX])
 {
@@ -552,9 +568,33 @@ size_t pmo_forecaster_scores(const struct pmo_forecaster *forecaster, unsigned i
         scores[i].model = pmo_models[i]->name;
         scores[i].weight = pmo_grid_between(at, lower->weight[i], upper->weight[i]);
         scores[i].error = NAN;
-        if (lower->scored > 0 && (upper->scored > 0 || at.share <= 0))
+        if (is_scored(forecaster, at))
             scores[i].error =
                 pmo_grid_between(at, lower->absolute_error[i], upper->absolute_error[i]);
     }
     return PMO_MODELS;
+}
+
+void pmo_forecaster_score(const struct pmo_forecaster *forecaster, unsigned int h,
+                          struct pmo_forecast_score *score)
+{
+    const struct pmo_scores *lower, *upper;
+    struct pmo_grid_point at;
+
+    assert(h >= 1 && h <= PMO_HORIZONS);
+    at = pmo_grid_at(h);
+    lower = &forecaster->scores[at.i];
+    upper = lower + 1;
+    *score = (struct pmo_forecast_score){.pinball = NAN, .error = NAN, .held = {NAN, NAN}};
+    if (!is_scored(forecaster, at))
+        return;
+    score->pinball = pmo_grid_between(at, lower->pinball, upper->pinball);
+    score->error = pmo_grid_between(at, lower->error, upper->error);
+    for (size_t i = 0; i < PMO_HELD; i++)
+        score->held[i] = pmo_grid_between(at, lower->held[i], upper->held[i]);
+}
+
+enum pmo_drift pmo_forecaster_drift(const struct pmo_forecaster *forecaster)
+{
+    return pmo_drift_now(&forecaster->drifting);
 }

@@ -83,6 +83,9 @@ json_t *pmo_json_load(const struct pmo_operation_load *load);
 json_t *pmo_json_instance(const struct pmo_agent *agent, const struct pmo_agent_instance *instance,
                           double predicted_latency_s);
 json_t *pmo_json_service(const struct pmo_agent *agent, const struct pmo_service *service);
+/* Seconds ahead at which scores are shown, here and in the metrics. */
+#define PMO_SCORED 4
+extern const unsigned int pmo_scored[PMO_SCORED];
 json_t *pmo_json_forecast(const struct pmo_service *service);
 json_t *pmo_json_decision(const struct pmo_decision *decision);
 

@@ -199,11 +199,12 @@ static json_t *rates_json(const struct pmo_agent *agent, const struct pmo_servic
     return rates;
 }
 
-static json_t *recent_json(const struct pmo_agent *agent, const struct pmo_service *service)
+/* Arrivals of the minute that ends with second @last. */
+static json_t *recent_json(const struct pmo_service *service, int64_t last)
 {
     json_t *recent = json_array();
 
-    for (int64_t t = agent->now - RECENT_SECONDS + 1; t <= agent->now; t++) {
+    for (int64_t t = last - RECENT_SECONDS + 1; t <= last; t++) {
         struct pmo_service_second second;
         bool known = pmo_service_store_second(service->store, t, &second) == 0;
 
@@ -237,7 +238,7 @@ json_t *pmo_json_service(const struct pmo_agent *agent, const struct pmo_service
         "name", pmo_json_text(service->name), "mode",
         pmo_mode_name(pmo_service_mode(agent, service)), "managed", service->managed, "policy",
         policy_json(service->policy), "rps", pmo_json_number(known ? second.arrivals : NAN),
-        "rates", rates_json(agent, service), "recentArrivals", recent_json(agent, service),
+        "rates", rates_json(agent, service), "recentArrivals", recent_json(service, agent->now),
         "latencyP50Ms",
         pmo_json_number(pmo_service_store_latency(store, agent->now, LATENCY_SECONDS, 0.5) / 1e3),
         "latencyP99Ms",
@@ -267,23 +268,53 @@ json_t *pmo_json_service(const struct pmo_agent *agent, const struct pmo_service
         instances_json(agent, service));
 }
 
+const unsigned int pmo_scored[PMO_SCORED] = {5, 15, 30, 60};
+
 /* Weight and error of each model at a few horizons: all sixty would say little more. */
 static json_t *models_json(const struct pmo_forecaster *forecaster)
 {
-    static const unsigned int horizons[] = {1, 10, 30, 60};
     json_t *models = json_array();
 
-    for (size_t i = 0; i < sizeof(horizons) / sizeof(horizons[0]); i++) {
+    for (size_t i = 0; i < PMO_SCORED; i++) {
         struct pmo_model_score scores[PMO_MODELS_MAX];
-        size_t count = forecaster ? pmo_forecaster_scores(forecaster, horizons[i], scores) : 0;
+        size_t count = forecaster ? pmo_forecaster_scores(forecaster, pmo_scored[i], scores) : 0;
 
         for (size_t k = 0; k < count; k++)
             (void)json_array_append_new(
                 models, json_pack("{s:s, s:i, s:o, s:o}", "model", scores[k].model, "horizonS",
-                                  (int)horizons[i], "weight", pmo_json_number(scores[k].weight),
+                                  (int)pmo_scored[i], "weight", pmo_json_number(scores[k].weight),
                                   "error", pmo_json_number(scores[k].error)));
     }
     return models;
+}
+
+/* The same of what was said in the end. */
+static json_t *scores_json(const struct pmo_forecaster *forecaster)
+{
+    json_t *scores = json_array();
+
+    for (size_t i = 0; forecaster && i < PMO_SCORED; i++) {
+        struct pmo_forecast_score score;
+        json_t *held = json_array();
+
+        pmo_forecaster_score(forecaster, pmo_scored[i], &score);
+        for (size_t k = 0; k < PMO_HELD; k++)
+            (void)json_array_append_new(held, json_pack("{s:o, s:o}", "quantile",
+                                                        pmo_json_number(pmo_quantiles[pmo_held[k]]),
+                                                        "share", pmo_json_number(score.held[k])));
+        (void)json_array_append_new(
+            scores, json_pack("{s:i, s:o, s:o, s:o}", "horizonS", (int)pmo_scored[i], "error",
+                              pmo_json_number(score.error), "pinball",
+                              pmo_json_number(score.pinball), "held", held));
+    }
+    return scores;
+}
+
+static json_t *drift_json(const struct pmo_forecaster *forecaster)
+{
+    enum pmo_drift drift = forecaster ? pmo_forecaster_drift(forecaster) : PMO_DRIFT_STEADY;
+
+    return json_pack("{s:s, s:s}", "kind", pmo_drift_name(drift), "text", pmo_drift_text(drift));
 }
 
 json_t *pmo_json_forecast(const struct pmo_service *service)
@@ -298,10 +329,12 @@ json_t *pmo_json_forecast(const struct pmo_service *service)
             (void)json_array_append_new(row, pmo_json_number(forecast->value[h][q]));
         (void)json_array_append_new(values, row);
     }
-    return json_pack("{s:o, s:I, s:I, s:o, s:o, s:o}", "service", pmo_json_text(service->name),
-                     "origin", (json_int_t)forecast->origin, "observed",
-                     (json_int_t)forecast->observed, "trust", pmo_json_number(forecast->trust),
-                     "values", values, "models", models_json(service->forecaster));
+    return json_pack(
+        "{s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "service", pmo_json_text(service->name),
+        "origin", (json_int_t)forecast->origin, "observed", (json_int_t)forecast->observed, "trust",
+        pmo_json_number(forecast->trust), "drift", drift_json(service->forecaster),
+        "recentArrivals", recent_json(service, forecast->origin), "values", values, "scores",
+        scores_json(service->forecaster), "models", models_json(service->forecaster));
 }
 
 json_t *pmo_json_decision(const struct pmo_decision *decision)

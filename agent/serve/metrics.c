@@ -192,6 +192,81 @@ static void print_forecasts(FILE *out, const struct pmo_agent *agent)
             }
 }
 
+/* Of the models there are a dozen: they are shown where their weights decide something, for
+ * services with a policy. GET /v1/forecast has them all. So a service without one adds 20 lines
+ * with those below, and one with a policy 68. */
+static void print_errors(FILE *out, const struct pmo_agent *agent)
+{
+    static const char metric[] = "pmo_forecast_error_rps";
+
+    print_head(out, metric, "gauge",
+               "Mean absolute error so many seconds (horizon) ahead, forgetting: of the median "
+               "(no model), and of each model where there is a policy.");
+    for (const struct pmo_service *s = agent->services; s; s = s->next)
+        for (size_t h = 0; s->forecaster && h < PMO_SCORED; h++) {
+            struct pmo_model_score models[PMO_MODELS_MAX];
+            struct pmo_forecast_score score;
+            char horizon[16];
+            size_t count =
+                s->policy ? pmo_forecaster_scores(s->forecaster, pmo_scored[h], models) : 0;
+
+            (void)snprintf(horizon, sizeof(horizon), "%u", pmo_scored[h]);
+            pmo_forecaster_score(s->forecaster, pmo_scored[h], &score);
+            print_sample(out, metric, score.error, "service", s->name, "horizon", horizon, NULL);
+            for (size_t i = 0; i < count; i++)
+                print_sample(out, metric, models[i].error, "service", s->name, "model",
+                             models[i].model, "horizon", horizon, NULL);
+        }
+}
+
+static void print_pinball(FILE *out, const struct pmo_agent *agent)
+{
+    static const char metric[] = "pmo_forecast_pinball_loss_rps";
+
+    print_head(out, metric, "gauge", "Mean pinball loss of all quantiles, forgetting.");
+    for (const struct pmo_service *s = agent->services; s; s = s->next)
+        for (size_t h = 0; s->forecaster && h < PMO_SCORED; h++) {
+            struct pmo_forecast_score score;
+            char horizon[16];
+
+            (void)snprintf(horizon, sizeof(horizon), "%u", pmo_scored[h]);
+            pmo_forecaster_score(s->forecaster, pmo_scored[h], &score);
+            print_sample(out, metric, score.pinball, "service", s->name, "horizon", horizon, NULL);
+        }
+}
+
+static void print_held(FILE *out, const struct pmo_agent *agent)
+{
+    static const char metric[] = "pmo_forecast_quantile_held_ratio";
+
+    print_head(out, metric, "gauge",
+               "Share of seconds with no more arrivals than this quantile said, forgetting.");
+    for (const struct pmo_service *s = agent->services; s; s = s->next)
+        for (size_t h = 0; s->forecaster && h < PMO_SCORED; h++) {
+            struct pmo_forecast_score score;
+            char horizon[16], quantile[16];
+
+            (void)snprintf(horizon, sizeof(horizon), "%u", pmo_scored[h]);
+            pmo_forecaster_score(s->forecaster, pmo_scored[h], &score);
+            for (size_t i = 0; i < PMO_HELD; i++) {
+                (void)snprintf(quantile, sizeof(quantile), "%g", pmo_quantiles[pmo_held[i]]);
+                print_sample(out, metric, score.held[i], "service", s->name, "horizon", horizon,
+                             "quantile", quantile, NULL);
+            }
+        }
+}
+
+static void print_drift(FILE *out, const struct pmo_agent *agent)
+{
+    static const char metric[] = "pmo_forecast_drift";
+
+    print_head(out, metric, "gauge", "1: forecasts have been wrong in this way of late.");
+    for (const struct pmo_service *s = agent->services; s; s = s->next)
+        for (int kind = PMO_DRIFT_STEADY + 1; s->forecaster && kind < PMO_DRIFTS; kind++)
+            print_sample(out, metric, pmo_forecaster_drift(s->forecaster) == (enum pmo_drift)kind,
+                         "service", s->name, "kind", pmo_drift_name((enum pmo_drift)kind), NULL);
+}
+
 static void print_instances(FILE *out, const struct pmo_agent *agent)
 {
     static const char metric[] = "pmo_instances";
@@ -680,6 +755,10 @@ int pmo_answer_metrics(struct pmo_exchange *exchange)
     print_histograms(out, agent);
     print_waits(out, agent);
     print_forecasts(out, agent);
+    print_errors(out, agent);
+    print_pinball(out, agent);
+    print_held(out, agent);
+    print_drift(out, agent);
     print_instances(out, agent);
     print_instance_info(out, agent);
     print_services(out, agent);

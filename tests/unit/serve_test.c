@@ -529,6 +529,76 @@ static void what_comes_before_load_is_shown_and_null_where_nothing_came(void)
     world_stop(&w);
 }
 
+/* The forecaster saw 51 in each second, so only its first forecasts were off. */
+static void forecasts_come_with_their_scores_and_drift(void)
+{
+    static const int horizons[] = {5, 15, 30, 60};
+    json_t *answer, *score, *held, *model;
+    const json_t *forecast, *recent;
+    struct pmo_forecast_score said;
+    struct world w;
+    size_t i, k, models = 0;
+
+    world_start(&w);
+    answer = world_get(&w, "/v1/forecast?service=front");
+    forecast = json_array_get(json_object_get(answer, "forecasts"), 0);
+    CU_ASSERT_STRING_EQUAL(
+        json_string_value(json_object_get(json_object_get(forecast, "drift"), "kind")), "steady");
+    recent = json_object_get(forecast, "recentArrivals");
+    CU_ASSERT_EQUAL(json_array_size(recent), 60);
+    CU_ASSERT_EQUAL(json_number_value(json_array_get(recent, 58)), 51);
+    CU_ASSERT_EQUAL(json_is_null(json_array_get(recent, 59 - (WORLD_NOW - WORLD_MISSING))),
+                    WORLD_NOW - WORLD_MISSING < 60);
+    CU_ASSERT_EQUAL(json_array_size(json_object_get(forecast, "scores")), 4);
+    json_array_foreach (json_object_get(forecast, "scores"), i, score) {
+        CU_ASSERT_EQUAL(json_integer_value(json_object_get(score, "horizonS")), horizons[i]);
+        pmo_forecaster_score(w.front.forecaster, (unsigned int)horizons[i], &said);
+        CU_ASSERT_DOUBLE_EQUAL(json_number_value(json_object_get(score, "error")), said.error,
+                               1e-3);
+        CU_ASSERT_DOUBLE_EQUAL(json_number_value(json_object_get(score, "pinball")), said.pinball,
+                               1e-3);
+        CU_ASSERT(said.pinball > 0);
+        json_array_foreach (json_object_get(score, "held"), k, held)
+            CU_ASSERT_DOUBLE_EQUAL(json_number_value(json_object_get(held, "share")), said.held[k],
+                                   1e-3);
+        CU_ASSERT_EQUAL(k, 2);
+        json_array_foreach (json_object_get(forecast, "models"), k, model)
+            models += json_integer_value(json_object_get(model, "horizonS")) == horizons[i];
+    }
+    CU_ASSERT(models >= 24);
+    CU_ASSERT_EQUAL(models, json_array_size(json_object_get(forecast, "models")));
+    json_decref(answer);
+    world_stop(&w);
+}
+
+static void scores_are_in_the_metrics_those_of_models_where_there_is_a_policy(void)
+{
+    static const char *const lines[] = {
+        "\npmo_forecast_error_rps{service=\"front\",model=\"mean of 30 s\",horizon=\"60\"} ",
+        "\npmo_forecast_error_rps{service=\"front\",horizon=\"5\"} ",
+        "\npmo_forecast_error_rps{service=\"catalog\",horizon=\"30\"} ",
+        "\npmo_forecast_pinball_loss_rps{service=\"catalog\",horizon=\"15\"} ",
+        "\npmo_forecast_quantile_held_ratio{service=\"front\",horizon=\"60\",quantile=\"0.9\"} ",
+        "\npmo_forecast_quantile_held_ratio{service=\"front\",horizon=\"5\",quantile=\"0.99\"} ",
+        "\npmo_forecast_drift{service=\"front\",kind=\"too_low\"} 0\n",
+        "\npmo_forecast_drift{service=\"catalog\",kind=\"too_wide\"} 0\n",
+    };
+    const struct pmo_policy *policy;
+    struct answer metrics;
+    struct world w;
+
+    world_start(&w); /* the loop waits for a request: nobody reads what changes here */
+    policy = w.catalog.policy;
+    w.catalog.policy = NULL;
+    metrics = world_ask(&w, "GET", "/metrics", NULL, NULL);
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+        expect_line(metrics.text, lines[i]);
+    CU_ASSERT_PTR_NULL(strstr(metrics.text, "error_rps{service=\"catalog\",model="));
+    free(metrics.text);
+    w.catalog.policy = policy;
+    world_stop(&w);
+}
+
 static void metrics_have_histograms_that_add_up(void)
 {
     static const char bucket[] =
@@ -925,6 +995,8 @@ SUITE(serve) = {
     TEST(use_is_in_the_metrics_and_unknown_use_is_nan),
     TEST(what_comes_before_load_is_shown_and_null_where_nothing_came),
     TEST(what_instances_use_is_shown_and_null_where_it_is_not_known),
+    TEST(forecasts_come_with_their_scores_and_drift),
+    TEST(scores_are_in_the_metrics_those_of_models_where_there_is_a_policy),
     TEST(metrics_have_histograms_that_add_up),
     TEST(calls_are_told_apart_and_part_of_no_other_number),
     TEST(the_graph_says_who_calls_whom),
