@@ -19,7 +19,7 @@
 
 #define PMO_PERIOD_MIN  10U  /* seconds */
 #define PMO_PERIOD_MAX  600U /* seconds */
-#define PMO_PERIOD_RING 1024U
+#define PMO_PERIOD_RING 608U /* more than PMO_PERIOD_MAX */
 
 struct pmo_period {
     uint32_t period; /* seconds; 0: none found */
