@@ -436,7 +436,8 @@ static void calm_at(const struct pmo_forecaster *forecaster, unsigned int h,
         for (size_t k = 0; k < PMO_EXPERTS; k++)
             value[q] +=
                 expert[k][q] * pmo_grid_between(at, lower->weight[q][k], upper->weight[q][k]);
-        value[q] = fminf(value[q], forecaster->limit);
+        if (value[q] > forecaster->limit)
+            value[q] = forecaster->limit;
         if (q > 0 && value[q] < value[q - 1])
             value[q] = value[q - 1];
     }
@@ -462,7 +463,8 @@ static void values_at(const struct pmo_forecaster *forecaster, unsigned int h,
         pmo_mixture_add(&mixture, fmaxf(none, 0), calm);
         pmo_mixture_quantiles(&mixture, value);
         for (size_t q = 0; q < PMO_QUANTILES; q++)
-            value[q] = fminf(value[q], forecaster->limit);
+            if (value[q] > forecaster->limit)
+                value[q] = forecaster->limit;
     }
 }
 

@@ -33,48 +33,63 @@ void pmo_mixture_add_bell(struct pmo_mixture *mixture, float probability, float 
     pmo_mixture_add(mixture, probability, value);
 }
 
-/* The share of a part that lies below @x, between its points @next - 1 and @next. */
-static float share_below(const float at[PMO_MIXTURE_POINTS], size_t next, float x)
+/* A part's way through its points. */
+struct walk {
+    const float *at;
+    float probability, density; /* on the way to its next point */
+    size_t next;
+};
+
+/* Past the point that the walk has come to, and those at the same value; returns the probability
+ * that lies at that very value, as it does with counts. */
+static float pass(struct walk *walk)
 {
-    if (next == 0)
-        return 0;
-    if (next == PMO_MIXTURE_POINTS)
-        return 1;
-    return share[next - 1] +
-           (share[next] - share[next - 1]) * (x - at[next - 1]) / (at[next] - at[next - 1]);
+    size_t i = walk->next;
+    float here = 0;
+
+    for (; i + 1 < PMO_MIXTURE_POINTS && walk->at[i + 1] <= walk->at[i]; i++)
+        here += walk->probability * (share[i + 1] - share[i]);
+    walk->next = ++i;
+    walk->density = 0;
+    if (i < PMO_MIXTURE_POINTS)
+        walk->density =
+            walk->probability * (share[i] - share[i - 1]) / (walk->at[i] - walk->at[i - 1]);
+    return here;
 }
 
 void pmo_mixture_quantiles(const struct pmo_mixture *mixture, float value[PMO_QUANTILES])
 {
-    size_t next[PMO_MIXTURE_PARTS] = {0}; /* first point of each part that is not behind yet */
+    struct walk walks[PMO_MIXTURE_PARTS];
     float all = 0, below = 0, at = 0;
     size_t q = 0;
 
-    for (size_t i = 0; i < mixture->count; i++)
+    for (size_t i = 0; i < mixture->count; i++) {
+        walks[i] =
+            (struct walk){.at = mixture->part[i].at, .probability = mixture->part[i].probability};
         all += mixture->part[i].probability;
+    }
     while (q < PMO_QUANTILES) {
-        /* up to the nearest point, and with what lies at that very value, as counts do */
-        float nearest = INFINITY, before = 0, then = 0;
+        float nearest = INFINITY, density = 0, before, then;
 
-        for (size_t i = 0; i < mixture->count; i++)
-            if (next[i] < PMO_MIXTURE_POINTS)
-                nearest = fminf(nearest, mixture->part[i].at[next[i]]);
-        if (!isfinite(nearest))
-            break;
         for (size_t i = 0; i < mixture->count; i++) {
-            const float *points = mixture->part[i].at, probability = mixture->part[i].probability;
+            const struct walk *walk = &walks[i];
 
-            before += probability * share_below(points, next[i], nearest);
-            while (next[i] < PMO_MIXTURE_POINTS && points[next[i]] <= nearest)
-                next[i]++;
-            then += probability * share_below(points, next[i], nearest);
+            density += walk->density;
+            if (walk->next < PMO_MIXTURE_POINTS && walk->at[walk->next] < nearest)
+                nearest = walk->at[walk->next];
         }
+        if (nearest == INFINITY)
+            break;
+        before = then = below + density * (nearest - at);
+        for (size_t i = 0; i < mixture->count; i++)
+            if (walks[i].next < PMO_MIXTURE_POINTS && walks[i].at[walks[i].next] <= nearest)
+                then += pass(&walks[i]);
         for (; q < PMO_QUANTILES && then >= (float)pmo_quantiles[q] * all; q++) {
             float wanted = (float)pmo_quantiles[q] * all;
 
-            value[q] = nearest;
-            if (wanted < before)
-                value[q] = at + (nearest - at) * (wanted - below) / (before - below);
+            value[q] = wanted < before ? at + (wanted - below) / density : nearest;
+            if (value[q] > nearest) /* rounding must not make quantiles cross */
+                value[q] = nearest;
         }
         below = then;
         at = nearest;
