@@ -8,7 +8,7 @@
 #define BELOW 1.0F
 #define ABOVE 0.3F
 
-static const float share[PMO_MIXTURE_POINTS] = {0, 0.05F, 0.1F, 0.25F, 0.5F, 0.75F, 0.9F, 0.99F, 1};
+static const double share[PMO_MIXTURE_POINTS] = {0, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 1};
 
 void pmo_mixture_add(struct pmo_mixture *mixture, float probability,
                      const float value[PMO_QUANTILES])
@@ -36,16 +36,16 @@ void pmo_mixture_add_bell(struct pmo_mixture *mixture, float probability, float 
 /* A part's way through its points. */
 struct walk {
     const float *at;
-    float probability, density; /* on the way to its next point */
+    double probability, density; /* on the way to its next point */
     size_t next;
 };
 
 /* Past the point that the walk has come to, and those at the same value; returns the probability
  * that lies at that very value, as it does with counts. */
-static float pass(struct walk *walk)
+static double pass(struct walk *walk)
 {
     size_t i = walk->next;
-    float here = 0;
+    double here = 0;
 
     for (; i + 1 < PMO_MIXTURE_POINTS && walk->at[i + 1] <= walk->at[i]; i++)
         here += walk->probability * (share[i + 1] - share[i]);
@@ -60,7 +60,8 @@ static float pass(struct walk *walk)
 void pmo_mixture_quantiles(const struct pmo_mixture *mixture, float value[PMO_QUANTILES])
 {
     struct walk walks[PMO_MIXTURE_PARTS];
-    float all = 0, below = 0, at = 0;
+    double all = 0, below = 0;
+    float at = 0;
     size_t q = 0;
 
     for (size_t i = 0; i < mixture->count; i++) {
@@ -69,7 +70,8 @@ void pmo_mixture_quantiles(const struct pmo_mixture *mixture, float value[PMO_QU
         all += mixture->part[i].probability;
     }
     while (q < PMO_QUANTILES) {
-        float nearest = INFINITY, density = 0, before, then;
+        double density = 0, before, then;
+        float nearest = INFINITY;
 
         for (size_t i = 0; i < mixture->count; i++) {
             const struct walk *walk = &walks[i];
@@ -84,10 +86,10 @@ void pmo_mixture_quantiles(const struct pmo_mixture *mixture, float value[PMO_QU
         for (size_t i = 0; i < mixture->count; i++)
             if (walks[i].next < PMO_MIXTURE_POINTS && walks[i].at[walks[i].next] <= nearest)
                 then += pass(&walks[i]);
-        for (; q < PMO_QUANTILES && then >= (float)pmo_quantiles[q] * all; q++) {
-            float wanted = (float)pmo_quantiles[q] * all;
+        for (; q < PMO_QUANTILES && then >= pmo_quantiles[q] * all; q++) {
+            double wanted = pmo_quantiles[q] * all;
 
-            value[q] = wanted < before ? at + (wanted - below) / density : nearest;
+            value[q] = wanted < before ? (float)(at + (wanted - below) / density) : nearest;
             if (value[q] > nearest) /* rounding must not make quantiles cross */
                 value[q] = nearest;
         }
