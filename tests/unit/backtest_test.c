@@ -517,6 +517,31 @@ static void events_are_known_when_their_file_says_so(void)
     CU_ASSERT(median_before_the_event("events", "3790") < 150); /* not before it is known */
 }
 
+/* A level that nothing had announced, then one that comes back each ten minutes. */
+static void jumps_are_counted_with_who_foresaw_them(void)
+{
+    _cleanup_free_ char *said = NULL;
+    struct pmoctl ctl = usual;
+
+    enter();
+    {
+        _cleanup_fclose_ FILE *trace = fopen("trace", "we");
+
+        CU_ASSERT_PTR_NOT_NULL_FATAL(trace);
+        (void)fputs("t,requests\n", trace);
+        for (size_t t = 0; t < 2600; t++)
+            (void)fprintf(trace, "%zu,%d\n", t,
+                          (t >= 1000 && t < 1100) || (t >= 2000 && t < 2100) ? 300 : 100);
+    }
+    ctl.from_s = 500;
+    CU_ASSERT_EQUAL_FATAL(run_backtest(ctl, false), EXIT_SUCCESS);
+    said = read_text("said");
+    CU_ASSERT_PTR_NOT_NULL(strstr(said, "Jumps to more than twice the level: 2."));
+    CU_ASSERT_PTR_NOT_NULL(strstr(said, "mean of 30 s 0 %"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(said, "last value 0 %"));
+    leave();
+}
+
 SUITE(backtest) = {TEST(the_same_trace_gives_the_same_output),
                    TEST(a_trace_cut_off_after_t_gives_the_same_forecast_at_t),
                    TEST(a_missing_origin_forecasts_from_the_last_known_second),
@@ -529,4 +554,5 @@ SUITE(backtest) = {TEST(the_same_trace_gives_the_same_output),
                    TEST(scores_are_as_by_hand),
                    TEST(a_gap_and_the_minute_behind_it_are_not_scored),
                    TEST(events_are_known_when_their_file_says_so),
+                   TEST(jumps_are_counted_with_who_foresaw_them),
                    {0}};

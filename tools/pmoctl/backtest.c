@@ -32,6 +32,17 @@
 #define BEFORE_S  300 /* of the picture: what is shown before the rise, */
 #define SHOWN_S   900 /* and altogether */
 
+/* A jump: the mean of JUMP_LEVEL_S around second t + JUMP_AHEAD_S is more than JUMP_TIMES that of
+ * the minute up to t. After one there is no other for JUMP_APART_S. Who foresees it has it below
+ * the JUMP_QUANTILE at t. */
+#define JUMP_AHEAD_S  30
+#define JUMP_TIMES    2
+#define JUMP_LEVEL_S  10
+#define JUMP_MINUTE_S 60
+#define JUMP_APART_S  600
+#define JUMP_QUANTILE 0.9
+#define JUMP_NORMAL   1.2815515655 /* the same of the standard normal distribution */
+
 enum { PMO = PMO_RULES, METHODS }; /* who forecasts: the rules, and PMO */
 
 /* What the picture shows of a stretch of the trace: what came, and what had been said of it at the
@@ -52,6 +63,7 @@ struct backtest {
     struct pmo_score scores[PMO_HORIZONS][METHODS];
     struct pmo_model_score models[PMO_HORIZONS][PMO_MODELS_MAX]; /* at the end */
     size_t models_count;
+    size_t jumps, next_jump, foreseen[METHODS];
     struct picture picture;
     struct pmo_happening *events; /* by start */
     size_t events_count, events_over;
@@ -322,6 +334,45 @@ static void tell_events(struct backtest *b, struct pmo_forecaster *forecaster, i
     pmo_forecaster_set_events(forecaster, events, count);
 }
 
+static double mean_between(const struct backtest *b, size_t from, size_t seconds)
+{
+    double sum = 0;
+
+    for (size_t t = from; t < from + seconds; t++)
+        sum += b->trace.requests[t];
+    return sum / (double)seconds;
+}
+
+/* The level that a jump reaches JUMP_AHEAD_S after @t; NAN: there is none. */
+static double jump_after(const struct backtest *b, size_t t)
+{
+    size_t around = t + JUMP_AHEAD_S - JUMP_LEVEL_S / 2, last = around + JUMP_LEVEL_S - 1;
+    double level;
+
+    if (t < b->origins[0] || t < b->next_jump || t + 1 < JUMP_MINUTE_S ||
+        last >= b->trace.seconds || !b->scored[t] || !b->scored[last])
+        return NAN;
+    level = mean_between(b, around, JUMP_LEVEL_S);
+    return level > JUMP_TIMES * mean_between(b, t + 1 - JUMP_MINUTE_S, JUMP_MINUTE_S) ? level : NAN;
+}
+
+static void judge_jump(struct backtest *b, const struct pmo_forecast *forecast, size_t t,
+                       double level)
+{
+    struct pmo_rules rules;
+
+    pmo_rules_init(&rules, &b->trace, t);
+    for (enum pmo_rule rule = 0; rule < PMO_RULES; rule++) {
+        double mean, width;
+
+        pmo_rules_predict(&rules, rule, JUMP_AHEAD_S, &mean, &width);
+        b->foreseen[rule] += mean + JUMP_NORMAL * width > level;
+    }
+    b->foreseen[PMO] += predicted(forecast, t, JUMP_AHEAD_S, JUMP_QUANTILE) > level;
+    b->jumps++;
+    b->next_jump = t + JUMP_APART_S;
+}
+
 static void run_through(struct backtest *b, struct pmo_forecaster *forecaster,
                         struct pmo_study *study, FILE *out)
 {
@@ -331,6 +382,7 @@ static void run_through(struct backtest *b, struct pmo_forecaster *forecaster,
     pmo_progress_begin(&progress, last + 1);
     for (size_t t = 0; t <= last; t++) {
         bool origin = b->origins[next] == t, shown = shown_at(b, t) < b->picture.seconds;
+        double jump = jump_after(b, t);
         struct pmo_forecast forecast;
 
         if (!isnan(b->trace.requests[t])) {
@@ -338,12 +390,14 @@ static void run_through(struct backtest *b, struct pmo_forecaster *forecaster,
             pmo_forecaster_observe(forecaster, (int64_t)t, b->trace.requests[t]);
             pmo_study_second(study, forecaster, (int64_t)t);
         }
-        if (origin || shown)
+        if (origin || shown || !isnan(jump))
             pmo_forecaster_predict(forecaster, &forecast);
         if (origin) {
             forecast_at(b, &forecast, t, out);
             next++;
         }
+        if (!isnan(jump))
+            judge_jump(b, &forecast, t, jump);
         if (shown)
             draw_at(b, &forecast, t);
         pmo_progress_at(&progress, t + 1);
@@ -441,13 +495,16 @@ static json_t *horizon_json(const struct backtest *b, size_t horizon)
 
 static json_t *report_json(const struct backtest *b)
 {
-    json_t *horizons = json_array();
+    json_t *horizons = json_array(), *foreseen = json_object();
 
     for (size_t i = 0; i < b->horizons_count; i++)
         (void)json_array_append_new(horizons, horizon_json(b, i));
-    return json_pack("{s:I, s:I, s:I, s:o}", "seconds", (json_int_t)b->trace.seconds, "origins",
-                     (json_int_t)b->origins_count, "from", (json_int_t)b->origins[0], "horizons",
-                     horizons);
+    for (size_t i = 0; i < METHODS; i++)
+        (void)json_object_set_new(foreseen, method_name(order[i]),
+                                  json_integer((json_int_t)b->foreseen[order[i]]));
+    return json_pack("{s:I, s:I, s:I, s:I, s:o, s:o}", "seconds", (json_int_t)b->trace.seconds,
+                     "origins", (json_int_t)b->origins_count, "from", (json_int_t)b->origins[0],
+                     "jumps", (json_int_t)b->jumps, "foreseen", foreseen, "horizons", horizons);
 }
 
 static const char *format(char text[32], double value, double scale, int digits, const char *unit)
@@ -494,6 +551,19 @@ static int print_scores(const struct backtest *b)
     return pmoctl_table_print(table);
 }
 
+static void print_jumps(const struct backtest *b)
+{
+    if (!b->jumps)
+        return;
+    printf(
+        "\nJumps to more than twice the level: %zu. The %g quantile, %d s before, was above it for",
+        b->jumps, JUMP_QUANTILE, JUMP_AHEAD_S);
+    for (size_t method = 0; method < METHODS; method++)
+        printf("%s %s %.0f %%", method ? "," : "", method_name(order[method]),
+               100.0 * (double)b->foreseen[order[method]] / (double)b->jumps);
+    puts("");
+}
+
 static int print_models(const struct backtest *b)
 {
     static const char *const columns[] = {">HORIZON", "MODEL", ">WEIGHT", ">ERROR", NULL};
@@ -520,6 +590,7 @@ static int report(const struct backtest *b)
     if (b->ctl->json)
         return pmoctl_print_json(report_json(b));
     status = print_scores(b);
+    print_jumps(b);
     return status == EXIT_SUCCESS && b->ctl->models ? print_models(b) : status;
 }
 
