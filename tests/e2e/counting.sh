@@ -221,14 +221,14 @@ http2_over_a_lossy_network_is_counted_exactly() {
     agent_start --mode observe # first: it finds who begins to listen in another namespace
     nginx_listen=http2
     nginx_start
-    lossy_multiplexed $([ -z "${PMO_TESTS_LONG:-}" ] && echo 200000 || echo 1000000)
+    lossy_multiplexed $([ -z "${PMO_TESTS_LONG:-}" ] && echo 100000 || echo 1000000)
 }
 
 http2_inside_tls_over_a_lossy_network_is_counted_exactly() {
     lossy_begin 5 5 2
     agent_start --mode observe
     nginx_start_tls http2
-    lossy_multiplexed $([ -z "${PMO_TESTS_LONG:-}" ] && echo 200000 || echo 1000000)
+    lossy_multiplexed $([ -z "${PMO_TESTS_LONG:-}" ] && echo 100000 || echo 1000000)
 }
 
 grpc_over_a_lossy_network_is_counted_exactly() {

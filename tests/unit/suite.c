@@ -26,13 +26,27 @@ double suite_slower(void)
     return slower ? strtod(slower, NULL) : 1;
 }
 
-/* Whether one of the words is @name; without words, all are wanted. */
+/* Whether one of the words is @name; without words but those that begin with "-", all are wanted.
+ */
 static bool wanted(int words_count, char **words, const char *name)
 {
-    for (int i = 0; i < words_count; i++)
+    bool any = false;
+
+    for (int i = 0; i < words_count; i++) {
         if (!strcmp(words[i], name))
             return true;
-    return !words_count;
+        any |= words[i][0] != '-';
+    }
+    return !any;
+}
+
+/* Whether one of the words is @name behind a "-". */
+static bool unwanted(int words_count, char **words, const char *name)
+{
+    for (int i = 0; i < words_count; i++)
+        if (words[i][0] == '-' && !strcmp(words[i] + 1, name))
+            return true;
+    return false;
 }
 
 /* Whether a suite or a test is called @name. */
@@ -54,7 +68,7 @@ int main(int argc, char **argv)
 
     (void)setvbuf(stdout, NULL, _IOLBF, 0);
     for (int i = 1; i < argc; i++) {
-        if (known(argv[i]))
+        if (known(argv[i] + (argv[i][0] == '-')))
             continue;
         (void)fprintf(stderr, "%s: no suite or test is called %s\n", argv[0], argv[i]);
         return 2;
@@ -67,6 +81,9 @@ int main(int argc, char **argv)
 
         for (size_t i = 0; i < s->count; i++) {
             if (!whole && !wanted(argc - 1, argv + 1, s->tests[i].name))
+                continue;
+            if (unwanted(argc - 1, argv + 1, s->name) ||
+                unwanted(argc - 1, argv + 1, s->tests[i].name))
                 continue;
             if (!suite)
                 suite = CU_add_suite(s->name, NULL, NULL);

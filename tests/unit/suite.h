@@ -2,7 +2,8 @@
 /*
  * A test file is a CUnit suite: `SUITE(series) = {TEST(counts_add_up), ...};` at its end registers
  * it with the runner (suite.c), which a binary links once. A test's name is a sentence of what
- * holds. `runner NAME...` runs only suites and tests with these names.
+ * holds. `runner NAME...` runs only suites and tests with these names, `runner -NAME...` all but
+ * these.
  */
 #pragma once
 
