@@ -170,6 +170,9 @@ static void one_freak_does_not_decide(void)
     CU_ASSERT(sums_are_one(&aggregation));
     for (size_t q = 0; q < PMO_QUANTILES; q++)
         CU_ASSERT(aggregation.weight[q][0] > 0.8F);
+    let_learn(&aggregation, 14400, 1, 1); /* nor keep anything from being learned */
+    for (size_t q = 0; q < PMO_QUANTILES; q++)
+        CU_ASSERT(aggregation.weight[q][1] > 0.8F);
 }
 
 static void what_counts_nothing_teaches_nothing(void)
