@@ -49,10 +49,11 @@ static size_t day_bin(int64_t t)
 /* Quarters of an octave, from one minute on. */
 static size_t elapsed_bin(const struct pmo_jumps *jumps, int64_t t)
 {
-    float minutes = (float)(t - jumps->last_up) / 60;
+    float minutes;
 
     if (jumps->last_up == NEVER)
         return PMO_JUMP_ELAPSED_BINS - 1;
+    minutes = (float)(t - jumps->last_up) / 60;
     return (size_t)fminf(4 * log2f(fmaxf(minutes, 1)), PMO_JUMP_ELAPSED_BINS - 1);
 }
 

@@ -160,7 +160,7 @@ static void one_freak_does_not_decide(void)
 
     random_state = 5;
     pmo_aggregation_init(&aggregation);
-    let_learn(&aggregation, 7200, 0, 3);
+    let_learn(&aggregation, 3600, 0, 1);
     for (size_t q = 0; q < PMO_QUANTILES; q++) {
         quantiles.expert[0][q] = 100;
         quantiles.expert[1][q] = 1e9F;
