@@ -178,10 +178,9 @@ static void quantiles_never_cross(void)
 #define LEARN     (2 * DAY)
 #define UNTIL     (LEARN + DAY)
 #define BURST_FOR 60
-#define BEFORE                                                                                     \
-    1200          /* seconds of every other hour that are seen before the burst's, so that days    \
-                   */
-#define AFTER 600 /* take no time */
+/* Seconds of every other hour that are seen, so that days take no time. */
+#define BEFORE 900
+#define AFTER  300
 
 struct tally {
     double forecasts, held90, held99;
