@@ -14,13 +14,10 @@
 #define CYCLES_SPAN   1200 /* seconds from which cycles are averaged, */
 #define CYCLES_MAX    8    /* but not more than these */
 #define TRIM_FROM     4    /* values, of which the highest and the lowest are left out */
-/* Of a long period there is only one cycle, which is noisy: seconds on each side help out. */
-#define LONG   1200 /* seconds */
-#define BESIDE 2    /* seconds */
 
 struct season {
     const struct pmo_recent *recent;
-    int64_t period, cycles, beside;
+    int64_t period, cycles;
 };
 
 /* Mean over the last cycles of the seconds at the phase of second @t, the highest and the lowest
@@ -32,19 +29,17 @@ static float season_at(const struct season *season, int64_t t)
     int known = 0;
 
     t -= season->period;
-    while (t + season->beside > recent->last)
+    while (t > recent->last)
         t -= season->period;
     for (int64_t cycle = 0; cycle < season->cycles; cycle++, t -= season->period) {
-        for (int64_t i = t - season->beside; i <= t + season->beside; i++) {
-            float y = pmo_recent_at(recent, i);
+        float y = pmo_recent_at(recent, t);
 
-            if (isnan(y))
-                continue;
-            sum += y;
-            lowest = y < lowest ? y : lowest;
-            highest = y > highest ? y : highest;
-            known++;
-        }
+        if (isnan(y))
+            continue;
+        sum += y;
+        lowest = y < lowest ? y : lowest;
+        highest = y > highest ? y : highest;
+        known++;
     }
     if (known >= TRIM_FROM)
         return (sum - lowest - highest) / (float)(known - 2);
@@ -94,8 +89,6 @@ static void predict_period(const struct pmo_recent *recent, unsigned int period,
     size_t known = 0;
 
     season.cycles = cycles_of(recent, period);
-    if (period >= LONG)
-        season.beside = BESIDE;
     for (int64_t i = 0; i < LEVEL_SECONDS; i++) {
         float y = pmo_recent_at(recent, recent->last - i);
         float difference = y - season_at(&season, recent->last - i);

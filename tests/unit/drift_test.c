@@ -2,6 +2,7 @@
 /* Scores of what was forecast in the end, and drift: when it is named, and how. */
 #include "agent/forecast/drift.h"
 #include "agent/forecast/scores.h"
+#include "tests/unit/random.h"
 #include "tests/unit/suite.h"
 
 #include <math.h>
@@ -10,31 +11,6 @@
 #define _cleanup_forecaster_ __attribute__((cleanup(pmo_forecaster_free)))
 #define HOUR                 3600
 #define DAY                  (24 * HOUR)
-
-/* A fixed sequence of uniform numbers in (0, 1): Knuth's MMIX generator. */
-static uint64_t random_state;
-
-static double uniform(void)
-{
-    random_state = random_state * 6364136223846793005ULL + 1442695040888963407ULL;
-    return ((double)(random_state >> 11) + 0.5) / 9007199254740992.0;
-}
-
-static double normal(void)
-{
-    return sqrt(-2 * log(uniform())) * cos(2 * M_PI * uniform());
-}
-
-static double poisson(double mean)
-{
-    double k = -1;
-
-    if (mean > 50)
-        return fmax(0, round(mean + sqrt(mean) * normal()));
-    for (double left = mean; left > 0; k++)
-        left += log(uniform());
-    return fmax(k, 0);
-}
 
 static void bell(float value[PMO_QUANTILES], double mean, double deviation)
 {

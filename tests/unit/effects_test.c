@@ -5,34 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "tests/unit/random.h"
 #include "tests/unit/suite.h"
 
 #define EVERY    1800 /* seconds between two events */
 #define DURATION 120U
-
-static uint64_t random_state;
-
-static double uniform(void)
-{
-    random_state = random_state * 6364136223846793005ULL + 1442695040888963407ULL;
-    return ((double)(random_state >> 11) + 0.5) / 9007199254740992.0;
-}
-
-static double normal(void)
-{
-    return sqrt(-2 * log(uniform())) * cos(2 * M_PI * uniform());
-}
-
-static double poisson(double mean)
-{
-    double k = -1;
-
-    if (mean > 50)
-        return fmax(0, round(mean + sqrt(mean) * normal()));
-    for (double left = mean; left > 0; k++)
-        left += log(uniform());
-    return fmax(k, 0);
-}
 
 /* A world with one event every EVERY seconds, whose load is `level` times the effect. */
 struct world {

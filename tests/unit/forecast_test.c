@@ -10,31 +10,10 @@
 #include "agent/forecast/combination.h"
 #include "agent/forecast/model.h"
 #include "agent/forecast/period.h"
+#include "tests/unit/random.h"
 #include "tests/unit/suite.h"
 
 #define _cleanup_forecaster_ __attribute__((cleanup(pmo_forecaster_free)))
-
-/* A fixed sequence of uniform numbers in (0, 1): Knuth's MMIX generator. */
-static uint64_t random_state;
-
-static double uniform(void)
-{
-    random_state = random_state * 6364136223846793005ULL + 1442695040888963407ULL;
-    return ((double)(random_state >> 11) + 0.5) / 9007199254740992.0;
-}
-
-/* A count with this mean: sums of exponential gaps, normal where there would be many. */
-static double poisson(double mean)
-{
-    double k = -1;
-
-    if (mean > 50)
-        return fmax(
-            0, round(mean + sqrt(mean) * sqrt(-2 * log(uniform())) * cos(2 * M_PI * uniform())));
-    for (double left = mean; left > 0; k++)
-        left += log(uniform());
-    return fmax(k, 0);
-}
 
 static struct pmo_forecaster *forecaster_new(void)
 {
