@@ -4,8 +4,8 @@
  * experts by the Bernstein online aggregation of Wintenberger (2017, "Optimal learning with
  * Bernstein online aggregation"), on the gradient of the quantile's loss, so that the aggregate
  * follows the best fixed mixture of the experts, with a regret of the order of sqrt(log log n / n).
- * A bounded share of the weight is spread anew at each step (Herbster and Warmuth 1998) and regrets
- * are forgotten, so that it follows the best of late.
+ * A small share of the weight always stays with each, and regrets are forgotten within half a day,
+ * so that it follows the best of late; rare seconds decide much, so it takes hours to change.
  *
  * An expert's instantaneous regret is (indicator(y < aggregate) - q) * (aggregate - expert), in
  * units of the scale that is expected of the error; its weight is

@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include "agent/base/cleanup.h"
 #include "agent/forecast/forecast.h"
+#include "tests/unit/directory.h"
 #include "tests/unit/suite.h"
 #include "tools/pmoctl/pmoctl.h"
 #include "tools/pmoctl/rules.h"
@@ -17,47 +18,6 @@
 #define SECONDS   4000
 #define GAP_FROM  3000 /* not recorded */
 #define GAP_UNTIL 3009
-
-/* Files in a directory of their own, in which the tests run. */
-static char directory[] = "/tmp/pmo-backtest-XXXXXX";
-static int back = -1;
-
-static void enter(void)
-{
-    memcpy(directory + sizeof(directory) - 7, "XXXXXX", 6);
-    back = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    CU_ASSERT_TRUE_FATAL(back >= 0 && mkdtemp(directory) && !chdir(directory));
-}
-
-static void leave(void)
-{
-    static const char *const names[] = {"trace", "out", "other", "origins", "plot", "said"};
-
-    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
-        (void)unlink(names[i]);
-    CU_ASSERT_EQUAL(fchdir(back), 0);
-    CU_ASSERT_EQUAL(rmdir(directory), 0);
-    (void)close(back);
-}
-
-static void write_text(const char *name, const char *text)
-{
-    _cleanup_fclose_ FILE *file = fopen(name, "we");
-
-    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
-    (void)fputs(text, file);
-}
-
-/* A file's text, to be freed. */
-static char *read_text(const char *name)
-{
-    _cleanup_fclose_ FILE *file = fopen(name, "re");
-    char *text = calloc(1, 1 << 20);
-
-    CU_ASSERT_TRUE_FATAL(file && text);
-    text[fread(text, 1, (1 << 20) - 1, file)] = 0;
-    return text;
-}
 
 /* Runs with standard output in the file "said", and standard error, too, where @all. */
 static int run_backtest(struct pmoctl ctl, bool all)
