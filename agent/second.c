@@ -74,6 +74,8 @@ static void on_type(void *context, const struct pmo_type_record *record)
     pmo_routes_name(core->agent.routes, scope, route, type.route, NULL, NULL);
     if (type.status_class == PMO_STATUS_ARRIVED && !call)
         arrived(i, record->since, record->window, record->counts.requests);
+    if (i && type.status_class != PMO_STATUS_ARRIVED && !call)
+        pmo_learn_answered(i, since, until, &record->counts);
     (void)pmo_service_store_add(service->store, &type, since, until, &record->counts);
     if (set && (*set || !pmo_operations_new(set)))
         (void)pmo_operations_add(*set, &type, since, until, &record->counts);
@@ -197,6 +199,7 @@ int pmo_second_decide(struct pmo_core *core, struct pmo_service *s, int64_t t,
                                       .starting = s->starting,
                                       .draining = s->draining,
                                       .lead_time_s = s->lead_time_s,
+                                      .capacity_rps = s->capacity_rps,
                                       .forecast = s->forecaster ? &s->forecast : NULL};
     uint32_t wanted = s->wanted;
     char *text;
@@ -309,6 +312,7 @@ void pmo_second_run(struct pmo_core *core)
     waits_choose(core);
     pmo_forecasts_train(core);
     pmo_routes_settle(core);
+    pmo_learn_second(core, agent->now);
     for (struct pmo_service *s = agent->services; s; s = s->next) {
         struct pmo_decision decision;
 

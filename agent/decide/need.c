@@ -65,15 +65,15 @@ void pmo_need_assess(struct pmo_need *need, const struct pmo_policy *policy,
     double predicted_rps, catch_up_rps;
 
     *need = (struct pmo_need){
-        .capacity_rps = policy->capacity_rps > 0 ? policy->capacity_rps : state->capacity_rps,
-        .lead_time_s = policy->lead_time_s > 0 ? policy->lead_time_s : state->lead_time_s,
+        .capacity_rps = state->capacity_rps > 0 ? state->capacity_rps : policy->capacity_rps,
+        .lead_time_s = state->lead_time_s,
         .target = policy->target,
         .quantile = policy->quantile > 0 ? policy->quantile : DEFAULT_QUANTILE,
         .trusted = is_trusted(state->forecast, t),
         .load_rps = isnan(state->load_rps) ? 0 : state->load_rps,
     };
     if (isnan(need->lead_time_s))
-        need->lead_time_s = DEFAULT_LEAD_TIME_S;
+        need->lead_time_s = policy->lead_time_s > 0 ? policy->lead_time_s : DEFAULT_LEAD_TIME_S;
     if (!need->trusted)
         need->target = fmin(need->target, REACTIVE_TARGET);
     need->horizon_s = horizon(need->lead_time_s + 2);

@@ -22,8 +22,8 @@ struct pmo_service_state {
     double latency_p99_s;               /* last 10 s; NAN: nothing answered */
     double error_rate;                  /* share of 5xx in the last 10 s; NAN: nothing answered */
     uint32_t ready, starting, draining; /* instances */
-    double lead_time_s;                 /* measured from order to ready; NAN: not yet known */
-    double capacity_rps; /* of one instance, learned; 0: not known. A policy's figure goes before */
+    double lead_time_s;  /* to plan with (lead_time.h); NAN: not known, the policy's figure holds */
+    double capacity_rps; /* of one instance, to plan with (capacity.h); 0: likewise */
     const struct pmo_forecast *forecast; /* NULL: none */
 };
 

@@ -40,6 +40,8 @@ int pmo_simulator_new(struct pmo_simulator **simulator, const struct pmo_queue_m
     made->model = model;
     made->policy = *policy;
     made->policy.mode = PMO_MODE_ACT;
+    if (!(policy->capacity_rps > 0))
+        made->policy.capacity_rps = model->capacity_rps;
     made->wanted = wanted;
     if (pmo_forecaster_new(&made->forecaster) < 0 || pmo_study_new(&made->study) < 0 ||
         pmo_planner_new(&made->planner, 1) < 0) {
@@ -111,7 +113,6 @@ int pmo_simulator_step(struct pmo_simulator *simulator, double requests)
     struct pmo_service_state state = {.name = simulator->policy.service,
                                       /* an order takes effect in the second it is made in */
                                       .lead_time_s = fmax(0, model->startup_s - 1.0),
-                                      .capacity_rps = model->capacity_rps,
                                       .forecast = &simulator->forecast};
     struct pmo_decision decision;
     int made;

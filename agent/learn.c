@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What decisions need to know of instances, learned from what instances do: how much one can take
+ * (agent/decide/capacity.h), and how long one takes to start (agent/decide/lead_time.h). Only those
+ * count that are ready and serve well already; what they use while they start is no request's.
+ */
+#include "agent/core.h"
+
+#include <math.h>
+#include <time.h>
+
+#define LATENCY_S     0.25 /* objective where no policy states one */
+#define LATE          0.01 /* share of requests that may take longer */
+#define LEAD_QUANTILE 0.9
+#define READY_NOW_S   2.0 /* one that was ready before was adopted: its start was seen already */
+
+void pmo_learn_start(struct pmo_agent_instance *instance, const struct pmo_backend_instance *b)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    if (instance->started || !(b->ready_s > b->ordered_s))
+        return;
+    instance->started = true;
+    if ((double)now.tv_sec - b->ready_s < READY_NOW_S)
+        instance->start = (struct pmo_start){.ready_after_s = b->ready_s - b->ordered_s};
+}
+
+void pmo_learn_answered(struct pmo_agent_instance *instance, int64_t since, int64_t until,
+                        const struct pmo_counts *counts)
+{
+    struct pmo_answers *answers = &instance->answers;
+    double seconds = (double)(until - since + 1);
+
+    if (answers->t != until)
+        *answers = (struct pmo_answers){.t = until};
+    answers->requests += (double)counts->requests / seconds;
+    answers->latency_s += (double)counts->first_byte_ns / 1e9 / seconds;
+}
+
+static double objective_of(const struct pmo_service *s)
+{
+    return s->policy ? s->policy->latency_objective_s : LATENCY_S;
+}
+
+static double mean(double sum, double count)
+{
+    return count > 0 ? sum / count : NAN;
+}
+
+static bool serves(const struct pmo_agent_instance *i)
+{
+    return i->phase == PMO_INSTANCE_READY && !(i->start.ready_after_s > 0);
+}
+
+/* Fills in each service's second; latency is a sum until all are in. */
+static void sum_up(struct pmo_core *core, int64_t t)
+{
+    for (struct pmo_service *s = core->agent.services; s; s = s->next)
+        s->together = (struct pmo_capacity_second){.limit_cores = NAN};
+    for (struct pmo_agent_instance *i = core->agent.instances; i; i = i->next) {
+        struct pmo_capacity_second *second = &i->service->together;
+
+        if (!serves(i))
+            continue;
+        second->ready++;
+        second->cpu_s += i->usage ? i->cpu_share : NAN;
+        second->limit_cores = fmin(second->limit_cores, i->cpu_limit); /* NAN is more */
+        if (i->answers.t != t)
+            continue;
+        second->answered += i->answers.requests;
+        second->latency_s += i->answers.latency_s;
+    }
+    for (struct pmo_service *s = core->agent.services; s; s = s->next)
+        s->together.latency_s = mean(s->together.latency_s, s->together.answered);
+}
+
+static void follow_starts(struct pmo_core *core, int64_t t)
+{
+    for (struct pmo_agent_instance *i = core->agent.instances; i; i = i->next) {
+        double latency_s = NAN, lead_s;
+
+        if (!(i->start.ready_after_s > 0) || i->phase != PMO_INSTANCE_READY)
+            continue;
+        if (i->answers.t == t)
+            latency_s = mean(i->answers.latency_s, i->answers.requests);
+        lead_s = pmo_start_second(&i->start, latency_s, i->service->together.latency_s,
+                                  objective_of(i->service));
+        if (!isnan(lead_s))
+            pmo_lead_times_add(&i->service->lead_times, lead_s);
+    }
+}
+
+void pmo_learn_second(struct pmo_core *core, int64_t t)
+{
+    sum_up(core, t);
+    follow_starts(core, t);
+    for (struct pmo_service *s = core->agent.services; s; s = s->next) {
+        const struct pmo_policy *policy = s->policy;
+
+        pmo_capacity_observe(&s->capacity, t, &s->together, objective_of(s));
+        s->learned = pmo_capacity_estimate(&s->capacity, objective_of(s), LATE);
+        s->capacity_rps = pmo_capacity_planned(&s->learned, policy ? policy->capacity_rps : 0);
+        s->lead_time_s = pmo_lead_times_quantile(&s->lead_times, LEAD_QUANTILE,
+                                                 policy ? policy->lead_time_s : 0);
+    }
+}
