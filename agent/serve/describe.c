@@ -224,6 +224,24 @@ static json_t *instances_json(const struct pmo_agent *agent, const struct pmo_se
     return instances;
 }
 
+static json_t *learned_json(const struct pmo_service *service)
+{
+    const struct pmo_capacity_estimate *learned = &service->learned;
+    const struct pmo_lead_times *starts = &service->lead_times;
+    bool known = learned->rps > 0;
+
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "capacityRps",
+                     pmo_json_number(known ? learned->rps : NAN), "capacityErrorRps",
+                     pmo_json_number(known ? learned->error_rps : NAN), "capacityLowerRps",
+                     pmo_json_number(known ? pmo_capacity_lower(learned) : NAN), "saturationRps",
+                     pmo_json_number(known ? learned->saturation_rps : NAN), "seenRps",
+                     pmo_json_number(learned->seen_rps), "requestCpuMs",
+                     pmo_json_number(known ? learned->demand_s * 1e3 : NAN), "leadTimeP50S",
+                     pmo_json_number(pmo_lead_times_quantile(starts, 0.5, 0)), "leadTimeP90S",
+                     pmo_json_number(pmo_lead_times_quantile(starts, 0.9, 0)), "cpuLimitCores",
+                     pmo_json_number(service->together.limit_cores));
+}
+
 json_t *pmo_json_service(const struct pmo_agent *agent, const struct pmo_service *service)
 {
     const struct pmo_service_store *store = service->store;
@@ -234,7 +252,7 @@ json_t *pmo_json_service(const struct pmo_agent *agent, const struct pmo_service
     return json_pack(
         "{s:o, s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:I, s:o, s:o, s:o}, "
         "s:I, s:I, s:I, s:I,"
-        " s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:{s:o, s:o}, s:o, s:o, s:o, s:o}",
+        " s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:{s:o, s:o}, s:o, s:o, s:o, s:o}",
         "name", pmo_json_text(service->name), "mode",
         pmo_mode_name(pmo_service_mode(agent, service)), "managed", service->managed, "policy",
         policy_json(service->policy), "rps", pmo_json_number(known ? second.arrivals : NAN),
@@ -256,7 +274,7 @@ json_t *pmo_json_service(const struct pmo_agent *agent, const struct pmo_service
         (json_int_t)service->starting, "draining", (json_int_t)service->draining, "utilization",
         pmo_json_number(pmo_service_utilization(agent, service)), "capacityRps",
         pmo_json_number(service->capacity_rps > 0 ? service->capacity_rps : NAN), "leadTimeS",
-        pmo_json_number(service->lead_time_s), "requestsTotal",
+        pmo_json_number(service->lead_time_s), "learned", learned_json(service), "requestsTotal",
         (json_int_t)pmo_service_store_total(store), "arrivedTotal",
         (json_int_t)pmo_service_store_arrived(store), "instanceSeconds",
         pmo_json_number(service->instance_seconds), "cpuCores",

@@ -130,9 +130,9 @@ static const char *format_integer(char text[32], json_int_t value)
 int pmoctl_services(struct pmoctl *ctl)
 {
     static const char *const columns[] = {
-        "SERVICE",    "MODE",    ">RPS",     ">P50 MS",  ">P99 MS",   ">READY", ">STARTING",
-        ">WANTED",    ">USE",    ">IN 10 S", ">IN 30 S", ">REQUESTS", ">CPU",   ">WAIT",
-        ">THROTTLED", ">MEMORY", ">DISK/S",  ">FILES",   NULL};
+        "SERVICE", "MODE",  ">RPS",       ">P50 MS", ">P99 MS",  ">READY",   ">STARTING",
+        ">WANTED", ">USE",  ">EACH",      ">LEAD S", ">IN 10 S", ">IN 30 S", ">REQUESTS",
+        ">CPU",    ">WAIT", ">THROTTLED", ">MEMORY", ">DISK/S",  ">FILES",   NULL};
     json_t *answer, *service;
     struct libscols_table *table;
     size_t i;
@@ -146,13 +146,14 @@ int pmoctl_services(struct pmoctl *ctl)
     json_array_foreach (json_object_get(answer, "services"), i, service) {
         const json_t *forecast = json_object_get(service, "forecast");
         const json_t *use = json_object_get(service, "use");
-        char cell[15][32], in10s[64], in30s[64];
+        char cell[17][32], in10s[64], in30s[64];
         double cpu = pmoctl_number(service, "cpuCores");
 
         (void)snprintf(cell[9], sizeof(cell[9]), "%.2f", isfinite(cpu) ? cpu : 0);
         pmoctl_table_row(
             table, (const char *[]){
-                       pmoctl_text(service, "name"), pmoctl_text(service, "mode"),
+                       pmoctl_text(service, "name"),
+                       pmoctl_text(service, "mode"),
                        pmoctl_format(cell[0], pmoctl_number(service, "rps")),
                        pmoctl_format(cell[1], pmoctl_number(service, "latencyP50Ms")),
                        pmoctl_format(cell[2], pmoctl_number(service, "latencyP99Ms")),
@@ -160,9 +161,12 @@ int pmoctl_services(struct pmoctl *ctl)
                        format_integer(cell[4], pmoctl_integer(service, "starting")),
                        format_integer(cell[5], pmoctl_integer(service, "wanted")),
                        format_percent(cell[6], pmoctl_number(service, "utilization")),
+                       pmoctl_format(cell[15], pmoctl_number(service, "capacityRps")),
+                       pmoctl_format(cell[16], pmoctl_number(service, "leadTimeS")),
                        pmoctl_format_range(in10s, json_object_get(forecast, "in10s")),
                        pmoctl_format_range(in30s, json_object_get(forecast, "in30s")),
-                       format_integer(cell[8], pmoctl_integer(service, "requestsTotal")), cell[9],
+                       format_integer(cell[8], pmoctl_integer(service, "requestsTotal")),
+                       cell[9],
                        format_cores(cell[11], pmoctl_number(use, "cpuWaitMsPerS") / 1e3),
                        format_cores(cell[12], pmoctl_number(use, "throttledMsPerS") / 1e3),
                        pmoctl_format_bytes(cell[10], pmoctl_number(service, "memoryBytes")),
