@@ -12,6 +12,7 @@
 #include "agent/attempts.h"
 #include "agent/decide/capacity.h"
 #include "agent/decide/lead_time.h"
+#include "agent/decide/outcome.h"
 #include "agent/decide/plan.h"
 #include "agent/decide/policy.h"
 #include "agent/events/sources.h"
@@ -89,6 +90,7 @@ struct pmo_service {
     struct pmo_capacity_second together; /* its instances that serve well, last second */
     struct pmo_capacity_estimate learned;
     struct pmo_lead_times lead_times;
+    struct pmo_outcome outcome;
     double lead_time_s;      /* that is planned with, NAN where nothing is known */
     double capacity_rps;     /* of one instance, likewise; 0 where not known */
     double instance_seconds; /* since the agent's start, starting ones included */

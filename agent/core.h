@@ -111,7 +111,8 @@ void pmo_learn_start(struct pmo_agent_instance *instance, const struct pmo_backe
 /* Requests that an instance answered in [since, until]. */
 void pmo_learn_answered(struct pmo_agent_instance *instance, int64_t since, int64_t until,
                         const struct pmo_counts *counts);
-/* Second @t is over: what instances can take, and how long they took to start, of all services. */
+/* Second @t is over: what instances can take, how long they took to start, and what came of
+ * decisions, of all services. */
 void pmo_learn_second(struct pmo_core *core, int64_t t);
 
 /* forecasts.c */

@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What decisions need to know of instances, learned from what instances do: how much one can take
- * (agent/decide/capacity.h), and how long one takes to start (agent/decide/lead_time.h). Only those
- * count that are ready and serve well already; what they use while they start is no request's.
+ * (agent/decide/capacity.h), how long one takes to start (agent/decide/lead_time.h), and what came
+ * of decisions (agent/decide/outcome.h). Only those instances count that are ready and serve well
+ * already; what they use while they start is no request's.
  */
 #include "agent/core.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <time.h>
 
 #define LATENCY_S     0.25 /* objective where no policy states one */
 #define LATE          0.01 /* share of requests that may take longer */
 #define LEAD_QUANTILE 0.9
+#define BISECTIONS    10
+#define BUSY          0.5 /* of saturation: from here on instances have work of their own */
 #define READY_NOW_S   2.0 /* one that was ready before was adopted: its start was seen already */
 
 void pmo_learn_start(struct pmo_agent_instance *instance, const struct pmo_backend_instance *b)
@@ -41,6 +45,11 @@ void pmo_learn_answered(struct pmo_agent_instance *instance, int64_t since, int6
 static double objective_of(const struct pmo_service *s)
 {
     return s->policy ? s->policy->latency_objective_s : LATENCY_S;
+}
+
+static double goal_of(const struct pmo_service *s)
+{
+    return s->policy && s->policy->late > 0 ? s->policy->late : LATE;
 }
 
 static double mean(double sum, double count)
@@ -91,6 +100,60 @@ static void follow_starts(struct pmo_core *core, int64_t t)
     }
 }
 
+/* Share of what was answered in second @t that took longer than the objective. */
+static double late_share(const struct pmo_service *s, int64_t t, double objective_s)
+{
+    double low = 0, high = 1;
+
+    if (isnan(pmo_service_store_latency(s->store, t, 1, 1)))
+        return NAN;
+    for (int i = 0; i < BISECTIONS; i++) {
+        double q = (low + high) / 2;
+
+        if (pmo_service_store_latency(s->store, t, 1, q) > objective_s * 1e6)
+            high = q;
+        else
+            low = q;
+    }
+    return high < 1 ? 1 - low : 0;
+}
+
+/* Writes what came to the decision, where it is still at hand, and to the history. */
+static void tell(struct pmo_core *core, const struct pmo_came *came)
+{
+    for (size_t i = 0; i < PMO_DECISIONS_KEPT; i++) {
+        struct pmo_decision *decision = &core->agent.decisions[i];
+        char *text;
+
+        if (decision->id != came->id)
+            continue;
+        decision->came_over = came->over;
+        decision->came_peak_rps = came->peak_rps;
+        decision->came_late = came->late;
+        text = pmo_decision_text(decision);
+        if (text)
+            (void)pmo_history_add_decision(core->agent.history, decision->id, decision->t,
+                                           decision->service, text);
+        free(text);
+        return;
+    }
+}
+
+static void follow_outcome(struct pmo_core *core, struct pmo_service *s, int64_t t)
+{
+    double busy_rps = s->learned.saturation_rps * BUSY * s->together.ready;
+    struct pmo_outcome_second second = {.capacity_rps = s->ready * s->capacity_rps,
+                                        .late = s->together.late};
+    struct pmo_service_second last;
+    struct pmo_came came;
+
+    second.load_rps = pmo_service_store_second(s->store, t, &last) ? NAN : last.arrivals;
+    second.busy = busy_rps > 0 && second.load_rps > busy_rps;
+    pmo_outcome_observe(&s->outcome, t, &second, goal_of(s));
+    while (pmo_outcome_came(&s->outcome, &came))
+        tell(core, &came);
+}
+
 void pmo_learn_second(struct pmo_core *core, int64_t t)
 {
     sum_up(core, t);
@@ -98,9 +161,13 @@ void pmo_learn_second(struct pmo_core *core, int64_t t)
     for (struct pmo_service *s = core->agent.services; s; s = s->next) {
         const struct pmo_policy *policy = s->policy;
 
-        pmo_capacity_observe(&s->capacity, t, &s->together, objective_of(s));
-        s->learned = pmo_capacity_estimate(&s->capacity, objective_of(s), LATE);
+        s->together.late = late_share(s, t, objective_of(s));
+        pmo_capacity_observe(&s->capacity, t, &s->together, objective_of(s), goal_of(s));
+        s->learned = pmo_capacity_estimate(&s->capacity, objective_of(s), goal_of(s));
         s->capacity_rps = pmo_capacity_planned(&s->learned, policy ? policy->capacity_rps : 0);
+        if (policy)
+            follow_outcome(core, s, t);
+        s->capacity_rps = pmo_outcome_capacity(&s->outcome, s->capacity_rps);
         s->lead_time_s = pmo_lead_times_quantile(&s->lead_times, LEAD_QUANTILE,
                                                  policy ? policy->lead_time_s : 0);
     }

@@ -190,17 +190,20 @@ int pmo_second_decide(struct pmo_core *core, struct pmo_service *s, int64_t t,
 {
     struct pmo_agent *agent = &core->agent;
     struct pmo_service_second last;
-    struct pmo_service_state state = {.name = s->name,
-                                      .load_rps = NAN,
-                                      .latency_p99_s =
-                                          pmo_service_store_latency(s->store, t, 10, 0.99) / 1e6,
-                                      .error_rate = error_rate(s, t),
-                                      .ready = s->ready,
-                                      .starting = s->starting,
-                                      .draining = s->draining,
-                                      .lead_time_s = s->lead_time_s,
-                                      .capacity_rps = s->capacity_rps,
-                                      .forecast = s->forecaster ? &s->forecast : NULL};
+    struct pmo_service_state state = {
+        .name = s->name,
+        .load_rps = NAN,
+        .latency_p99_s = pmo_service_store_latency(s->store, t, 10, 0.99) / 1e6,
+        .error_rate = error_rate(s, t),
+        .ready = s->ready,
+        .starting = s->starting,
+        .draining = s->draining,
+        .lead_time_s = s->lead_time_s,
+        .capacity_rps = s->capacity_rps,
+        .quantile = s->policy && s->policy->late > 0
+                        ? pmo_outcome_quantile(&s->outcome, s->policy->late)
+                        : 0,
+        .forecast = s->forecaster ? &s->forecast : NULL};
     uint32_t wanted = s->wanted;
     char *text;
     int made;
@@ -221,6 +224,8 @@ int pmo_second_decide(struct pmo_core *core, struct pmo_service *s, int64_t t,
     }
     if (!made)
         return 0;
+    pmo_outcome_expect(&s->outcome, decision->id, t, decision->horizon_s,
+                       decision->to * decision->capacity_rps);
     agent->decisions[agent->decisions_made++ % PMO_DECISIONS_KEPT] = *decision;
     text = pmo_decision_text(decision);
     if (text)

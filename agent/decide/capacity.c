@@ -19,12 +19,15 @@
  * line does not fit any more: where the last seconds are off by an eighth or more, and by more than
  * noise explains, nearly all of it is forgotten at once.
  *
+ * What was seen to be served in time, for ten seconds or so, is less than the capacity in any case.
+ *
  * The standard error has the first line's, the second's, and one for the way from what was seen to
  * what is said: nobody has been there.
  */
 #include "agent/decide/capacity.h"
 
 #include <math.h>
+#include <stdbool.h>
 
 #define KEEP          0.99769 /* of a second's weight, in the next: half in 300 s */
 #define KEEP_RECENT   0.933   /* half in 10 s */
@@ -32,16 +35,21 @@
 #define WELL          0.1
 #define GAP_MAX       3600 /* seconds, in which all is forgotten anyway */
 #define IDLE_SECONDS  5    /* of an instance that is given nothing and takes nothing */
-#define KNEE_SECONDS  5    /* of M/M/1 at half of saturation */
-#define SECONDS_MIN   60
-#define CURVE_MIN     20
+#define CURVE_MIN     10
+#define DOUBT_MIN     1e-4
+#define SCALE_MIN_S   1e-6
+#define SECONDS_MIN   20
+#define SETTLE_S      10  /* seconds in which what piled up is worked off */
+#define SLOW_MAX      2.0 /* of the objective: how much slower does not matter */
+#define BASE_MAX      0.5 /* of the objective: what waits for others is no faster with more of us */
+#define DRIFT_MIN     60
 #define DRIFT         0.125
 #define DRIFT_ERRORS  4
 #define DRIFT_SECONDS 10
 #define DRIFT_LEFT    2 /* seconds' weight that is kept then */
 #define USE_MIN       0.5
-#define USE_MAX       0.95 /* beyond, latency tells how long an overload lasts */
-#define AWAY          0.1  /* standard error of what is twice as far away as what was seen */
+#define USE_MAX       0.9 /* beyond, latency tells how long an overload lasts */
+#define AWAY          0.1 /* standard error of what is twice as far away as what was seen */
 #define ERROR_MAX     (1.0 / 3)
 #define BISECTIONS    30
 #define LOWER         1.645
@@ -49,7 +57,8 @@
 
 struct fit {
     double base, slope;
-    double error; /* of the slope */
+    double variance; /* of what the line does not explain */
+    double error;    /* of the slope */
 };
 
 static void forget(struct pmo_capacity_line *line, double keep)
@@ -94,9 +103,9 @@ static struct fit fit(const struct pmo_capacity_line *line, double at_zero, doub
         xy = line->xy;
         yy = line->yy;
     }
-    /* residual variance over spread, for as many seconds as are still remembered */
-    f.error = sqrt(fmax(0, yy - 2 * f.slope * xy + f.slope * f.slope * xx) / w /
-                   (xx / w * fmax(1, line->seconds - 2)));
+    /* over the spread of x, for as many seconds as are still remembered */
+    f.variance = fmax(0, yy - 2 * f.slope * xy + f.slope * f.slope * xx) / w;
+    f.error = sqrt(f.variance / (xx / w * fmax(1, line->seconds - 2)));
     return f;
 }
 
@@ -128,7 +137,7 @@ static void check_drift(struct pmo_capacity *capacity, double rps, double cores)
     capacity->recent_s = capacity->recent_s * KEEP_RECENT + 1;
     capacity->recent_cores = capacity->recent_cores * KEEP_RECENT + cores;
     capacity->recent_fit = capacity->recent_fit * KEEP_RECENT + demand.base + demand.slope * rps;
-    if (line->seconds < SECONDS_MIN || capacity->recent_s < DRIFT_SECONDS)
+    if (line->seconds < DRIFT_MIN || capacity->recent_s < DRIFT_SECONDS)
         return;
     off = fabs(capacity->recent_cores - capacity->recent_fit) / capacity->recent_s;
     noise = sqrt(fmax(0, (line->yy - demand.base * line->y - demand.slope * line->xy)) /
@@ -142,10 +151,9 @@ static void check_drift(struct pmo_capacity *capacity, double rps, double cores)
 }
 
 /* One second tells little: what was answered for some ten. */
-static void note_seen(struct pmo_capacity *capacity, double rps, double latency_s,
-                      double objective_s)
+static void note_seen(struct pmo_capacity *capacity, double rps, bool well)
 {
-    if (latency_s > objective_s)
+    if (!well)
         capacity->well_rps = 0;
     else
         capacity->well_rps += WELL * (rps - capacity->well_rps);
@@ -154,7 +162,7 @@ static void note_seen(struct pmo_capacity *capacity, double rps, double latency_
 }
 
 void pmo_capacity_observe(struct pmo_capacity *capacity, int64_t t,
-                          const struct pmo_capacity_second *second, double objective_s)
+                          const struct pmo_capacity_second *second, double objective_s, double late)
 {
     double gap = fmin(GAP_MAX, (double)(t - capacity->t)), rps, cores, full, use;
     struct fit demand;
@@ -168,7 +176,7 @@ void pmo_capacity_observe(struct pmo_capacity *capacity, int64_t t,
     if (cores > capacity->most_cores)
         capacity->most_cores = cores;
     capacity->seen_rps *= pow(KEEP_SEEN, gap);
-    note_seen(capacity, rps, second->latency_s, objective_s);
+    note_seen(capacity, rps, !(second->late > late));
     capacity->t = t;
     forget(&capacity->demand, pow(KEEP, gap));
     forget(&capacity->curve, pow(KEEP, gap));
@@ -176,12 +184,15 @@ void pmo_capacity_observe(struct pmo_capacity *capacity, int64_t t,
     add(&capacity->demand, 1, rps, cores);
     demand = demand_of(capacity);
     full = saturation(capacity, &demand);
-    if (capacity->demand.seconds < CURVE_MIN || !(full > 0) || !(second->answered > 0) ||
-        isnan(second->latency_s))
+    use = fmax(rps / full, cores / limit_of(capacity));
+    if (use > USE_MAX)
+        capacity->full_t = t;
+    if (capacity->demand.seconds < SECONDS_MIN || !(full > 0) || !(second->answered > 0) ||
+        isnan(second->latency_s) || t - capacity->full_t < SETTLE_S)
         return;
     use = rps / full;
-    if (use < USE_MAX)
-        add(&capacity->curve, second->answered, use / (1 - use), second->latency_s);
+    add(&capacity->curve, second->answered, use / (1 - use),
+        fmin(second->latency_s, SLOW_MAX * objective_s));
 }
 
 /* Utilisation at which a share @late of requests waits longer than what the objective leaves. */
@@ -189,8 +200,6 @@ static double knee(double left_s, double scale_s, double late)
 {
     double low = USE_MIN, high = 1;
 
-    if (!(left_s > 0))
-        return USE_MIN; /* slow by itself: more instances would not make it faster */
     for (int i = 0; i < BISECTIONS; i++) {
         double use = (low + high) / 2;
 
@@ -202,29 +211,44 @@ static double knee(double left_s, double scale_s, double late)
     return low;
 }
 
+/* M/M/1 has K = @scale_s. It may as well be half or twice that: that counts for as much as the
+ * noise of the seconds leaves it. */
+static struct fit curve_of(const struct pmo_capacity *capacity, double scale_s)
+{
+    const struct pmo_capacity_line *line = &capacity->curve;
+    struct fit curve = {.slope = scale_s, .error = scale_s};
+
+    if (line->seconds >= CURVE_MIN) {
+        double doubt, each = line->weight / line->seconds;
+
+        curve = fit(line, 0, 0, 0);
+        doubt = fmax(DOUBT_MIN, curve.variance / (scale_s * scale_s));
+        curve = fit(line, 0, scale_s, each * doubt);
+    }
+    curve.slope = fmax(curve.slope, SCALE_MIN_S);
+    return curve;
+}
+
 struct pmo_capacity_estimate pmo_capacity_estimate(const struct pmo_capacity *capacity,
                                                    double objective_s, double late)
 {
     struct pmo_capacity_estimate estimate = {.seen_rps = capacity->seen_rps};
     struct fit demand = demand_of(capacity), curve;
-    double full = saturation(capacity, &demand), mean, use, use_error, away, error;
+    double full = saturation(capacity, &demand), left_s, use, use_error, away, error;
 
     if (capacity->demand.seconds < SECONDS_MIN * 0.9 || !(full > 0))
         return estimate;
-    mean = capacity->curve.weight > 0 ? capacity->curve.weight / capacity->curve.seconds : 1;
-    curve = fit(&capacity->curve, 0, 1 / full, KNEE_SECONDS * mean);
-    if (!(capacity->curve.weight > 0))
-        curve = (struct fit){.base = 0, .slope = 1 / full, .error = 1 / full};
-    curve.slope = fmax(curve.slope, 1e-6);
-    use = knee(objective_s - curve.base, curve.slope, late);
-    use_error = (use - knee(objective_s - curve.base, curve.slope + curve.error, late)) / use;
+    curve = curve_of(capacity, 1 / full);
+    left_s = objective_s - fmin(curve.base, BASE_MAX * objective_s);
+    use = knee(left_s, curve.slope, late);
+    use_error = (use - knee(left_s, curve.slope + curve.error, late)) / use;
     estimate.saturation_rps = full;
     estimate.demand_s = demand.slope;
     away = fmax(0, 1 - capacity->seen_rps / (use * full));
     error = sqrt(pow(demand.error / demand.slope, 2) + pow(use_error, 2) + pow(AWAY * away, 2));
     if (!(error <= ERROR_MAX))
         return estimate;
-    estimate.rps = use * full;
+    estimate.rps = fmax(use * full, capacity->seen_rps);
     estimate.error_rps = error * estimate.rps;
     return estimate;
 }

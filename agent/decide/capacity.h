@@ -14,6 +14,7 @@ struct pmo_capacity_second {
     double cpu_s;       /* CPU time used; NAN: not known, and then nothing is learned */
     double limit_cores; /* that one instance may use; NAN: no limit is known */
     double latency_s;   /* mean of what was answered; NAN: nothing was */
+    double late;        /* share of it that took longer than the objective; NAN: likewise */
     uint32_t ready;
 };
 
@@ -24,6 +25,7 @@ struct pmo_capacity_line {
 
 struct pmo_capacity {
     int64_t t;                       /* last second; 0: none */
+    int64_t full_t;                  /* last one in which an instance used about all it may */
     struct pmo_capacity_line demand; /* cores used on requests/s, of one instance */
     struct pmo_capacity_line curve;  /* latency on utilisation / (1 - utilisation) */
     double recent_cores, recent_fit; /* cores of late, and what `demand` says they should be */
@@ -34,10 +36,11 @@ struct pmo_capacity {
     double seen_rps;                 /* the most that this was of late */
 };
 
-/* One second more. @objective_s: a request that takes longer is late. Seconds that are left out
- * teach nothing. */
+/* One second more. @objective_s: a request that takes longer is late; @late: share of requests that
+ * may be. Seconds that are left out teach nothing. */
 void pmo_capacity_observe(struct pmo_capacity *capacity, int64_t t,
-                          const struct pmo_capacity_second *second, double objective_s);
+                          const struct pmo_capacity_second *second, double objective_s,
+                          double late);
 
 struct pmo_capacity_estimate {
     double rps;       /* of one instance, at which the objective still holds; 0: not known */
@@ -47,8 +50,8 @@ struct pmo_capacity_estimate {
     double saturation_rps;
 };
 
-/* @late: share of requests that may be late, 0..1. Not known before a minute was seen, or while the
- * error is more than a third of the value. */
+/* @late: share of requests that may be late, 0..1. Not known before 20 seconds were seen, or while
+ * the error is more than a third of the value. */
 struct pmo_capacity_estimate pmo_capacity_estimate(const struct pmo_capacity *capacity,
                                                    double objective_s, double late);
 

@@ -611,6 +611,12 @@ int pmo_planner_decide(struct pmo_planner *planner, const struct pmo_policy *pol
         .quantile = need.quantile,
         .horizon_s = need.horizon_s,
         .capacity_rps = need.capacity_rps,
+        .over = pmo_need_over(&need, state->forecast, draft.to),
+        .over_fewer = draft.to ? pmo_need_over(&need, state->forecast, draft.to - 1) : NAN,
+        .over_more = pmo_need_over(&need, state->forecast, draft.to + 1),
+        .came_over = NAN,
+        .came_peak_rps = NAN,
+        .came_late = NAN,
         .utilization = utilization(&need, state),
     };
     (void)snprintf(decision->service, sizeof(decision->service), "%s", state->name);

@@ -24,6 +24,8 @@ struct pmo_service_state {
     uint32_t ready, starting, draining; /* instances */
     double lead_time_s;  /* to plan with (lead_time.h); NAN: not known, the policy's figure holds */
     double capacity_rps; /* of one instance, to plan with (capacity.h); 0: likewise */
+    double quantile;     /* that the policy's share of late requests asks for (outcome.h); 0: the
+                            policy says it in another way */
     const struct pmo_forecast *forecast; /* NULL: none */
 };
 
@@ -44,8 +46,15 @@ struct pmo_decision {
     double quantile;
     double horizon_s;
     double capacity_rps; /* of one instance, as used; 0: not known */
-    double utilization;  /* predicted over ready capacity; NAN: none is ready, or not known */
-    bool carried_out;    /* the backend was told (mode act); set by who tells it */
+    /* Share of the seconds within horizon_s in which the load is expected to be more than what `to`
+     * instances can take, one fewer, one more; NAN where no forecast is trusted */
+    double over, over_fewer, over_more;
+    /* what came, once that time is over; NAN before */
+    double came_over;     /* share of the seconds in which the load was more */
+    double came_peak_rps; /* greatest load */
+    double came_late;     /* share of its requests that were late */
+    double utilization;   /* predicted over ready capacity; NAN: none is ready, or not known */
+    bool carried_out;     /* the backend was told (mode act); set by who tells it */
 };
 
 /* What the planner remembers: wanted counts, delays, rate limits, how long rules have held. It

@@ -355,11 +355,25 @@ json_t *pmo_json_forecast(const struct pmo_service *service)
         scores_json(service->forecaster), "models", models_json(service->forecaster));
 }
 
+static json_t *expected_json(const struct pmo_decision *decision)
+{
+    return json_pack("{s:o, s:o, s:o}", "over", pmo_json_number(decision->over), "overWithOneFewer",
+                     pmo_json_number(decision->over_fewer), "overWithOneMore",
+                     pmo_json_number(decision->over_more));
+}
+
+static json_t *came_json(const struct pmo_decision *decision)
+{
+    return json_pack("{s:o, s:o, s:o}", "over", pmo_json_number(decision->came_over), "peakRps",
+                     pmo_json_number(decision->came_peak_rps), "late",
+                     pmo_json_number(decision->came_late));
+}
+
 json_t *pmo_json_decision(const struct pmo_decision *decision)
 {
     return json_pack(
         "{s:I, s:I, s:o, s:o, s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, "
-        "s:b}",
+        "s:b, s:o, s:o}",
         "id", (json_int_t)decision->id, "t", (json_int_t)decision->t, "service",
         pmo_json_text(decision->service), "policy", pmo_json_text(decision->policy), "rule",
         pmo_json_text(decision->rule), "reason", pmo_json_text(decision->reason), "mode",
@@ -369,7 +383,8 @@ json_t *pmo_json_decision(const struct pmo_decision *decision)
         "predictedRps", pmo_json_number(decision->predicted_rps), "quantile",
         pmo_json_number(decision->quantile), "horizonS", pmo_json_number(decision->horizon_s),
         "capacityRps", pmo_json_number(decision->capacity_rps), "utilization",
-        pmo_json_number(decision->utilization), "carriedOut", decision->carried_out);
+        pmo_json_number(decision->utilization), "carriedOut", decision->carried_out, "expected",
+        expected_json(decision), "came", came_json(decision));
 }
 
 char *pmo_decision_text(const struct pmo_decision *decision)

@@ -56,7 +56,8 @@ static void serve(struct world *w, double use, int seconds)
             .latency_s = (0.02 + 1 / full / (1 - fmin(0.95, rps / full))) * noise(w),
             .ready = w->ready};
 
-        pmo_capacity_observe(&w->capacity, ++w->t, &second, OBJECTIVE_S);
+        second.late = second.latency_s > OBJECTIVE_S;
+        pmo_capacity_observe(&w->capacity, ++w->t, &second, OBJECTIVE_S, LATE);
     }
 }
 
@@ -82,12 +83,12 @@ static struct pmo_capacity_estimate estimate(const struct world *w)
     return pmo_capacity_estimate(&w->capacity, OBJECTIVE_S, LATE);
 }
 
-static void nothing_is_known_before_a_minute_was_seen(void)
+static void nothing_is_known_at_first(void)
 {
     struct world w = begin(0.1);
 
     CU_ASSERT_EQUAL(estimate(&w).rps, 0);
-    serve(&w, 0.3, 30);
+    serve(&w, 0.3, 10);
     CU_ASSERT_EQUAL(estimate(&w).rps, 0);
     CU_ASSERT_EQUAL(pmo_capacity_planned(&(struct pmo_capacity_estimate){0}, 0), 0);
     CU_ASSERT_EQUAL(pmo_capacity_planned(&(struct pmo_capacity_estimate){0}, 50), 50);
@@ -186,8 +187,50 @@ static void what_is_slow_by_itself_is_no_reason_for_ever_more_instances(void)
     struct world w = begin(0.1);
 
     serve_little(&w);
+    w.capacity.seen_rps = 0; /* by that objective */
     CU_ASSERT_DOUBLE_EQUAL(pmo_capacity_estimate(&w.capacity, 0.001, LATE).rps, SATURATION / 2,
                            SATURATION / 50);
+}
+
+static void an_overload_is_no_part_of_the_curve(void)
+{
+    struct world w = begin(0.05);
+    struct pmo_capacity_second full = {.answered = SATURATION,
+                                       .cpu_s = LIMIT,
+                                       .limit_cores = LIMIT,
+                                       .latency_s = 9,
+                                       .late = 1,
+                                       .ready = 1};
+    double before;
+
+    serve_little(&w);
+    before = estimate(&w).rps;
+    for (int i = 0; i < 30; i++)
+        pmo_capacity_observe(&w.capacity, ++w.t, &full, OBJECTIVE_S, LATE);
+    full.answered /= 2; /* what piled up is still there */
+    full.cpu_s /= 2;
+    pmo_capacity_observe(&w.capacity, ++w.t, &full, OBJECTIVE_S, LATE);
+    CU_ASSERT_DOUBLE_EQUAL(estimate(&w).rps, before, before * 0.05);
+}
+
+static void what_was_seen_in_time_is_no_more_than_capacity(void)
+{
+    struct world w = begin(0);
+    struct pmo_capacity_second second = {.answered = 0.95 * SATURATION,
+                                         .cpu_s = 0.95 * (LIMIT - IDLE) + IDLE,
+                                         .limit_cores = LIMIT,
+                                         .latency_s = 0.1,
+                                         .late = 0,
+                                         .ready = 1};
+
+    serve_little(&w);
+    CU_ASSERT_TRUE(estimate(&w).rps < 0.85 * SATURATION);
+    for (int i = 0; i < 60; i++) /* its waits are shorter than thought */
+        pmo_capacity_observe(&w.capacity, ++w.t, &second, OBJECTIVE_S, LATE);
+    CU_ASSERT_DOUBLE_EQUAL(estimate(&w).rps, 0.95 * SATURATION, 1);
+    second.late = 0.1;
+    pmo_capacity_observe(&w.capacity, ++w.t, &second, OBJECTIVE_S, LATE);
+    CU_ASSERT_EQUAL(w.capacity.well_rps, 0);
 }
 
 static void what_cannot_be_measured_teaches_nothing(void)
@@ -198,10 +241,10 @@ static void what_cannot_be_measured_teaches_nothing(void)
 
     serve_little(&w);
     before = w.capacity;
-    pmo_capacity_observe(&w.capacity, w.t + 1, &unknown, OBJECTIVE_S);
+    pmo_capacity_observe(&w.capacity, w.t + 1, &unknown, OBJECTIVE_S, LATE);
     unknown.cpu_s = 1;
     unknown.ready = 0;
-    pmo_capacity_observe(&w.capacity, w.t + 2, &unknown, OBJECTIVE_S);
+    pmo_capacity_observe(&w.capacity, w.t + 2, &unknown, OBJECTIVE_S, LATE);
     CU_ASSERT_EQUAL(memcmp(&before, &w.capacity, sizeof(before)), 0);
     CU_ASSERT_TRUE(sizeof(before) < 4096);
 }
@@ -222,7 +265,7 @@ static void what_is_stated_holds_until_evidence_speaks_against_it(void)
 }
 
 SUITE(capacity) = {
-    TEST(nothing_is_known_before_a_minute_was_seen),
+    TEST(nothing_is_known_at_first),
     TEST(without_noise_demand_is_what_the_utilisation_law_says),
     TEST(the_knee_is_found_from_loads_far_below_it),
     TEST(one_load_all_the_time_gives_a_cautious_value),
@@ -232,6 +275,8 @@ SUITE(capacity) = {
     TEST(noise_alone_makes_nothing_be_forgotten),
     TEST(without_a_limit_it_is_one_core_or_what_was_used),
     TEST(what_is_slow_by_itself_is_no_reason_for_ever_more_instances),
+    TEST(an_overload_is_no_part_of_the_curve),
+    TEST(what_was_seen_in_time_is_no_more_than_capacity),
     TEST(what_cannot_be_measured_teaches_nothing),
     TEST(what_is_stated_holds_until_evidence_speaks_against_it),
     {0},

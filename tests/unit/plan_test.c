@@ -413,6 +413,67 @@ static void a_learned_capacity_serves_where_none_is_stated(void)
     end(&w);
 }
 
+static void what_is_known_of_capacity_and_lead_time_goes_before_what_is_stated(void)
+{
+    struct world w;
+
+    begin(&w);
+    w.state.capacity_rps = 20; /* the policy states 50 */
+    w.state.lead_time_s = 10;  /* and 3 s */
+    predict(&w, 1, 60, 90, 0);
+    CU_ASSERT_EQUAL(second(&w), 1);
+    CU_ASSERT_EQUAL(w.decision.capacity_rps, 20);
+    CU_ASSERT_EQUAL(w.decision.horizon_s, 12);
+    end(&w);
+}
+
+/* One instance too few costs 50 late requests a second, one too many a 3600th of its hour. */
+static void costs_give_the_critical_ratio(void)
+{
+    struct world w;
+
+    begin(&w);
+    w.policy.instance_hour = 3.6;
+    w.policy.late_request = 0.0001;
+    predict(&w, 1, 60, 190, 0);
+    CU_ASSERT_EQUAL(second(&w), 1);
+    CU_ASSERT_DOUBLE_EQUAL(w.decision.quantile, 0.005 / (0.005 + 0.001), 1e-9);
+    w.policy.late_request = 1;
+    predict(&w, 1, 60, 390, 0);
+    CU_ASSERT_EQUAL(second(&w), 1);
+    CU_ASSERT_DOUBLE_EQUAL(w.decision.quantile, 0.999, 1e-9);
+    end(&w);
+}
+
+static void what_outcomes_ask_for_goes_before_the_stated_quantile(void)
+{
+    struct world w;
+
+    begin(&w);
+    w.state.quantile = 0.7;
+    predict(&w, 1, 60, 190, 0);
+    CU_ASSERT_EQUAL(second(&w), 1);
+    CU_ASSERT_EQUAL(w.decision.quantile, 0.7);
+    end(&w);
+}
+
+static void a_decision_says_what_is_expected_of_it_and_of_its_neighbours(void)
+{
+    struct world w;
+
+    begin(&w);
+    w.policy.target = 1;
+    predict(&w, 1, 60, 200, 100); /* median 200: four instances of 50 hold it half of the time */
+    w.policy.quantile = 0.5;
+    CU_ASSERT_EQUAL(second(&w), 1);
+    CU_ASSERT_EQUAL(w.decision.to, 4);
+    CU_ASSERT_DOUBLE_EQUAL(w.decision.over, 0.5, 1e-6);
+    CU_ASSERT_TRUE(w.decision.over_fewer > 0.6);
+    CU_ASSERT_TRUE(w.decision.over_more < 0.4);
+    CU_ASSERT_TRUE(isnan(w.decision.came_over));
+    end(&w);
+}
+
 static void what_has_piled_up_gets_capacity_to_drain(void)
 {
     struct world w;
@@ -808,6 +869,10 @@ SUITE(plan) = {
     TEST(a_stale_forecast_is_not_used),
     TEST(nothing_known_changes_nothing),
     TEST(a_learned_capacity_serves_where_none_is_stated),
+    TEST(what_is_known_of_capacity_and_lead_time_goes_before_what_is_stated),
+    TEST(costs_give_the_critical_ratio),
+    TEST(what_outcomes_ask_for_goes_before_the_stated_quantile),
+    TEST(a_decision_says_what_is_expected_of_it_and_of_its_neighbours),
     TEST(what_has_piled_up_gets_capacity_to_drain),
     TEST(recommendations_are_made_once_and_count_from_what_is_there),
     TEST(limits_in_recommend_mode_count_what_really_changed),

@@ -302,6 +302,25 @@ int pmoctl_decisions(struct pmoctl *ctl)
     return pmoctl_table_print(table);
 }
 
+/* In which share of the time that was planned for the load is more than capacity. */
+static void print_outcome(const json_t *decision)
+{
+    const json_t *expected = json_object_get(decision, "expected");
+    const json_t *came = json_object_get(decision, "came");
+    long long to = (long long)pmoctl_integer(decision, "to");
+    char text[3][32];
+
+    printf("  expected     load above capacity in %s of the time; with %lld instances in %s, with "
+           "%lld in %s\n",
+           format_percent(text[0], pmoctl_number(expected, "over")), to > 0 ? to - 1 : 0,
+           format_percent(text[1], pmoctl_number(expected, "overWithOneFewer")), to + 1,
+           format_percent(text[2], pmoctl_number(expected, "overWithOneMore")));
+    printf("  came         load above it in %s of the time, %s requests/s at most; %s late\n",
+           format_percent(text[0], pmoctl_number(came, "over")),
+           pmoctl_format(text[1], pmoctl_number(came, "peakRps")),
+           format_percent(text[2], pmoctl_number(came, "late")));
+}
+
 static void print_explanation(const json_t *decision)
 {
     double capacity = pmoctl_number(decision, "capacityRps");
@@ -329,6 +348,7 @@ static void print_explanation(const json_t *decision)
            pmoctl_format(other, capacity * (double)pmoctl_integer(decision, "ready")));
     printf("  use          %s of ready capacity, as predicted\n",
            format_percent(text, pmoctl_number(decision, "utilization")));
+    print_outcome(decision);
     printf("  instances    %lld ready, %lld starting\n",
            (long long)pmoctl_integer(decision, "ready"),
            (long long)pmoctl_integer(decision, "starting"));
