@@ -56,6 +56,7 @@ struct pmo_service *pmo_core_service(struct pmo_core *core, const char *name)
         s->capacity_rps = s->policy->capacity_rps;
         s->lead_time_s = s->policy->lead_time_s > 0 ? s->policy->lead_time_s : NAN;
     }
+    pmo_learn_restore(core, s);
     pmo_routes_follow(core, s);
     while (*at && strcmp((*at)->name, s->name) < 0)
         at = &(*at)->next;
@@ -361,6 +362,8 @@ void pmo_core_stop(struct pmo_core *core, bool leave)
     /* one that did not get so far cannot tell whose records they are: they are the next one's */
     if (core->second.loop) {
         (void)pmo_kernel_drain(core->kernel);
+        for (struct pmo_service *s = core->agent.services; s; s = s->next)
+            pmo_learn_keep(core, s);
         if (!pmo_history_flush(core->agent.history, core->agent.now))
             pmo_kernel_commit(core->kernel);
     }

@@ -68,6 +68,7 @@ struct pmo_core {
     uint64_t own_netns;     /* cookie */
     char own_cgroups[4096]; /* see pmo_workload_parse() */
     bool calls;             /* of any service are counted */
+    bool learned_else;      /* it was told that an earlier agent's learning cannot be used */
     uint32_t rules_read;    /* rules of folding that the kernel side had made */
     int64_t rules_refreshed;
     int64_t committed;       /* last second that an earlier agent has on disk */
@@ -114,6 +115,11 @@ void pmo_learn_answered(struct pmo_agent_instance *instance, int64_t since, int6
 /* Second @t is over: what instances can take, how long they took to start, and what came of
  * decisions, of all services. */
 void pmo_learn_second(struct pmo_core *core, int64_t t);
+
+/* What an earlier agent had learned of a new service. */
+void pmo_learn_restore(struct pmo_core *core, struct pmo_service *service);
+/* Writes to the history what was learned of a service. */
+void pmo_learn_keep(struct pmo_core *core, const struct pmo_service *service);
 
 /* forecasts.c */
 int pmo_forecasts_start(struct pmo_core *core, const char *state_dir, double cpu_share);

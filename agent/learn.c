@@ -7,9 +7,11 @@
  */
 #include "agent/core.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <time.h>
+#include "agent/base/log.h"
 
 #define LATENCY_S     0.25 /* objective where no policy states one */
 #define LATE          0.01 /* share of requests that may take longer */
@@ -17,6 +19,15 @@
 #define BISECTIONS    10
 #define BUSY          0.5 /* of saturation: from here on instances have work of their own */
 #define READY_NOW_S   2.0 /* one that was ready before was adopted: its start was seen already */
+
+/* As the history keeps it. */
+struct learned {
+    struct pmo_capacity capacity;
+    struct pmo_lead_times lead_times;
+    struct pmo_outcome outcome;
+};
+#define LEARNED_VERSION 1 /* with any change of these */
+#define KEEP_EVERY_S    60
 
 void pmo_learn_start(struct pmo_agent_instance *instance, const struct pmo_backend_instance *b)
 {
@@ -154,6 +165,34 @@ static void follow_outcome(struct pmo_core *core, struct pmo_service *s, int64_t
         tell(core, &came);
 }
 
+void pmo_learn_restore(struct pmo_core *core, struct pmo_service *s)
+{
+    struct learned learned;
+    int r = pmo_history_learned(core->agent.history, s->name, LEARNED_VERSION, &learned,
+                                sizeof(learned));
+
+    if (r == -EPROTO && !core->learned_else) {
+        core->learned_else = true;
+        pmo_info("what another version of the agent had learned of instances is not used: it "
+                 "begins anew");
+    }
+    if (r)
+        return;
+    s->capacity = learned.capacity;
+    s->lead_times = learned.lead_times;
+    s->outcome = learned.outcome;
+}
+
+void pmo_learn_keep(struct pmo_core *core, const struct pmo_service *s)
+{
+    const struct learned learned = {
+        .capacity = s->capacity, .lead_times = s->lead_times, .outcome = s->outcome};
+
+    if (s->capacity.t || s->lead_times.count || s->outcome.t)
+        (void)pmo_history_keep_learned(core->agent.history, s->name, LEARNED_VERSION, &learned,
+                                       sizeof(learned));
+}
+
 void pmo_learn_second(struct pmo_core *core, int64_t t)
 {
     sum_up(core, t);
@@ -170,5 +209,7 @@ void pmo_learn_second(struct pmo_core *core, int64_t t)
         s->capacity_rps = pmo_outcome_capacity(&s->outcome, s->capacity_rps);
         s->lead_time_s = pmo_lead_times_quantile(&s->lead_times, LEAD_QUANTILE,
                                                  policy ? policy->lead_time_s : 0);
+        if ((s->scope + (uint64_t)t) % KEEP_EVERY_S == 0) /* a few services a second */
+            pmo_learn_keep(core, s);
     }
 }

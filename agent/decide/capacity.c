@@ -33,8 +33,8 @@
 #define KEEP_RECENT   0.933   /* half in 10 s */
 #define KEEP_SEEN     0.99981 /* half in an hour */
 #define WELL          0.1
-#define GAP_MAX       3600 /* seconds, in which all is forgotten anyway */
-#define IDLE_SECONDS  5    /* of an instance that is given nothing and takes nothing */
+#define GAP_MAX       300 /* seconds nobody saw: what was known is half forgotten at most */
+#define IDLE_SECONDS  5   /* of an instance that is given nothing and takes nothing */
 #define CURVE_MIN     10
 #define DOUBT_MIN     1e-4
 #define SCALE_MIN_S   1e-6

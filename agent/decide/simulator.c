@@ -41,6 +41,7 @@ struct pmo_simulator {
     struct pmo_outcome outcome;
     bool learns;
     struct pmo_capacity capacity;
+    struct pmo_capacity_estimate learned; /* from it */
     struct pmo_lead_times lead_times;
     uint32_t ready;  /* in the last second */
     uint64_t random; /* state */
@@ -135,8 +136,7 @@ static double goal(const struct pmo_simulator *simulator)
 
 struct pmo_capacity_estimate pmo_simulator_learned(const struct pmo_simulator *simulator)
 {
-    return pmo_capacity_estimate(&simulator->capacity, simulator->policy.latency_objective_s,
-                                 goal(simulator));
+    return simulator->learned;
 }
 
 /* 0.9 to 1.1 (Knuth's MMIX generator) */
@@ -172,6 +172,8 @@ static void learn(struct pmo_simulator *simulator, uint32_t ready, double before
 
     pmo_capacity_observe(&simulator->capacity, (int64_t)simulator->t + 1, &shown,
                          simulator->policy.latency_objective_s, goal(simulator));
+    simulator->learned = pmo_capacity_estimate(
+        &simulator->capacity, simulator->policy.latency_objective_s, goal(simulator));
     for (; simulator->ready && simulator->ready < ready; simulator->ready++)
         pmo_lead_times_add(&simulator->lead_times, fmax(0, model->startup_s - 1.0));
     simulator->ready = ready;
@@ -181,10 +183,9 @@ static void learn(struct pmo_simulator *simulator, uint32_t ready, double before
 static void tell_learned(struct pmo_simulator *simulator, struct pmo_service_state *state)
 {
     const struct pmo_policy *policy = &simulator->policy;
-    struct pmo_capacity_estimate learned = pmo_simulator_learned(simulator);
 
     state->capacity_rps = pmo_outcome_capacity(
-        &simulator->outcome, pmo_capacity_planned(&learned, policy->capacity_rps));
+        &simulator->outcome, pmo_capacity_planned(&simulator->learned, policy->capacity_rps));
     state->lead_time_s =
         pmo_lead_times_quantile(&simulator->lead_times, LEAD_QUANTILE, policy->lead_time_s);
 }
@@ -193,7 +194,7 @@ static void tell_learned(struct pmo_simulator *simulator, struct pmo_service_sta
 static void see_outcome(struct pmo_simulator *simulator, struct pmo_service_state *state)
 {
     const struct pmo_queue_second *second = &simulator->past[simulator->t % LATENCY_SECONDS];
-    double full = simulator->learns ? pmo_simulator_learned(simulator).saturation_rps : 0;
+    double full = simulator->learned.saturation_rps;
     struct pmo_outcome_second came = {.load_rps = state->load_rps,
                                       .capacity_rps = state->ready * state->capacity_rps,
                                       .late = late_of(second),
