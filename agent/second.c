@@ -204,6 +204,7 @@ int pmo_second_decide(struct pmo_core *core, struct pmo_service *s, int64_t t,
                         ? pmo_outcome_quantile(&s->outcome, s->policy->late)
                         : 0,
         .forecast = s->forecaster ? &s->forecast : NULL};
+    const struct pmo_signals_second *signals = &s->signals;
     uint32_t wanted = s->wanted;
     char *text;
     int made;
@@ -213,6 +214,11 @@ int pmo_second_decide(struct pmo_core *core, struct pmo_service *s, int64_t t,
     if (!pmo_service_store_second(s->store, t, &last)) {
         state.load_rps = last.arrivals;
         state.in_flight = last.in_flight;
+    }
+    if (signals->t == t) {
+        state.accept_queue = signals->queues.window ? signals->queues.accept_queue : 0;
+        if (signals->counts.waits)
+            state.wait_s = (double)signals->counts.wait_us / (double)signals->counts.waits / 1e6;
     }
     made = pmo_planner_decide(agent->planner, s->policy, agent->mode, &state, t, &wanted, decision);
     if (made < 0)

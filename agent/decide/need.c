@@ -29,7 +29,8 @@
 #define DEFAULT_LEAD_TIME_S 5.0
 #define REACTIVE_TARGET     0.7
 #define TRUST_MIN           0.5F
-#define STALE_S             10 /* a forecast from before is not used */
+#define TRUST_AGAIN         0.6F /* after it was below that */
+#define STALE_S             10   /* a forecast from before is not used */
 #define EPSILON             1e-9
 
 static uint32_t instances_for(double rps, double rps_each)
@@ -44,9 +45,12 @@ static unsigned int horizon(double seconds)
     return (unsigned int)fmin(PMO_HORIZONS, fmax(1, ceil(seconds)));
 }
 
-static bool is_trusted(const struct pmo_forecast *forecast, int64_t t)
+static bool is_trusted(const struct pmo_service_state *state, int64_t t)
 {
-    return forecast && forecast->trust >= TRUST_MIN && t - forecast->origin <= STALE_S;
+    const struct pmo_forecast *forecast = state->forecast;
+    float least = state->trusting ? TRUST_MIN : TRUST_AGAIN;
+
+    return forecast && forecast->trust >= least && t - forecast->origin <= STALE_S;
 }
 
 double pmo_need_predict(const struct pmo_need *need, const struct pmo_service_state *state,
@@ -57,13 +61,15 @@ double pmo_need_predict(const struct pmo_need *need, const struct pmo_service_st
     return state->load_rps;
 }
 
-/* In flight beyond what the objective explains. */
+/* Requests beyond what the objective explains, by whichever of the kernel's signals says most: in
+ * flight, in the accept queue, or received and not yet read. */
 static double waiting(const struct pmo_policy *policy, const struct pmo_service_state *state,
                       double load_rps)
 {
-    double beyond = state->in_flight - load_rps * policy->latency_objective_s;
+    double most = fmax(fmax(state->in_flight, state->accept_queue), load_rps * state->wait_s);
+    double beyond = most - load_rps * policy->latency_objective_s;
 
-    return beyond > 0 ? beyond : 0; /* also where in_flight is NAN */
+    return beyond > 0 ? beyond : 0; /* also where nothing is known */
 }
 
 static double quantile_of(const struct pmo_policy *policy, const struct pmo_service_state *state,
@@ -87,7 +93,7 @@ void pmo_need_assess(struct pmo_need *need, const struct pmo_policy *policy,
         .capacity_rps = state->capacity_rps > 0 ? state->capacity_rps : policy->capacity_rps,
         .lead_time_s = state->lead_time_s,
         .target = policy->target,
-        .trusted = is_trusted(state->forecast, t),
+        .trusted = is_trusted(state, t),
         .load_rps = isnan(state->load_rps) ? 0 : state->load_rps,
     };
     need->quantile = quantile_of(policy, state, need->capacity_rps);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The quantile follows what came as in adaptive conformal inference (Gibbs and Candes 2021): a step
- * up for each late request, a small one down for each that was not, in the proportion that keeps
- * the long-run share of late ones at the goal, whatever the load does. The step is in log odds, as
- * the quantile is near 1. It begins where four times the goal exceeds the forecast: most seconds
- * with more load than was planned for are late in part, or not at all, as target and whole
- * instances leave room.
+ * The quantile follows what came as in adaptive conformal inference (Gibbs and Candes 2021): up for
+ * what was late, and down by the goal for all that came, which keeps the long-run share of late
+ * ones at the goal, whatever the load does. The step is in log odds, as the quantile is near 1;
+ * late ones come in bursts, so it is small, and what goes beyond the bounds is remembered for a
+ * while. It begins where four times the goal exceeds the forecast: most seconds with more load than
+ * was planned for are late in part, or not at all, as target and whole instances leave room.
  *
  * Capacity is corrected where requests were late although the load was within it for some time,
  * and the instances were at work: down by a hundredth each such second, and back by a thousandth
@@ -15,7 +15,8 @@
 
 #include <math.h>
 
-#define STEP         0.0005
+#define STEP         0.03
+#define BEYOND       2.0 /* log odds */
 #define BEGIN        4
 #define QUANTILE_MIN 0.5
 #define QUANTILE_MAX 0.999
@@ -47,9 +48,9 @@ static void correct_quantile(struct pmo_outcome *outcome, double late, double we
 {
     double begin = begin_at(goal);
 
-    outcome->odds += STEP * weight * (late / goal - 1);
-    outcome->odds =
-        bounded(outcome->odds, log_odds(QUANTILE_MIN) - begin, log_odds(QUANTILE_MAX) - begin);
+    outcome->odds += STEP * weight * (late - goal);
+    outcome->odds = bounded(outcome->odds, log_odds(QUANTILE_MIN) - begin - BEYOND,
+                            log_odds(QUANTILE_MAX) - begin + BEYOND);
 }
 
 static void correct_capacity(struct pmo_outcome *outcome, const struct pmo_outcome_second *second,
@@ -105,7 +106,7 @@ void pmo_outcome_observe(struct pmo_outcome *outcome, int64_t t,
 
 double pmo_outcome_quantile(const struct pmo_outcome *outcome, double goal)
 {
-    return 1 / (1 + exp(-begin_at(goal) - outcome->odds));
+    return bounded(1 / (1 + exp(-begin_at(goal) - outcome->odds)), QUANTILE_MIN, QUANTILE_MAX);
 }
 
 double pmo_outcome_capacity(const struct pmo_outcome *outcome, double capacity_rps)
