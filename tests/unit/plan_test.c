@@ -474,6 +474,49 @@ static void a_decision_says_what_is_expected_of_it_and_of_its_neighbours(void)
     end(&w);
 }
 
+static void trust_that_was_lost_has_to_return_clearly(void)
+{
+    static const struct {
+        float trust;
+        double predicted_rps;
+    } steps[] = {{0.55F, 100}, {0.6F, 400}, {0.55F, 400}, {0.49F, 100}, {0.55F, 100}, {0.7F, 400}};
+    struct world w;
+
+    begin(&w);
+    w.state.load_rps = 100;
+    predict(&w, 1, 60, 400, 0);
+    for (size_t i = 0; i < sizeof(steps) / sizeof(*steps); i++) {
+        w.forecast.trust = steps[i].trust;
+        w.policy.min = w.policy.min % 2 + 1; /* so that there is a decision */
+        w.policy.max = w.policy.min;
+        CU_ASSERT_EQUAL(second(&w), 1);
+        CU_ASSERT_EQUAL(w.decision.predicted_rps, steps[i].predicted_rps);
+    }
+    end(&w);
+}
+
+/* 100 rps explain 25 requests at an objective of 250 ms. */
+static void each_signal_of_the_kernel_shows_what_waits(void)
+{
+    for (int i = 0; i < 3; i++) {
+        struct world w;
+
+        begin(&w);
+        w.state.ready = 2;
+        w.state.load_rps = 100;
+        if (i == 0)
+            w.state.in_flight = 325;
+        else if (i == 1)
+            w.state.accept_queue = 325;
+        else
+            w.state.wait_s = 3.25;
+        CU_ASSERT_EQUAL(second(&w), 1);
+        CU_ASSERT_EQUAL(w.wanted, 4); /* (100 + 300 / 3 s) / 50 rps */
+        CU_ASSERT_PTR_NOT_NULL(strstr(w.decision.reason, "and 300 requests waiting"));
+        end(&w);
+    }
+}
+
 static void what_has_piled_up_gets_capacity_to_drain(void)
 {
     struct world w;
@@ -871,6 +914,8 @@ SUITE(plan) = {
     TEST(a_learned_capacity_serves_where_none_is_stated),
     TEST(what_is_known_of_capacity_and_lead_time_goes_before_what_is_stated),
     TEST(costs_give_the_critical_ratio),
+    TEST(trust_that_was_lost_has_to_return_clearly),
+    TEST(each_signal_of_the_kernel_shows_what_waits),
     TEST(what_outcomes_ask_for_goes_before_the_stated_quantile),
     TEST(a_decision_says_what_is_expected_of_it_and_of_its_neighbours),
     TEST(what_has_piled_up_gets_capacity_to_drain),

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 #include "agent/decide/baseline.h"
+#include "tests/unit/random.h"
 #include "tests/unit/suite.h"
 
 #define SECONDS 1500
@@ -213,6 +214,66 @@ static void a_share_that_may_be_late_is_kept(void)
     CU_ASSERT_TRUE(lax.instance_seconds < strict.instance_seconds);
 }
 
+#define KINDS 4
+
+/* Loads of which the past says little: levels that jump at random, a random walk, a ramp that
+ * breaks off, quiet with sudden spikes. */
+static void make_bad_load(int kind, uint64_t seed)
+{
+    double level = 60;
+
+    random_state = seed;
+    for (size_t t = 0; t < SECONDS; t++) {
+        if (kind == 0 && uniform() < 1 / 60.0)
+            level = 20 + 180 * uniform();
+        else if (kind == 1)
+            level = fmin(250, fmax(10, level * exp(0.05 * normal())));
+        else if (kind == 2)
+            level = uniform() < 1 / 90.0 ? 30 : fmin(250, level * 1.015);
+        else if (kind == 3)
+            level = uniform() < 1 / 120.0 ? 200 : 30 + (level - 30) * 0.93;
+        load[t] = poisson(level);
+    }
+}
+
+/* The fast rule at 70 %, and at as much less as makes it cost as much as another. */
+static void react(double instance_seconds, double late[2])
+{
+    struct pmo_queue_result result = {0};
+
+    for (double target = 0.7; target == 0.7 || result.instance_seconds < instance_seconds;
+         target *= 0.97) {
+        pmo_fast_run(load, SECONDS, model.capacity_rps, target, others);
+        pmo_queue_run(&model, load, others, SECONDS, &result, NULL);
+        if (target == 0.7)
+            late[0] = result.late;
+    }
+    late[1] = result.late;
+}
+
+/* Not later than who reacts, in no load; nor in all loads of a kind than who reacts at the same
+ * cost, which that one would have to know before. */
+static void where_forecasts_are_bad_it_is_no_worse_than_reactive(void)
+{
+    for (int kind = 0; kind < KINDS; kind++) {
+        double own_late = 0, reactive_late = 0;
+
+        for (uint64_t seed = 1; seed <= 2; seed++) {
+            struct pmo_queue_result own;
+            double late[2];
+
+            make_bad_load(kind, seed);
+            simulate(&defaults, SECONDS, wanted);
+            pmo_queue_run(&model, load, wanted, SECONDS, &own, NULL);
+            react(own.instance_seconds, late);
+            CU_ASSERT_TRUE(own.late <= late[0]);
+            own_late += own.late;
+            reactive_late += late[1];
+        }
+        CU_ASSERT_TRUE(own_late <= reactive_late);
+    }
+}
+
 SUITE(simulator) = {
     TEST(the_same_load_gives_the_same_decisions),
     TEST(decisions_do_not_know_what_comes),
@@ -224,5 +285,6 @@ SUITE(simulator) = {
     TEST(a_version_that_is_slower_is_followed_within_minutes),
     TEST(who_learns_is_not_much_worse_than_who_knows),
     TEST(a_share_that_may_be_late_is_kept),
+    TEST(where_forecasts_are_bad_it_is_no_worse_than_reactive),
     {0},
 };
