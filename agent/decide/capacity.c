@@ -243,6 +243,7 @@ struct pmo_capacity_estimate pmo_capacity_estimate(const struct pmo_capacity *ca
     use = knee(left_s, curve.slope, late);
     use_error = (use - knee(left_s, curve.slope + curve.error, late)) / use;
     estimate.saturation_rps = full;
+    estimate.saturation_error_rps = full * demand.error / demand.slope;
     estimate.demand_s = demand.slope;
     away = fmax(0, 1 - capacity->seen_rps / (use * full));
     error = sqrt(pow(demand.error / demand.slope, 2) + pow(use_error, 2) + pow(AWAY * away, 2));
@@ -260,13 +261,11 @@ double pmo_capacity_lower(const struct pmo_capacity_estimate *learned)
 
 double pmo_capacity_planned(const struct pmo_capacity_estimate *learned, double stated_rps)
 {
-    double error = CLEARLY * learned->error_rps;
-
     if (!(stated_rps > 0))
         return pmo_capacity_lower(learned);
     if (!(learned->rps > 0))
         return stated_rps;
-    if (stated_rps > learned->rps + error)
-        return learned->rps + error;
-    return fmax(stated_rps, fmin(learned->rps - error, learned->seen_rps));
+    stated_rps =
+        fmin(stated_rps, learned->saturation_rps + CLEARLY * learned->saturation_error_rps);
+    return fmax(stated_rps, fmin(learned->rps - CLEARLY * learned->error_rps, learned->seen_rps));
 }

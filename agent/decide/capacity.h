@@ -47,7 +47,7 @@ struct pmo_capacity_estimate {
     double error_rps; /* standard error */
     double seen_rps;  /* most that one instance was seen to take, of late */
     double demand_s;  /* CPU time a request takes */
-    double saturation_rps;
+    double saturation_rps, saturation_error_rps; /* at which it would use all it may */
 };
 
 /* @late: share of requests that may be late, 0..1. Not known before 20 seconds were seen, or while
@@ -58,8 +58,9 @@ struct pmo_capacity_estimate pmo_capacity_estimate(const struct pmo_capacity *ca
 /**
  * pmo_capacity_planned - what to plan with
  * @stated_rps: by the policy; 0: nothing
- * A stated value holds until evidence speaks against it: it is moved to three standard errors of
- * what was learned where it is further off, but never to more than was seen to be served. Without
+ * A stated value holds until evidence speaks clearly against it, by three standard errors: it is
+ * never more than an instance has CPU time for; and it is less than what was learned only as far as
+ * that was not seen to be served. (Where requests are late in spite of it, see outcome.h.) Without
  * one, the lower bound of what was learned. 0: not known.
  */
 double pmo_capacity_planned(const struct pmo_capacity_estimate *learned, double stated_rps);

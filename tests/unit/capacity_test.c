@@ -251,11 +251,12 @@ static void what_cannot_be_measured_teaches_nothing(void)
 
 static void what_is_stated_holds_until_evidence_speaks_against_it(void)
 {
-    struct pmo_capacity_estimate learned = {.rps = 40, .error_rps = 2, .seen_rps = 50};
+    struct pmo_capacity_estimate learned = {
+        .rps = 40, .error_rps = 2, .saturation_rps = 50, .saturation_error_rps = 1, .seen_rps = 50};
 
     CU_ASSERT_EQUAL(pmo_capacity_planned(&learned, 35), 35);
-    CU_ASSERT_EQUAL(pmo_capacity_planned(&learned, 46), 46);
-    CU_ASSERT_EQUAL(pmo_capacity_planned(&learned, 60), 46);
+    CU_ASSERT_EQUAL(pmo_capacity_planned(&learned, 52), 52);
+    CU_ASSERT_EQUAL(pmo_capacity_planned(&learned, 60), 53);
     CU_ASSERT_EQUAL(pmo_capacity_planned(&learned, 20), 34);
     learned.seen_rps = 25; /* never more than was seen to be served */
     CU_ASSERT_EQUAL(pmo_capacity_planned(&learned, 20), 25);
