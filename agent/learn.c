@@ -114,10 +114,10 @@ static void follow_starts(struct pmo_core *core, int64_t t)
 /* Share of what was answered in second @t that took longer than the objective. */
 static double late_share(const struct pmo_service *s, int64_t t, double objective_s)
 {
-    double low = 0, high = 1;
+    double low = 0, high = 1, longest_us = pmo_service_store_latency(s->store, t, 1, 1);
 
-    if (isnan(pmo_service_store_latency(s->store, t, 1, 1)))
-        return NAN;
+    if (!(longest_us > objective_s * 1e6)) /* most seconds: nothing late, or nothing at all */
+        return isnan(longest_us) ? NAN : 0;
     for (int i = 0; i < BISECTIONS; i++) {
         double q = (low + high) / 2;
 
@@ -126,7 +126,7 @@ static double late_share(const struct pmo_service *s, int64_t t, double objectiv
         else
             low = q;
     }
-    return high < 1 ? 1 - low : 0;
+    return 1 - low;
 }
 
 /* Writes what came to the decision, where it is still at hand, and to the history. */
