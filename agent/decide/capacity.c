@@ -40,7 +40,7 @@
 #define SCALE_MIN_S   1e-6
 #define SECONDS_MIN   20
 #define SETTLE_S      10  /* seconds in which what piled up is worked off */
-#define SLOW_MAX      2.0 /* of the objective: how much slower does not matter */
+#define SLOW_MAX      0.5 /* of the objective: how much slower does not matter */
 #define BASE_MAX      0.5 /* of the objective: what waits for others is no faster with more of us */
 #define DRIFT_MIN     60
 #define DRIFT         0.125
@@ -51,7 +51,7 @@
 #define USE_MAX       0.9 /* beyond, latency tells how long an overload lasts */
 #define AWAY          0.1 /* standard error of what is twice as far away as what was seen */
 #define ERROR_MAX     (1.0 / 3)
-#define BISECTIONS    30
+#define BISECTIONS    20
 #define LOWER         1.645
 #define CLEARLY       3
 
