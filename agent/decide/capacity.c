@@ -184,13 +184,12 @@ void pmo_capacity_observe(struct pmo_capacity *capacity, int64_t t,
     add(&capacity->demand, 1, rps, cores);
     demand = demand_of(capacity);
     full = saturation(capacity, &demand);
-    use = fmax(rps / full, cores / limit_of(capacity));
-    if (use > USE_MAX)
+    use = full > 0 ? rps / full : 0;
+    if (fmax(use, cores / limit_of(capacity)) > USE_MAX)
         capacity->full_t = t;
-    if (capacity->demand.seconds < SECONDS_MIN || !(full > 0) || !(second->answered > 0) ||
-        isnan(second->latency_s) || t - capacity->full_t < SETTLE_S)
+    if (capacity->demand.seconds < SECONDS_MIN || !(use > 0) || isnan(second->latency_s) ||
+        t - capacity->full_t < SETTLE_S)
         return;
-    use = rps / full;
     add(&capacity->curve, second->answered, use / (1 - use),
         fmin(second->latency_s, SLOW_MAX * objective_s));
 }
