@@ -46,7 +46,7 @@ double pmo_start_second(struct pmo_start *start, double latency_s, double others
                         double objective_s)
 {
     double lead_s = start->ready_after_s + start->slow_s;
-    bool well = latency_s <= objective_s && !(latency_s > SLOWER * others_s);
+    bool well = latency_s <= objective_s || latency_s <= SLOWER * others_s;
 
     if (!(start->ready_after_s > 0))
         return NAN;

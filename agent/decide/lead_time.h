@@ -35,9 +35,10 @@ struct pmo_start {
  * pmo_start_second - one second more of an instance that is ready
  * @latency_s: mean of what it answered; NAN: nothing
  * @others_s:  that of the older instances; NAN: not known
- * It serves well in the first second in which its answers are within the objective and not twice as
- * slow as those of the others: a slow first half minute is part of the lead time. After a minute,
- * or ten seconds without a request, it is taken to do so.
+ * It serves well in the first second in which its answers are within the objective, or at least not
+ * twice as slow as those of the others: a slow first half minute is part of the lead time, what
+ * slows down all of them is not. After a minute, or ten seconds without a request, it is taken to
+ * do so.
  * Returns the lead time, once; before and after that NAN.
  */
 double pmo_start_second(struct pmo_start *start, double latency_s, double others_s,

@@ -29,7 +29,7 @@
 #define DEFAULT_LEAD_TIME_S 5.0
 #define REACTIVE_TARGET     0.7
 #define TRUST_MIN           0.5F
-#define TRUST_AGAIN         0.6F /* after it was below that */
+#define TRUST_AGAIN         0.6F /* once it was lost */
 #define STALE_S             10   /* a forecast from before is not used */
 #define EPSILON             1e-9
 
@@ -48,7 +48,7 @@ static unsigned int horizon(double seconds)
 static bool is_trusted(const struct pmo_service_state *state, int64_t t)
 {
     const struct pmo_forecast *forecast = state->forecast;
-    float least = state->trusting ? TRUST_MIN : TRUST_AGAIN;
+    float least = state->lost_trust ? TRUST_AGAIN : TRUST_MIN;
 
     return forecast && forecast->trust >= least && t - forecast->origin <= STALE_S;
 }

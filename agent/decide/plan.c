@@ -51,7 +51,8 @@ struct tracked {
     char name[64];
     struct tracked *next;
     bool adopted;
-    bool trusting;     /* of the forecast, at the last call */
+    bool trusted; /* the forecast, at the last call */
+    bool lost_trust;
     bool decided;      /* pmo_planner_decide() was called before */
     uint32_t standing; /* see above */
     uint32_t real;     /* instances there were at the last call */
@@ -587,9 +588,10 @@ int pmo_planner_decide(struct pmo_planner *planner, const struct pmo_policy *pol
     observe_real(service, mode, real, t);
     base = mode == PMO_MODE_ACT ? service->standing : real;
     known.load_rps = load_of(service, state->load_rps, t);
-    known.trusting = service->trusting;
+    known.lost_trust = service->lost_trust;
     pmo_need_assess(&need, policy, &known, t);
-    service->trusting = need.trusted;
+    service->lost_trust = !need.trusted && (service->lost_trust || service->trusted);
+    service->trusted = need.trusted;
     draft = make_draft(service, policy, &need, state, mode, t);
     *wanted = draft.to;
     if (draft.to == service->standing)

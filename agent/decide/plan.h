@@ -29,7 +29,7 @@ struct pmo_service_state {
     double quantile;     /* that the policy's share of late requests asks for (outcome.h); 0: the
                             policy says it in another way */
     const struct pmo_forecast *forecast; /* NULL: none */
-    bool trusting; /* the planner's own: the forecast was trusted when it decided last */
+    bool lost_trust; /* the planner's own: the forecast was trusted, and then no more */
 };
 
 /* One decision, with the numbers that led to it. */

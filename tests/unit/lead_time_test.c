@@ -69,11 +69,19 @@ static void a_slow_beginning_is_part_of_it(void)
 {
     struct pmo_start start = {.ready_after_s = 3};
 
-    CU_ASSERT_TRUE(isnan(pmo_start_second(&start, 0.4, 0.02, 0.25))); /* late */
-    CU_ASSERT_TRUE(isnan(pmo_start_second(&start, 0.1, 0.02, 0.25))); /* slower than others */
+    CU_ASSERT_TRUE(isnan(pmo_start_second(&start, 0.9, 0.02, 0.25)));
+    CU_ASSERT_TRUE(isnan(pmo_start_second(&start, 0.5, 0.02, 0.25)));
     CU_ASSERT_TRUE(isnan(pmo_start_second(&start, NAN, 0.02, 0.25))); /* nothing came */
-    CU_ASSERT_TRUE(isnan(pmo_start_second(&start, 0.05, 0.02, 0.25)));
-    CU_ASSERT_EQUAL(pmo_start_second(&start, 0.03, 0.02, 0.25), 7);
+    CU_ASSERT_TRUE(isnan(pmo_start_second(&start, 0.3, NAN, 0.25)));
+    CU_ASSERT_EQUAL(pmo_start_second(&start, 0.2, 0.02, 0.25), 7);
+}
+
+static void what_slows_down_all_of_them_is_not(void)
+{
+    struct pmo_start start = {.ready_after_s = 3};
+
+    CU_ASSERT_TRUE(isnan(pmo_start_second(&start, 5, 2, 0.25)));
+    CU_ASSERT_EQUAL(pmo_start_second(&start, 3, 2, 0.25), 4);
 }
 
 static void one_that_nobody_asks_is_taken_to_serve(void)
@@ -104,6 +112,7 @@ SUITE(lead_time) = {
     TEST(what_is_stated_gives_way_to_what_is_seen),
     TEST(one_that_serves_well_at_once_has_its_time_to_readiness),
     TEST(a_slow_beginning_is_part_of_it),
+    TEST(what_slows_down_all_of_them_is_not),
     TEST(one_that_nobody_asks_is_taken_to_serve),
     TEST(one_that_is_never_fast_is_not_waited_for_longer_than_a_minute),
     {0},

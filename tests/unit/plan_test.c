@@ -479,7 +479,7 @@ static void trust_that_was_lost_has_to_return_clearly(void)
     static const struct {
         float trust;
         double predicted_rps;
-    } steps[] = {{0.55F, 100}, {0.6F, 400}, {0.55F, 400}, {0.49F, 100}, {0.55F, 100}, {0.7F, 400}};
+    } steps[] = {{0.4F, 100}, {0.55F, 400}, {0.49F, 100}, {0.55F, 100}, {0.6F, 400}, {0.55F, 400}};
     struct world w;
 
     begin(&w);
