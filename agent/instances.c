@@ -426,6 +426,8 @@ void pmo_instances_event(struct pmo_core *core, const struct pmo_event *event)
             i->id = event->instance;
             pmo_kernel_scope(core->kernel, i->id, i->service->scope);
             pmo_headers_follow(core, i);
+            if (i->phase == PMO_INSTANCE_READY) /* its probe does not ask its listener */
+                instance_ready(core, i);
         }
         pmo_node_targets_follow(core);
         pmo_calls_follow(core);
@@ -450,10 +452,21 @@ void pmo_instances_event(struct pmo_core *core, const struct pmo_event *event)
     pmo_calls_follow(core);
 }
 
+static void audit(struct pmo_core *core, const struct pmo_backend_instance *b, bool is_new)
+{
+    if (b->phase == PMO_INSTANCE_GONE)
+        pmo_agent_audit(&core->agent, "instance-ended", b->service, core->backend_ops->name,
+                        "%s: %s", b->name, b->reason);
+    else if (is_new && !b->adopted)
+        pmo_agent_audit(&core->agent, "instance-started", b->service, core->backend_ops->name,
+                        "%s, pid %d", b->name, (int)b->pid);
+}
+
 void pmo_instances_backend(struct pmo_core *core, const struct pmo_backend_instance *b)
 {
     struct pmo_agent_instance *i = by_name(core, b->name);
 
+    audit(core, b, !i);
     if (!i) {
         if (b->phase == PMO_INSTANCE_GONE)
             return;

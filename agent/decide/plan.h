@@ -46,6 +46,7 @@ struct pmo_decision {
     double capacity_rps; /* of one instance, as used; 0: not known */
     double utilization;  /* predicted over ready capacity; NAN: none is ready, or not known */
     bool carried_out;    /* the backend was told (mode act); set by who tells it */
+    bool paused;         /* it would have been, but the service is paused; set likewise */
 };
 
 /* What the planner remembers: wanted counts, delays, rate limits, how long rules have held. It

@@ -47,6 +47,16 @@ static const char schema[] =
     "COMMIT;";
 _Static_assert(SCHEMA_VERSION == 1, "the pragma above says so too");
 
+/* Tables that came later. An agent that does not know them leaves them alone, so they need no
+ * version of their own. */
+static const char later[] =
+    "CREATE TABLE IF NOT EXISTS audit ("
+    " id INTEGER PRIMARY KEY AUTOINCREMENT, t INTEGER NOT NULL, kind TEXT NOT NULL,"
+    " service TEXT NOT NULL, who TEXT NOT NULL, text TEXT NOT NULL);"
+    "CREATE TABLE IF NOT EXISTS pauses ("
+    " service TEXT PRIMARY KEY, since INTEGER NOT NULL, until INTEGER NOT NULL,"
+    " reason TEXT NOT NULL);";
+
 static const char *const statements[SQL_STATEMENTS] = {
     [SQL_BEGIN] = "BEGIN IMMEDIATE",
     [SQL_COMMIT] = "COMMIT",
@@ -107,6 +117,15 @@ static const char *const statements[SQL_STATEMENTS] = {
     [SQL_DELETE_COUNTS] = "DELETE FROM counts"
                           " WHERE service = ?1 AND length = ?2 AND t >= ?4 AND t < ?4 + ?3",
     [SQL_DELETE_DECISIONS] = "DELETE FROM decisions WHERE t < ?1",
+    [SQL_ADD_AUDIT] = "INSERT INTO audit (t, kind, service, who, text) VALUES (?1, ?2, ?3, ?4, ?5)",
+    [SQL_AUDIT] = "SELECT id, t, kind, service, who, text FROM audit"
+                  " WHERE t >= ?1 AND (?2 IS NULL OR service = ?2 OR service = '')"
+                  " ORDER BY id DESC LIMIT ?3",
+    [SQL_DELETE_AUDIT] =
+        "DELETE FROM audit WHERE t < ?1 OR id <= (SELECT max(id) FROM audit) - ?2",
+    [SQL_PUT_PAUSE] = "INSERT OR REPLACE INTO pauses VALUES (?1, ?2, ?3, ?4)",
+    [SQL_DROP_PAUSE] = "DELETE FROM pauses WHERE service = ?1",
+    [SQL_PAUSES] = "SELECT service, since, until, reason FROM pauses",
 };
 
 void pmo_history_file_close(struct pmo_history_file *file)
@@ -152,6 +171,8 @@ static int open_database(struct pmo_history_file *file, char reason[256])
                           NULL, NULL);
     if (rc == SQLITE_OK && !version)
         rc = sqlite3_exec(file->db, schema, NULL, NULL, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_exec(file->db, later, NULL, NULL, NULL);
     for (size_t i = 0; rc == SQLITE_OK && i < SQL_STATEMENTS; i++)
         rc = sqlite3_prepare_v3(file->db, statements[i], -1, SQLITE_PREPARE_PERSISTENT,
                                 &file->statements[i], NULL);
