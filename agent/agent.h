@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include "agent/act/backend.h"
@@ -74,6 +75,7 @@ struct pmo_service {
     bool managed;                    /* a backend runs its instances */
     int hints_number;                /* in the hints map, -1: it did not fit */
     uint32_t wanted;                 /* instances asked for, when managed */
+    struct pmo_backend_status backend; /* likewise */
     uint32_t ready, starting, draining;
     double lead_time_s;      /* measured, NAN before the first */
     double capacity_rps;     /* of one instance, 0 where not known */
@@ -128,6 +130,7 @@ struct pmo_agent {
         decisions[PMO_DECISIONS_KEPT]; /* ring: newest at (decisions_made - 1) % KEPT */
     uint64_t decisions_made;
     struct pmo_agent_totals totals;
+    char logs[PATH_MAX + 8];        /* directory of what instances print; "" where there is none */
     double cpu_share;        /* the agent's own, of one core, last second */
     uint64_t resident_bytes; /* the agent's own */
 };

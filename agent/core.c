@@ -8,6 +8,7 @@
 #include "agent/core.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -239,6 +240,7 @@ int pmo_core_start(struct pmo_core *core, uv_loop_t *loop, const struct pmo_opti
     const struct pmo_policy_header *rows[PMO_HEADERS_MAX];
     struct pmo_kernel_extras extras = {.tls = true};
     struct pmo_kernel_zone *zones;
+    char state_dir[PATH_MAX];
     size_t zones_count;
     struct timespec now;
     int r;
@@ -263,6 +265,8 @@ int pmo_core_start(struct pmo_core *core, uv_loop_t *loop, const struct pmo_opti
     r = make_directories(options->state_dir);
     if (r)
         return r;
+    if (core->backend_ops && realpath(options->state_dir, state_dir))
+        (void)snprintf(core->agent.logs, sizeof(core->agent.logs), "%s/logs", state_dir);
     r = pmo_calendar_new(&core->agent.calendar);
     if (r)
         return pmo_err_r(r, "cannot start");

@@ -332,6 +332,8 @@ void pmo_second_run(struct pmo_core *core)
     for (struct pmo_service *s = agent->services; s; s = s->next) {
         struct pmo_decision decision;
 
+        if (s->managed)
+            (void)core->backend_ops->status(core->backend, s->name, &s->backend);
         if (s->forecaster)
             pmo_forecaster_predict(s->forecaster, &s->forecast);
         (void)pmo_second_decide(core, s, agent->now, &decision);

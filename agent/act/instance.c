@@ -104,9 +104,10 @@ void pmo_local_instance_reap(struct pmo_local_instance *instance)
     if (used)
         used += (size_t)snprintf(reason + used, sizeof(instance->public.reason) - used, "; ");
     pmo_process_reap(instance->pidfd, reason + used, sizeof(instance->public.reason) - used);
-    if (pmo_cgroup_ran_out_of_memory(instance->backend->cgroups, instance->public.name))
+    if (instance->memory_bytes &&
+        pmo_cgroup_ran_out_of_memory(instance->backend->cgroups, instance->public.name))
         (void)snprintf(reason + used, sizeof(instance->public.reason) - used,
-                       "ran out of memory: it is limited to %llu MiB",
+                       "was killed as it ran out of memory (limit: %llu MiB)",
                        (unsigned long long)instance->memory_bytes >> 20);
 }
 
