@@ -233,7 +233,9 @@ static void on_change(uv_fs_event_t *event, const char *name, int events, int st
 {
     struct pmo_core *core = event->data;
 
-    (void)uv_timer_start(&core->config_settled, on_settled, SETTLED_MS, 0);
+    /* from the first change on: in a busy directory, there may be no end of them */
+    if (!uv_is_active((uv_handle_t *)&core->config_settled))
+        (void)uv_timer_start(&core->config_settled, on_settled, SETTLED_MS, 0);
 }
 
 int pmo_reload_start(struct pmo_core *core)
