@@ -68,13 +68,13 @@ struct pmo_service {
     struct pmo_operations *headers; /* requests with a header that its policy names, by "name:
                                        value" as a route; NULL: there were none */
     struct pmo_forecaster *forecaster;
-    struct pmo_forecast forecast;    /* of arrivals, from the last complete second */
-    int64_t trained_since;           /* what came later was not trained on yet */
-    int64_t decomposed;              /* second of the last fit of trend and seasons; 0: none */
-    const struct pmo_policy *policy; /* NULL: none applies */
-    bool managed;                    /* a backend runs its instances */
-    int hints_number;                /* in the hints map, -1: it did not fit */
-    uint32_t wanted;                 /* instances asked for, when managed */
+    struct pmo_forecast forecast;      /* of arrivals, from the last complete second */
+    int64_t trained_since;             /* what came later was not trained on yet */
+    int64_t decomposed;                /* second of the last fit of trend and seasons; 0: none */
+    const struct pmo_policy *policy;   /* NULL: none applies */
+    bool managed;                      /* a backend runs its instances */
+    int hints_number;                  /* in the hints map, -1: it did not fit */
+    uint32_t wanted;                   /* instances asked for, when managed */
     struct pmo_backend_status backend; /* likewise */
     uint32_t ready, starting, draining;
     double lead_time_s;      /* measured, NAN before the first */
@@ -119,7 +119,7 @@ struct pmo_agent {
     struct pmo_history *history;
     struct pmo_policies *policies;
     struct pmo_planner *planner;
-    struct pmo_pauses pauses;             /* for whom nothing is ordered */
+    struct pmo_pauses pauses; /* for whom nothing is ordered */
     struct pmo_config_state config;
     struct pmo_sources *sources;          /* of events; NULL: there are none */
     struct pmo_calendar *calendar;        /* what they and the API have told */
@@ -130,7 +130,7 @@ struct pmo_agent {
         decisions[PMO_DECISIONS_KEPT]; /* ring: newest at (decisions_made - 1) % KEPT */
     uint64_t decisions_made;
     struct pmo_agent_totals totals;
-    char logs[PATH_MAX + 8];        /* directory of what instances print; "" where there is none */
+    char logs[PATH_MAX + 8]; /* directory of what instances print; "" where there is none */
     double cpu_share;        /* the agent's own, of one core, last second */
     uint64_t resident_bytes; /* the agent's own */
 };
@@ -194,7 +194,8 @@ __attribute__((format(printf, 5, 6))) void pmo_agent_audit(struct pmo_agent *age
 /* Orders nothing from here on, over restarts. Returns 0, -ENOENT for a service that is not known,
  * or -ENOMEM. */
 int pmo_agent_pause(struct pmo_agent *agent, const struct pmo_pause *pause, const char *who);
-/* Ends the pause of a service, or all that there are (""). Returns how many it ended, or -ENOENT. */
+/* Ends the pause of a service, or all that there are (""). Returns how many it ended, or -ENOENT.
+ */
 int pmo_agent_resume(struct pmo_agent *agent, const char *service, const char *who);
 /* Takes over what the configuration file says now. Returns 1, 0 where that is in force already,
  * -ENOENT where the agent has no such file, or -EINVAL: nothing has changed, and

@@ -64,8 +64,8 @@ struct pmo_core {
     struct pmo_trainer *trainer; /* NULL: nothing is trained */
     struct pmo_decomposer *decomposer;
     float past[PMO_RECENT_SECONDS]; /* of one series, for it */
-    struct pmo_file *config; /* as read at the start */
-    uv_fs_event_t config_changed; /* in its directory */
+    struct pmo_file *config;        /* as read at the start */
+    uv_fs_event_t config_changed;   /* in its directory */
     uv_timer_t config_settled;
     uint64_t own_netns;     /* cookie */
     char own_cgroups[4096]; /* see pmo_workload_parse() */

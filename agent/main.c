@@ -34,7 +34,8 @@ static const char usage[] =
     "  -V, --version         print the version\n"
     "  -h, --help            print this\n"
     "\n"
-    "The configuration file is read anew when it changes, on SIGHUP and by `pmoctl reload`. One with\n"
+    "The configuration file is read anew when it changes, on SIGHUP and by `pmoctl reload`. One "
+    "with\n"
     "a mistake changes nothing.\n"
     "\n"
     "Signals: TERM and INT stop the agent and remove everything it made. USR2 stops the agent and\n"
@@ -63,8 +64,7 @@ static void on_reload(uv_signal_t *handle, int signal)
         pmo_warn("SIGHUP: there is nothing to be read anew, as no --config was given");
 }
 
-static void watch_signal(struct program *program, uv_signal_t *handle, int signal,
-                         uv_signal_cb act)
+static void watch_signal(struct program *program, uv_signal_t *handle, int signal, uv_signal_cb act)
 {
     (void)uv_signal_init(&program->loop, handle);
     handle->data = program;

@@ -191,8 +191,8 @@ static void order(struct pmo_core *core, struct pmo_service *s, uint32_t wanted,
     int r = core->backend_ops->scale(core->backend, s->name, wanted);
 
     pmo_agent_audit(&core->agent, r ? "order-failed" : "order", s->name, s->policy->name,
-                    "%u -> %u instances%s%s%s%s", from, wanted, r ? ": " : "", r ? strerror(-r) : "",
-                    decision ? ": " : "", decision ? decision->reason : "");
+                    "%u -> %u instances%s%s%s%s", from, wanted, r ? ": " : "",
+                    r ? strerror(-r) : "", decision ? ": " : "", decision ? decision->reason : "");
     if (r)
         return;
     s->wanted = wanted;
@@ -231,8 +231,7 @@ int pmo_second_decide(struct pmo_core *core, struct pmo_service *s, int64_t t,
     made = pmo_planner_decide(agent->planner, s->policy, cap, &state, t, &wanted, decision);
     if (made < 0)
         return pmo_err_r(made, "cannot decide for service %s", s->name);
-    if (s->managed && s->policy->mode == PMO_MODE_ACT && cap == PMO_MODE_ACT &&
-        wanted != s->wanted)
+    if (s->managed && s->policy->mode == PMO_MODE_ACT && cap == PMO_MODE_ACT && wanted != s->wanted)
         order(core, s, wanted, made ? decision : NULL);
     if (!made)
         return 0;

@@ -160,7 +160,8 @@ static const struct command {
      "Prints everything that led to the decision with this number (see pmoctl decisions).", 0, 1, 1,
      pmoctl_explain},
     {"pause", "", "order nothing from now on",
-     "The kill switch: for all services, or for --service, nothing is ordered until pmoctl resume,\n"
+     "The kill switch: for all services, or for --service, nothing is ordered until pmoctl "
+     "resume,\n"
      "or until --for is over; also not by the next agent, if this one is restarted. Decisions are\n"
      "made all the same, as in mode recommend. Instances that end are still replaced.",
      SERVICE | FOR | REASON, 0, 0, pmoctl_pause},
@@ -175,7 +176,8 @@ static const struct command {
      "400 days. Entries that concern all services are listed with --service, too.",
      SERVICE | SINCE, 0, 0, pmoctl_audit},
     {"logs", "INSTANCE[.N]", "what an instance has printed",
-     "Prints what the instance of this name has printed, also if it is gone. N from 1 to 3: what an\n"
+     "Prints what the instance of this name has printed, also if it is gone. N from 1 to 3: what "
+     "an\n"
      "earlier one of that name has, or (if it prints more than 8 MiB) this one has before.",
      0, 1, 1, pmoctl_logs},
     {"policy", "check FILE...", "check policy files",

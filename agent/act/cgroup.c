@@ -22,14 +22,14 @@
 enum limiter { LIMIT_NONE, LIMIT_V2, LIMIT_V1 };
 
 struct pmo_cgroups {
-    char root[256]; /* where cgroup v2 is mounted */
+    char root[256];                       /* where cgroup v2 is mounted */
     char v1[PMO_CGROUP_CONTROLLERS][256]; /* where hierarchies of cgroup v1 are, "": nowhere */
     int parent_fd; /* <root>/pmo: locked, so that two agents do not clear each other's instances */
     enum limiter limiter[PMO_CGROUP_CONTROLLERS];
 };
 
-static const char *const controllers[PMO_CGROUP_CONTROLLERS] = {[PMO_CGROUP_CPU] = "cpu",
-                                                                [PMO_CGROUP_MEMORY] = "memory"};
+static const char *const controllers[PMO_CGROUP_CONTROLLERS] = {
+    [PMO_CGROUP_CPU] = "cpu", [PMO_CGROUP_MEMORY] = "memory"};
 
 struct pmo_cpu_limit pmo_cpu_limit(double share)
 {
@@ -181,8 +181,8 @@ void pmo_cgroups_close(struct pmo_cgroups **cgroups, bool remove)
     *cgroups = NULL;
 }
 
-__attribute__((format(printf, 3, 4))) static int write_value(const char *directory, const char *file,
-                                                             const char *format, ...)
+__attribute__((format(printf, 3, 4))) static int
+write_value(const char *directory, const char *file, const char *format, ...)
 {
     char text[64];
     va_list args;
@@ -204,7 +204,8 @@ static int limit_cpu(const char *path, enum limiter limiter, double share)
     return r ? r : write_value(path, "cpu.cfs_quota_us", "%ld", limit.quota_us);
 }
 
-/* Swap is none of it; where there is none, or it is not counted, that cannot be said and need not. */
+/* Swap is none of it; where there is none, or it is not counted, that cannot be said and need not.
+ */
 static int limit_memory(const char *path, enum limiter limiter, uint64_t bytes)
 {
     int r;

@@ -196,8 +196,7 @@ static int start_exec_probe(struct pmo_local_instance *instance, const struct pm
 
 static void probe_by_command(struct pmo_local_instance *instance)
 {
-    int r =
-        run(instance, instance->fleet->service->probe_command, "/dev/null", start_exec_probe);
+    int r = run(instance, instance->fleet->service->probe_command, "/dev/null", start_exec_probe);
 
     if (r && !instance->probe_complained)
         (void)pmo_err_r(r, "cannot run the readiness command %s of instance %s",
@@ -216,8 +215,8 @@ static void probe(struct pmo_local_instance *instance)
         probe_by_command(instance);
     else
         (void)pmo_probe_start(&instance->probe, instance->backend->loop, instance->public.addr,
-                          instance->public.port, service->probe_path, service->probe_timeout_s,
-                          probed, instance);
+                              instance->public.port, service->probe_path, service->probe_timeout_s,
+                              probed, instance);
 }
 
 static bool is_drained(const struct pmo_local_instance *instance)
@@ -316,8 +315,7 @@ static int choose_number(struct pmo_backend *backend, uint16_t *number)
  * hold secrets and the notify socket of the service manager), so only the search path is handed on.
  */
 static int run(struct pmo_local_instance *instance, char *const *command, const char *log,
-               int (*start)(struct pmo_local_instance *instance,
-                            const struct pmo_process *process))
+               int (*start)(struct pmo_local_instance *instance, const struct pmo_process *process))
 {
     char *const *given = instance->fleet->service->environment;
     const char *path = getenv("PATH");

@@ -24,7 +24,7 @@
 
 #define TICK_MS  100
 #define BOUND_MS 10000
-#define CLOSE_S 2.0 /* from SIGTERM to SIGKILL when the backend closes, which is waited for */
+#define CLOSE_S  2.0 /* from SIGTERM to SIGKILL when the backend closes, which is waited for */
 
 double pmo_local_now_s(void)
 {

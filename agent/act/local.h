@@ -41,7 +41,7 @@ struct pmo_local_instance {
     struct pmo_local_fleet *fleet;
     enum pmo_local_stage stage;
     double stage_since_s;
-    uint16_t number; /* in the mesh */
+    uint16_t number;       /* in the mesh */
     uint64_t memory_bytes; /* its limit, 0: none */
     int pidfd;
     uv_poll_t ended; /* watches pidfd */

@@ -15,7 +15,7 @@ struct pmo_process {
     char *const *environment; /* the whole of it, NULL-terminated */
     const char *log_path;     /* standard output and error are appended to it */
     int netns_fd;
-    int cgroup_fd; /* directory of a cgroup v2 group */
+    int cgroup_fd;                      /* directory of a cgroup v2 group */
     int v1_fds[PMO_CGROUP_CONTROLLERS]; /* cgroup.procs of cgroup v1 groups, or -1 */
 };
 

@@ -135,8 +135,8 @@ static int read_program(const struct pmo_value *map, const char *example, char *
     if (!list)
         return -EINVAL;
     if (!pmo_value_is_list(list) || !pmo_value_count(list))
-        return pmo_value_complain(
-            list, "a command is a list, the program first; write e.g. `%s`", example);
+        return pmo_value_complain(list, "a command is a list, the program first; write e.g. `%s`",
+                                  example);
     count = pmo_value_count(list);
     *command = calloc(count + 1, sizeof(**command));
     if (!*command)
@@ -306,11 +306,12 @@ static int read_drain(struct pmo_local_service *service, const struct pmo_value 
 static int read_service(struct pmo_local_service *service, const struct pmo_value *document)
 {
     static const char *const document_keys[] = {"apiVersion", "kind", "metadata", "spec", NULL};
-    static const char *const spec_keys[] = {
-        "address", "port", "command", "environment", "readiness", "cpu", "memory", "replicas", "drain", NULL};
+    static const char *const spec_keys[] = {"address",   "port", "command", "environment",
+                                            "readiness", "cpu",  "memory",  "replicas",
+                                            "drain",     NULL};
     static int (*const parts[])(struct pmo_local_service *, const struct pmo_value *) = {
-        read_address,   read_port, read_command,  read_environment,
-        read_readiness, read_cpu,  read_memory,   read_replicas, read_drain};
+        read_address, read_port,   read_command,  read_environment, read_readiness,
+        read_cpu,     read_memory, read_replicas, read_drain};
     const struct pmo_value *version = required(document, "apiVersion", API_VERSION);
     const struct pmo_value *spec = required(document, "spec", "{address: 198.18.0.11:80, ...}");
     const char *text = pmo_value_text(version);

@@ -31,12 +31,12 @@
 struct pmo_local_service {
     struct pmo_backend_service public;
     uint16_t port;
-    char **command;     /* NULL-terminated */
-    char **environment; /* "KEY=value", NULL-terminated; NULL where there is none */
-    char *probe_path;   /* NULL: a TCP connect, or a command: */
+    char **command;       /* NULL-terminated */
+    char **environment;   /* "KEY=value", NULL-terminated; NULL where there is none */
+    char *probe_path;     /* NULL: a TCP connect, or a command: */
     char **probe_command; /* NULL-terminated; NULL: none */
     double probe_interval_s, probe_timeout_s;
-    double cpu_share; /* of one core; 0: no limit */
+    double cpu_share;      /* of one core; 0: no limit */
     uint64_t memory_bytes; /* likewise */
     uint32_t replicas;
     double drain_s;

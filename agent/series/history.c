@@ -550,8 +550,8 @@ int pmo_history_add_decision(struct pmo_history *history, int64_t id, int64_t t,
         statement = pmo_history_file_bind(&history->file, SQL_ADD_DECISION, id, t);
         (void)sqlite3_bind_text(statement, 3, service, -1, SQLITE_STATIC);
         (void)sqlite3_bind_text(statement, 4, json, -1, SQLITE_STATIC);
-        r = pmo_history_settle(history, pmo_history_file_run(&history->file, SQL_ADD_DECISION, NULL),
-                   "write to");
+        r = pmo_history_settle(
+            history, pmo_history_file_run(&history->file, SQL_ADD_DECISION, NULL), "write to");
     }
     return r;
 }
@@ -580,7 +580,8 @@ int64_t pmo_history_last_decision(struct pmo_history *history)
     int64_t id = 0;
 
     if (history->file.db)
-        (void)pmo_history_settle(history, pmo_history_file_run(&history->file, SQL_LAST_DECISION, &id), "read");
+        (void)pmo_history_settle(
+            history, pmo_history_file_run(&history->file, SQL_LAST_DECISION, &id), "read");
     return id;
 }
 
@@ -589,6 +590,7 @@ int64_t pmo_history_last_second(struct pmo_history *history)
     int64_t t = 0;
 
     if (history->file.db)
-        (void)pmo_history_settle(history, pmo_history_file_run(&history->file, SQL_LAST_SECOND, &t), "read");
+        (void)pmo_history_settle(history, pmo_history_file_run(&history->file, SQL_LAST_SECOND, &t),
+                                 "read");
     return t;
 }

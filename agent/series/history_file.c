@@ -121,8 +121,7 @@ static const char *const statements[SQL_STATEMENTS] = {
     [SQL_AUDIT] = "SELECT id, t, kind, service, who, text FROM audit"
                   " WHERE t >= ?1 AND (?2 IS NULL OR service = ?2 OR service = '')"
                   " ORDER BY id DESC LIMIT ?3",
-    [SQL_DELETE_AUDIT] =
-        "DELETE FROM audit WHERE t < ?1 OR id <= (SELECT max(id) FROM audit) - ?2",
+    [SQL_DELETE_AUDIT] = "DELETE FROM audit WHERE t < ?1 OR id <= (SELECT max(id) FROM audit) - ?2",
     [SQL_PUT_PAUSE] = "INSERT OR REPLACE INTO pauses VALUES (?1, ?2, ?3, ?4)",
     [SQL_DROP_PAUSE] = "DELETE FROM pauses WHERE service = ?1",
     [SQL_PAUSES] = "SELECT service, since, until, reason FROM pauses",

@@ -372,8 +372,8 @@ json_t *pmo_json_decision(const struct pmo_decision *decision)
         "predictedRps", pmo_json_number(decision->predicted_rps), "quantile",
         pmo_json_number(decision->quantile), "horizonS", pmo_json_number(decision->horizon_s),
         "capacityRps", pmo_json_number(decision->capacity_rps), "utilization",
-        pmo_json_number(decision->utilization), "carriedOut", decision->carried_out,
-        "paused", decision->paused);
+        pmo_json_number(decision->utilization), "carriedOut", decision->carried_out, "paused",
+        decision->paused);
 }
 
 char *pmo_decision_text(const struct pmo_decision *decision)

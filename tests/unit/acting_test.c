@@ -59,8 +59,8 @@ static void a_limit_per_hour_holds_in_every_hour(void)
     struct pmo_decision decision;
     struct pmo_file *file = NULL;
 
-    CU_ASSERT_EQUAL_FATAL(
-        pmo_file_parse(&file, "front.yaml", limited, strlen(limited), NULL, NULL), 0);
+    CU_ASSERT_EQUAL_FATAL(pmo_file_parse(&file, "front.yaml", limited, strlen(limited), NULL, NULL),
+                          0);
     CU_ASSERT_EQUAL_FATAL(pmo_policies_read(&policies, file), 0);
     CU_ASSERT_EQUAL_FATAL(pmo_planner_new(&planner, 1), 0);
     for (int t = 1; t <= 3 * 3600; t++) {

@@ -1006,7 +1006,8 @@ static void a_pause_is_shown_kept_and_ended(void)
     json_t *json, *entries;
 
     world_start(&w);
-    json_decref(post(&w, "/v1/pause", "{\"service\": \"front\", \"forS\": 60, \"reason\": \"x\"}", 200));
+    json_decref(
+        post(&w, "/v1/pause", "{\"service\": \"front\", \"forS\": 60, \"reason\": \"x\"}", 200));
     json = of_service(&w, 1, "paused");
     CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(json, "service")), "front");
     CU_ASSERT_EQUAL(json_integer_value(json_object_get(json, "until")) -
@@ -1033,8 +1034,8 @@ static void a_pause_is_shown_kept_and_ended(void)
     json = world_get(&w, "/v1/audit?service=front");
     entries = json_object_get(json, "entries");
     CU_ASSERT_EQUAL(json_array_size(entries), 3);
-    CU_ASSERT_STRING_EQUAL(
-        json_string_value(json_object_get(json_array_get(entries, 0), "kind")), "resume");
+    CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(json_array_get(entries, 0), "kind")),
+                           "resume");
     CU_ASSERT_PTR_NOT_NULL(strstr(
         json_string_value(json_object_get(json_array_get(entries, 2), "who")), "unit-tests"));
     json_decref(json);
@@ -1043,8 +1044,12 @@ static void a_pause_is_shown_kept_and_ended(void)
 
 static void a_pause_that_makes_no_sense_is_refused(void)
 {
-    static const char *const bodies[] = {"{\"forS\": 0}", "{\"forS\": \"1h\"}", "{\"service\": 5}",
-                                         "{\"servce\": \"front\"}", "[]", ""};
+    static const char *const bodies[] = {"{\"forS\": 0}",
+                                         "{\"forS\": \"1h\"}",
+                                         "{\"service\": 5}",
+                                         "{\"servce\": \"front\"}",
+                                         "[]",
+                                         ""};
     struct world w;
 
     world_start(&w);

@@ -258,7 +258,8 @@ void world_start(struct world *w)
 static void remove_world(struct world *w)
 {
     char path[128];
-    static const char *const files[] = {"history.db", "history.db-wal", "history.db-shm", "pmo.yaml"};
+    static const char *const files[] = {"history.db", "history.db-wal", "history.db-shm",
+                                        "pmo.yaml"};
 
     pmo_attempts_free(&w->front.attempts);
     pmo_attempts_free(&w->instances[0].attempts);

@@ -24,7 +24,7 @@
 struct world {
     char directory[64];
     char socket[96];
-    char config[96]; /* a file that was taken over, with world_config_text in it */
+    char config[96];      /* a file that was taken over, with world_config_text in it */
     struct pmo_core core; /* of which only the agent, the hints and the backend are there */
     void *hints;          /* rows */
     struct pmo_service front, catalog;

@@ -108,10 +108,10 @@ int pmoctl_audit(struct pmoctl *ctl)
     json_array_foreach (json_object_get(answer, "entries"), i, entry) {
         const char *service = pmoctl_text(entry, "service");
 
-        pmoctl_table_row(
-            table, (const char *[]){pmoctl_format_time(at, pmoctl_integer(entry, "t"), true),
-                                    pmoctl_text(entry, "kind"), *service ? service : "-",
-                                    pmoctl_text(entry, "who"), pmoctl_text(entry, "text")});
+        pmoctl_table_row(table,
+                         (const char *[]){pmoctl_format_time(at, pmoctl_integer(entry, "t"), true),
+                                          pmoctl_text(entry, "kind"), *service ? service : "-",
+                                          pmoctl_text(entry, "who"), pmoctl_text(entry, "text")});
     }
     json_decref(answer);
     return pmoctl_table_print(table);

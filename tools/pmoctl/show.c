@@ -209,7 +209,8 @@ int pmoctl_services(struct pmoctl *ctl)
 static void print_config(struct pmoctl *ctl)
 {
     json_t *config = pmoctl_get(ctl, "/v1/reload", NULL);
-    const char *error = pmoctl_text(config, "error"), *restart = pmoctl_text(config, "needsRestart");
+    const char *error = pmoctl_text(config, "error"),
+               *restart = pmoctl_text(config, "needsRestart");
     char time[32];
 
     if (*pmoctl_text(config, "path"))
