@@ -155,7 +155,9 @@ static int backend_start(struct pmo_core *core, const char *state_dir)
 
     if (!core->backend_ops)
         return 0;
+    core->adopting = true;
     r = core->backend_ops->open(&core->backend, core->loop, core->config, state_dir, &events);
+    core->adopting = false;
     for (size_t i = 0; !r && (s = core->backend_ops->service(core->backend, i)); i++) {
         struct pmo_service *service = pmo_core_service(core, s->name);
 
@@ -163,6 +165,7 @@ static int backend_start(struct pmo_core *core, const char *state_dir)
             return pmo_err_r(ENOMEM, "cannot add service %s", s->name);
         service->managed = true;
         service->wanted = service->ready + service->starting; /* it began, or adopted, these */
+        pmo_instances_publish(core, service);
         service->hints_number = pmo_hints_service(core->hints, s->name, s->addr, s->port);
         if (service->hints_number < 0)
             return pmo_err_r(service->hints_number, "cannot route service %s", s->name);

@@ -57,6 +57,7 @@ struct pmo_core {
     struct pmo_tls *tls;
     unsigned int scans;
     uint64_t tls_unread; /* TLS connections that nobody reads, when it was looked for who could */
+    bool adopting;       /* not all instances that there are are known yet */
     const struct pmo_backend_ops *backend_ops; /* NULL: none is configured */
     struct pmo_backend *backend;
     struct pmo_server *server;

@@ -138,7 +138,9 @@ void pmo_instances_publish(struct pmo_core *core, struct pmo_service *service)
         if (count < PMO_HINTS_INSTANCES_MAX)
             members[count++] = i->id;
     }
-    if (service->hints_number >= 0)
+    /* while some are missing, an earlier agent's list is better: what is in this one may be
+     * draining */
+    if (service->hints_number >= 0 && !core->adopting)
         (void)pmo_hints_members(core->hints, service->hints_number, members, count);
 }
 
