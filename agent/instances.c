@@ -146,6 +146,13 @@ void pmo_instances_publish(struct pmo_core *core, struct pmo_service *service)
 
 static bool kernel_knows(struct pmo_core *core, uint32_t id);
 
+static void count_syns(struct pmo_core *core, struct pmo_agent_instance *i)
+{
+    if (i->id && i->interface[0])
+        (void)pmo_kernel_count_syns(core->kernel, i->netns_fd, i->interface, i->name, &i->listener,
+                                    i->id);
+}
+
 /* From here on, routers may choose it. */
 static void instance_ready(struct pmo_core *core, struct pmo_agent_instance *i)
 {
@@ -428,8 +435,10 @@ void pmo_instances_event(struct pmo_core *core, const struct pmo_event *event)
             i->id = event->instance;
             pmo_kernel_scope(core->kernel, i->id, i->service->scope);
             pmo_headers_follow(core, i);
-            if (i->phase == PMO_INSTANCE_READY) /* its probe does not ask its listener */
+            if (i->phase == PMO_INSTANCE_READY) { /* its probe does not ask its listener */
+                count_syns(core, i);
                 instance_ready(core, i);
+            }
         }
         pmo_node_targets_follow(core);
         pmo_calls_follow(core);
@@ -499,9 +508,7 @@ void pmo_instances_backend(struct pmo_core *core, const struct pmo_backend_insta
         break;
     case PMO_INSTANCE_READY:
         usage_begin(core, i);
-        if (i->id && i->interface[0])
-            (void)pmo_kernel_count_syns(core->kernel, i->netns_fd, i->interface, i->name,
-                                        &i->listener, i->id);
+        count_syns(core, i);
         if (b->ready_s > b->ordered_s) {
             double lead = b->ready_s - b->ordered_s;
             double *known = &i->service->lead_time_s;
