@@ -11,6 +11,8 @@
 #include <gnutls/crypto.h>
 #include "agent/base/cleanup.h"
 
+#define HASHED_MAX (1L << 20) /* no larger file is read */
+
 static const struct pmo_backend_ops *backend_of_kind(const char *kind)
 {
     for (size_t i = 0; pmo_backends[i]; i++)
@@ -91,6 +93,8 @@ int pmo_config_hash(const char *path, char hash[PMO_SHA256_BYTES])
         return -errno;
     if (!S_ISREG(status.st_mode)) /* what is read from a pipe is gone */
         return -EINVAL;
+    if (status.st_size > HASHED_MAX)
+        return -EFBIG;
     if (gnutls_hash_init(&sha256, GNUTLS_DIG_SHA256))
         return -ENOMEM;
     r = hash_all(fd, sha256);

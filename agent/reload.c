@@ -168,16 +168,33 @@ static void keep_first(void *context, const char *file, size_t line, size_t colu
 static int load(struct pmo_core *core)
 {
     struct pmo_config_state *state = &core->agent.config;
+    char restart[sizeof(state->restart)];
     struct pmo_config config;
     int r;
 
     r = pmo_config_read(&config, state->path, keep_first, state);
     if (r)
         return r;
+    memcpy(restart, state->restart, sizeof(restart));
     state->restart[0] = '\0';
     r = apply(core, &config);
+    if (r)
+        memcpy(state->restart, restart, sizeof(restart));
     pmo_config_free(&config);
     return r;
+}
+
+static int refuse(struct pmo_agent *agent, const char *who, int r)
+{
+    struct pmo_config_state *state = &agent->config;
+
+    state->failed = true;
+    if (!*state->error)
+        (void)snprintf(state->error, sizeof(state->error), "%s: %s", state->path, strerror(-r));
+    pmo_agent_audit(agent, "reload-failed", "", who, "%s; the old configuration stays",
+                    state->error);
+    return pmo_fail(EINVAL, "%s is not taken over: what was read before stays in force",
+                    state->path);
 }
 
 int pmo_agent_reload(struct pmo_agent *agent, const char *who)
@@ -189,25 +206,20 @@ int pmo_agent_reload(struct pmo_agent *agent, const char *who)
 
     if (!state->path)
         return -ENOENT;
-    state->error[0] = '\0';
     if (pmo_config_hash(state->path, hash))
         hash[0] = '\0'; /* reading it says why */
     memcpy(state->tried, hash, sizeof(hash));
-    r = *hash && !strcmp(hash, state->sha256) ? 0 : load(core);
-    state->failed = r < 0;
-    if (!r && !strcmp(hash, state->sha256))
+    state->error[0] = '\0';
+    if (*hash && !strcmp(hash, state->sha256)) {
+        state->failed = false;
         return 0;
-    if (r) {
-        if (!*state->error)
-            (void)snprintf(state->error, sizeof(state->error), "%s: %s", state->path, strerror(-r));
-        pmo_agent_audit(agent, "reload-failed", "", who, "%s; the old configuration stays",
-                        state->error);
-        (void)pmo_fail(EINVAL, "%s is not taken over: what was read before stays in force",
-                       state->path);
-        return -EINVAL;
     }
-    memcpy(state->sha256, hash, sizeof(hash));
+    r = load(core);
+    if (r)
+        return refuse(agent, who, r);
+    state->failed = false;
     state->loaded = time(NULL);
+    memcpy(state->sha256, hash, sizeof(hash));
     pmo_agent_audit(agent, "reload", "", who, "%s, sha256 %s%s%s", state->path, hash,
                     *state->restart ? "; needs a restart: " : "", state->restart);
     pmo_info("%s is read anew (%s)", state->path, who);
