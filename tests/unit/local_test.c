@@ -106,6 +106,27 @@ static void a_short_document_gets_defaults(void)
     pmo_local_services_free(&services);
 }
 
+static void the_example_of_the_documentation_is_right(void)
+{
+    static const char begin[] = "```yaml\n";
+    struct pmo_local_services services = {0};
+    FILE *file = fopen("docs/acting.md", "re");
+    char text[4096] = "", *at, *end;
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    CU_ASSERT(fread(text, 1, sizeof(text) - 1, file) > 0);
+    (void)fclose(file);
+    at = strstr(text, begin);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(at);
+    at += sizeof(begin) - 1;
+    end = strstr(at, "```");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(end);
+    *end = '\0';
+    CU_ASSERT_EQUAL_FATAL(read_text(&services, at), 0);
+    CU_ASSERT_EQUAL(services.count, 1);
+    pmo_local_services_free(&services);
+}
+
 static void a_probe_may_be_a_command(void)
 {
     struct pmo_local_services services = {0};
@@ -288,6 +309,7 @@ SUITE(local) = {
     TEST(a_full_document_is_read),
     TEST(a_short_document_gets_defaults),
     TEST(a_probe_may_be_a_command),
+    TEST(the_example_of_the_documentation_is_right),
     TEST(documents_of_other_kinds_are_left_to_others),
     TEST(each_mistake_is_one_line_that_says_what_to_write),
     TEST(all_mistakes_are_found_in_one_reading),
