@@ -164,7 +164,8 @@ static int backend_start(struct pmo_core *core, const char *state_dir)
         if (!service)
             return pmo_err_r(ENOMEM, "cannot add service %s", s->name);
         service->managed = true;
-        service->wanted = service->ready + service->starting; /* it began, or adopted, these */
+        (void)core->backend_ops->status(core->backend, s->name, &service->backend);
+        service->wanted = service->backend.wanted;
         pmo_instances_publish(core, service);
         service->hints_number = pmo_hints_service(core->hints, s->name, s->addr, s->port);
         if (service->hints_number < 0)

@@ -41,6 +41,7 @@ struct pmo_backend_instance {
 
 /* How it goes with the instances that a service should have. */
 struct pmo_backend_status {
+    uint32_t wanted;     /* those it should have, as last ordered, also by an earlier agent */
     uint32_t held;       /* replacements that wait, as instances end soon after their start */
     uint32_t crashes;    /* in a row */
     double retry_s;      /* CLOCK_MONOTONIC: when the next one is tried, where any is held */

@@ -204,6 +204,13 @@ static int make_timers(struct pmo_backend *backend)
     return 0;
 }
 
+static void order(struct pmo_backend *backend, struct pmo_local_fleet *fleet, uint32_t wanted)
+{
+    fleet->wanted = wanted;
+    (void)pmo_wanted_write(backend->wanted, fleet->service->public.name, wanted);
+    reconcile(backend, fleet);
+}
+
 /* Takes over what an earlier agent left, and removes what cannot be taken over. */
 static int enter_world(struct pmo_backend *backend, const char *state_dir)
 {
@@ -215,6 +222,7 @@ static int enter_world(struct pmo_backend *backend, const char *state_dir)
     r = make_directory(backend->records, sizeof(backend->records), state_dir, "instances");
     if (!r)
         r = make_directory(backend->logs, sizeof(backend->logs), state_dir, "logs");
+    (void)snprintf(backend->wanted, sizeof(backend->wanted), "%s/wanted", state_dir);
     if (!r)
         r = pmo_cgroups_open(&backend->cgroups);
     if (!r)
@@ -229,9 +237,11 @@ static int enter_world(struct pmo_backend *backend, const char *state_dir)
     for (size_t i = 0; i < backend->services.count; i++) {
         struct pmo_local_fleet *fleet = &backend->fleets[i];
 
-        if (!fleet->adopted)
+        /* an earlier agent's count goes on, not the document's */
+        if (!pmo_wanted_read(backend->wanted, fleet->service->public.name, &fleet->wanted) &&
+            !fleet->adopted)
             fleet->wanted = fleet->service->replicas;
-        reconcile(backend, fleet);
+        order(backend, fleet, fleet->wanted);
     }
     return 0;
 }
@@ -251,8 +261,10 @@ static void backend_free(struct pmo_backend *backend, bool remove)
         uv_close((uv_handle_t *)backend->bound, timer_closed);
     pmo_network_close(&backend->network, remove);
     pmo_cgroups_close(&backend->cgroups, remove);
-    if (remove && *backend->records)
+    if (remove && *backend->records) {
         (void)rmdir(backend->records);
+        (void)unlink(backend->wanted);
+    }
     pmo_local_services_free(&backend->services);
     free(backend->fleets);
     free(backend);
@@ -302,8 +314,7 @@ static int local_scale(struct pmo_backend *backend, const char *service, uint32_
 
     if (!found)
         return -ENOENT;
-    found->wanted = replicas;
-    reconcile(backend, found);
+    order(backend, found, replicas);
     return 0;
 }
 
@@ -315,8 +326,10 @@ static int local_status(const struct pmo_backend *backend, const char *service,
 
         if (strcmp(fleet->service->public.name, service) != 0)
             continue;
-        *status = (struct pmo_backend_status){
-            .held = fleet->held, .crashes = fleet->crashes, .retry_s = fleet->held_until_s};
+        *status = (struct pmo_backend_status){.wanted = fleet->wanted,
+                                              .held = fleet->held,
+                                              .crashes = fleet->crashes,
+                                              .retry_s = fleet->held_until_s};
         memcpy(status->last_crash, fleet->last_crash, sizeof(status->last_crash));
         return 0;
     }

@@ -27,7 +27,7 @@ enum pmo_local_stage { PROBING, SERVING, DRAINING, TERMINATING, KILLED, ENDED };
 /* The instances of one service. */
 struct pmo_local_fleet {
     const struct pmo_local_service *service; /* for instances to come */
-    bool adopted; /* an earlier agent ran it: its count goes on, not the document's */
+    bool adopted;                            /* an earlier agent ran it */
     uint32_t wanted;
     uint32_t held;    /* replacements that wait until `held_until_s` */
     uint32_t crashes; /* in a row */
@@ -65,6 +65,7 @@ struct pmo_backend {
     uint16_t last_number;
     char records[PATH_MAX - 128]; /* directories */
     char logs[PATH_MAX - 128];
+    char wanted[PATH_MAX - 128]; /* file */
 };
 
 /* CLOCK_MONOTONIC */

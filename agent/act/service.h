@@ -14,7 +14,7 @@
  *     readiness: {path: /ready, interval: 200ms, timeout: 1s}
  *     cpu: 10%                   # of one core; no limit where absent
  *     memory: 64MiB              # likewise; what takes more is killed
- *     replicas: 1                # when nothing is adopted from an earlier agent
+ *     replicas: 1                # where no earlier agent has left a count
  *     drain: 10s                 # at most; then SIGTERM, 5 s later SIGKILL
  *
  * Without a readiness path the probe is a TCP connect. One with a path is a real request, and the

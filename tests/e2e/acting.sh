@@ -180,7 +180,7 @@ shop_by_load() {
 }
 
 no_kill_of_the_agent_orphans_doubles_or_loses_anything() {
-    local kills=${PMO_KILLS:-$([ -n "${PMO_TESTS_LONG:-}" ] && echo 200 || echo 6)} kill
+    local wanted kills=${PMO_KILLS:-$([ -n "${PMO_TESTS_LONG:-}" ] && echo 200 || echo 6)} kill
     mesh_expected
     configure shop_by_load
     agent_start --config "$here/pmo.yaml"
@@ -190,8 +190,10 @@ no_kill_of_the_agent_orphans_doubles_or_loses_anything() {
         sleep "$((RANDOM % 2)).$((RANDOM % 5))$((RANDOM % 10))"
         [ $kill != 1 ] || ctl pause --reason "a kill" >"$here/pause"
         agent_end KILL
+        wanted=$(jq .shop "$state/wanted")
         agent_start --config "$here/pmo.yaml"
-        [ $kill != 1 ] || equal "reason of the pause" "$(of_service shop .paused.reason)" "a kill"
+        [ $kill != 1 ] || equal "reason of the pause, and what is wanted meanwhile" \
+            "$(of_service shop '"\(.paused.reason) \(.wanted)"')" "a kill $wanted"
         ctl pause >"$here/pause" # until they have come to rest
         until_true 6 instances_agree || { complain "after kill $kill: $(what_disagrees)"; break; }
         until_true 6 has_what_is_wanted ||

@@ -305,6 +305,33 @@ static void a_record_is_read_as_it_was_written(void)
     CU_ASSERT_EQUAL(rmdir(directory), 0);
 }
 
+static void what_is_wanted_is_read_as_it_was_written(void)
+{
+    char directory[] = "/tmp/pmo-wanted-XXXXXX", path[64];
+    uint32_t wanted = 7;
+    FILE *file;
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(directory));
+    (void)snprintf(path, sizeof(path), "%s/wanted", directory);
+    CU_ASSERT(!pmo_wanted_read(path, "front", &wanted));
+    CU_ASSERT_EQUAL(wanted, 7);
+    CU_ASSERT_EQUAL(pmo_wanted_write(path, "front", 3), 0);
+    CU_ASSERT_EQUAL(pmo_wanted_write(path, "catalog", 0), 0);
+    CU_ASSERT_EQUAL(pmo_wanted_write(path, "front", 4), 0);
+    CU_ASSERT(pmo_wanted_read(path, "front", &wanted) && wanted == 4);
+    CU_ASSERT(pmo_wanted_read(path, "catalog", &wanted) && wanted == 0);
+    CU_ASSERT(!pmo_wanted_read(path, "nobody", &wanted));
+    file = fopen(path, "w");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    (void)fputs("{\"front\": \"many\"", file);
+    (void)fclose(file);
+    CU_ASSERT(!pmo_wanted_read(path, "front", &wanted));
+    CU_ASSERT_EQUAL(pmo_wanted_write(path, "front", 5), 0);
+    CU_ASSERT(pmo_wanted_read(path, "front", &wanted) && wanted == 5);
+    (void)unlink(path);
+    CU_ASSERT_EQUAL(rmdir(directory), 0);
+}
+
 SUITE(local) = {
     TEST(a_full_document_is_read),
     TEST(a_short_document_gets_defaults),
@@ -318,5 +345,6 @@ SUITE(local) = {
     TEST(a_members_address_follows_from_its_number),
     TEST(the_cpu_quota_is_never_below_the_kernels_least),
     TEST(a_record_is_read_as_it_was_written),
+    TEST(what_is_wanted_is_read_as_it_was_written),
     {0},
 };
