@@ -220,6 +220,7 @@ int pmo_second_decide(struct pmo_core *core, struct pmo_service *s, int64_t t,
         paused && agent->mode > PMO_MODE_RECOMMEND ? PMO_MODE_RECOMMEND : agent->mode;
     uint32_t wanted = s->wanted;
     char *text;
+    bool acts;
     int made;
 
     if (!s->policy)
@@ -231,11 +232,12 @@ int pmo_second_decide(struct pmo_core *core, struct pmo_service *s, int64_t t,
     made = pmo_planner_decide(agent->planner, s->policy, cap, &state, t, &wanted, decision);
     if (made < 0)
         return pmo_err_r(made, "cannot decide for service %s", s->name);
-    if (s->managed && s->policy->mode == PMO_MODE_ACT && cap == PMO_MODE_ACT && wanted != s->wanted)
+    acts = s->managed && s->policy->mode == PMO_MODE_ACT && agent->mode == PMO_MODE_ACT;
+    if (acts && !paused && wanted != s->wanted)
         order(core, s, wanted, made ? decision : NULL);
     if (!made)
         return 0;
-    decision->paused = paused;
+    decision->paused = acts && paused;
     agent->decisions[agent->decisions_made++ % PMO_DECISIONS_KEPT] = *decision;
     text = pmo_decision_text(decision);
     if (text)
