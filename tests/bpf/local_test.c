@@ -515,10 +515,31 @@ static void after_kill_9_of_the_agent_the_next_one_adopts_what_lives_and_replace
     CU_ASSERT(nothing_is_left());
 }
 
-static void remains_without_a_record_are_removed(void)
+/* An order that could not be carried out any more is, by the next agent. */
+static void what_was_ordered_is_there_after_the_agent_died(void)
 {
     struct agent agent;
     char record[64];
+    pid_t pid;
+
+    CU_ASSERT_EQUAL_FATAL(open_agent(&agent, "yes", ""), 0);
+    (void)pmo_backend_local.scale(agent.backend, "shop", 2);
+    pid = find(&agent, "shop-2")->pid;
+    close_agent(&agent, true);
+    (void)snprintf(record, sizeof(record), "%s/instances/shop-2", state_dir);
+    CU_ASSERT_EQUAL(unlink(record), 0); /* as if it had never come to it */
+    CU_ASSERT_EQUAL_FATAL(open_agent(&agent, "yes", ""), 0);
+    CU_ASSERT(reaches(&agent, PMO_INSTANCE_READY, 2));
+    CU_ASSERT_NOT_EQUAL(find(&agent, "shop-2")->pid, pid);
+    CU_ASSERT_EQUAL(waitpid(pid, NULL, 0), pid);
+    close_agent(&agent, false);
+    CU_ASSERT(nothing_is_left());
+}
+
+static void remains_without_a_record_are_removed(void)
+{
+    struct agent agent;
+    char record[64], wanted[64];
     pid_t pid;
 
     CU_ASSERT_EQUAL_FATAL(open_agent(&agent, "yes", ""), 0);
@@ -527,6 +548,8 @@ static void remains_without_a_record_are_removed(void)
     close_agent(&agent, true);
     (void)snprintf(record, sizeof(record), "%s/instances/shop-1", state_dir);
     CU_ASSERT_EQUAL(unlink(record), 0);
+    (void)snprintf(wanted, sizeof(wanted), "%s/wanted", state_dir);
+    CU_ASSERT_EQUAL(unlink(wanted), 0);
     CU_ASSERT_EQUAL_FATAL(open_agent(&agent, "yes", ""), 0);
     CU_ASSERT_EQUAL(agent.count, 0);
     CU_ASSERT_EQUAL(entries("/run/netns", "pmo-shop-"), 0);
@@ -599,6 +622,7 @@ SUITE(local) = {
     TEST(an_instance_deaf_to_sigterm_is_killed_when_the_backend_closes),
     TEST(left_instances_serve_on_and_are_adopted_as_ready),
     TEST(after_kill_9_of_the_agent_the_next_one_adopts_what_lives_and_replaces_the_rest),
+    TEST(what_was_ordered_is_there_after_the_agent_died),
     TEST(remains_without_a_record_are_removed),
     TEST(a_program_that_cannot_run_is_tried_again_later),
     TEST(nothing_but_logs_stays_behind),

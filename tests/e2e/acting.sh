@@ -186,8 +186,10 @@ no_kill_of_the_agent_orphans_doubles_or_loses_anything() {
     agent_start --config "$here/pmo.yaml"
     until_true 10 has_what_is_wanted || give_up "the shop is not ready"
     shop_load --wave 10:60:3s --duration 3600s
+    wanted=$(jq .shop "$state/wanted")
     for ((kill = 1; kill <= kills; kill++)); do
-        sleep "$((RANDOM % 2)).$((RANDOM % 5))$((RANDOM % 10))"
+        until_true 4 wanted_is_not "$wanted" # then it starts some, or drains some
+        sleep "0.$((RANDOM % 6))$((RANDOM % 10))"
         [ $kill != 1 ] || ctl pause --reason "a kill" >"$here/pause"
         agent_end KILL
         wanted=$(jq .shop "$state/wanted")
@@ -198,12 +200,17 @@ no_kill_of_the_agent_orphans_doubles_or_loses_anything() {
         until_true 6 instances_agree || { complain "after kill $kill: $(what_disagrees)"; break; }
         until_true 6 has_what_is_wanted ||
             complain "after kill $kill: $(of_service shop '"\(.ready) are ready, \(.wanted) wanted"')"
+        wanted=$(jq .shop "$state/wanted")
         ctl resume >"$here/resume"
     done
     shop_load_lost_none
     figure "$((kill - 1)) kills, $(jq .sent "$here/load") requests, $(audited order) orders"
     agent_end TERM
     expect_nothing
+}
+
+wanted_is_not() {
+    [ "$(jq .shop "$state/wanted")" != "$1" ]
 }
 
 what_disagrees() {
