@@ -185,7 +185,7 @@ no_kill_of_the_agent_orphans_doubles_or_loses_anything() {
     configure shop_by_load
     agent_start --config "$here/pmo.yaml"
     until_true 10 has_what_is_wanted || give_up "the shop is not ready"
-    shop_load --wave 10:60:3s --duration 3600s
+    shop_load --wave 10:60:2s --duration 3600s
     wanted=$(jq .shop "$state/wanted")
     for ((kill = 1; kill <= kills; kill++)); do
         until_true 4 wanted_is_not "$wanted" # then it starts some, or drains some
