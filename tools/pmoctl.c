@@ -50,6 +50,8 @@ enum {
     EVENTS = 1 << 27,
     SCORES = 1 << 28,
     LEARN = 1 << 29,
+    FOR = 1 << 30,
+    REASON = 1U << 31,
 };
 #define EVERYWHERE (SOCKET | JSON | HELP)
 
@@ -83,6 +85,8 @@ static const struct option_text {
     {QUANTILES, "quantiles", "LIST", "which quantiles (0.1,0.5,0.9,0.99)"},
     {MODELS, "models", NULL, "print weight and error of each model at the end, too"},
     {SCORES, "scores", NULL, "print how forecasts did, by model and horizon"},
+    {FOR, "for", "TIME", "end by itself after this time, as in 30m or 1h"},
+    {REASON, "reason", "TEXT", "why, for who asks later"},
     {OUT, "out", "FILE", "write the outcome to this CSV file"},
     {PLOT, "plot", "FILE", "draw an SVG of the stretch with the strongest rise"},
     {SOCKET, "socket", "PATH", "the agent's socket (" SOCKET_PATH ")"},
@@ -101,7 +105,7 @@ static int print_version(struct pmoctl *ctl)
 
 static const struct command {
     const char *name, *arguments, *summary, *description;
-    int options;
+    unsigned int options;
     int least, most; /* arguments */
     int (*run)(struct pmoctl *ctl);
 } commands[] = {
@@ -157,6 +161,27 @@ static const struct command {
     {"explain", "DECISION", "why a decision was made",
      "Prints everything that led to the decision with this number (see pmoctl decisions).", 0, 1, 1,
      pmoctl_explain},
+    {"pause", "", "order nothing from now on",
+     "The kill switch: for all services, or for --service, nothing is ordered until pmoctl "
+     "resume,\n"
+     "or until --for is over; also not by the next agent, if this one is restarted. Decisions are\n"
+     "made all the same, as in mode recommend. Instances that end are still replaced.",
+     SERVICE | FOR | REASON, 0, 0, pmoctl_pause},
+    {"resume", "", "end a pause", "Ends the pause of --service, or all pauses there are.", SERVICE,
+     0, 0, pmoctl_resume},
+    {"reload", "", "read the configuration file anew",
+     "Has the agent take over what its configuration file says now, which it also does by itself\n"
+     "when the file changes. A file with a mistake changes nothing; then the exit status is 1.",
+     0, 0, 0, pmoctl_reload},
+    {"audit", "", "what was done, and by whom",
+     "Lists pauses, reloads, orders, instances that started or ended and why, newest first, for\n"
+     "400 days. Entries that concern all services are listed with --service, too.",
+     SERVICE | SINCE, 0, 0, pmoctl_audit},
+    {"logs", "INSTANCE[.N]", "what an instance has printed",
+     "Prints what the instance of this name has printed, also if it is gone. N from 1 to 3: what "
+     "an\n"
+     "earlier one of that name has, or (if it prints more than 8 MiB) this one has before.",
+     0, 1, 1, pmoctl_logs},
     {"policy", "check FILE...", "check policy files",
      "Checks policy files and prints what is wrong with file, line and column. Exit status 1 "
      "where\n"
@@ -369,6 +394,11 @@ static int read_option(struct pmoctl *ctl, int bit, const char *value)
         return read_positive("capacity", value, PMO_RATE, 1, &ctl->capacity_rps);
     case SLO:
         return read_positive("slo", value, PMO_DURATION, 1e-3, &ctl->slo_s);
+    case FOR:
+        return read_positive("for", value, PMO_DURATION, 1, &ctl->for_s);
+    case REASON:
+        ctl->reason = value;
+        return 0;
     case SOCKET:
         ctl->socket = value;
         return 0;
