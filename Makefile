@@ -71,6 +71,11 @@ $(BUILD)/obj/%.o: %.c | $(skeletons)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(CFLAGS) $(pkg_cflags) -fPIC -MMD -MP -c $< -o $@
 
+# A second's forecasts are loops over rows of numbers: vectors, and no calls for a root. Not one bit
+# of what they come to is another one.
+forecast_obj := $(filter $(BUILD)/obj/agent/forecast/%,$(agent_obj))
+$(forecast_obj): override CFLAGS += $(if $(SANITIZE),,-O3) -fno-math-errno -fno-trapping-math
+
 $(BUILD)/libagent.a: $(agent_obj)
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
