@@ -10,8 +10,8 @@
 #include <errno.h>
 #include <math.h>
 #include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include "agent/forecast/aggregation.h"
 #include "agent/forecast/bounds.h"
 #include "agent/forecast/calibration.h"
@@ -74,10 +74,11 @@ struct minute {
 
 /* A forecast made for second `target`, at one horizon of the grid. */
 struct issued {
-    int64_t target; /* INT64_MIN: nothing */
+    int64_t target;
     float model[PMO_MODELS];
     struct pmo_calibrated combined;
     float calm[PMO_QUANTILES]; /* of the combined ones and the minute together */
+    bool made;                 /* false: there is none, and nothing else is set */
     bool unsure;               /* something else may come: */
 };
 
@@ -137,18 +138,18 @@ size_t pmo_forecaster_bytes(void)
 
 int pmo_forecaster_new(struct pmo_forecaster **forecaster)
 {
-    struct pmo_forecaster *made = calloc(1, pmo_forecaster_bytes());
+    /* not calloc(): that writes zeros to much of it, and a young series does not need all */
+    struct pmo_forecaster *made = mmap(NULL, pmo_forecaster_bytes(), PROT_READ | PROT_WRITE,
+                                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     unsigned char *state;
 
-    if (!made)
+    if (made == MAP_FAILED)
         return -ENOMEM;
     for (size_t i = 0; i < PMO_GRID; i++) {
         pmo_combination_init(&made->combination[i]);
         pmo_calibration_init(&made->calibration[i]);
         pmo_aggregation_init(&made->aggregation[i]);
     }
-    for (size_t i = 0; i < PMO_GRID_SUM; i++)
-        made->issued[i].target = INT64_MIN;
     pmo_drift_init(&made->drifting);
     pmo_jumps_init(&made->jumps);
     pmo_effects_init(&made->effects);
@@ -164,7 +165,8 @@ int pmo_forecaster_new(struct pmo_forecaster **forecaster)
 
 void pmo_forecaster_free(struct pmo_forecaster **forecaster)
 {
-    free(*forecaster);
+    if (*forecaster)
+        (void)munmap(*forecaster, pmo_forecaster_bytes());
     *forecaster = NULL;
 }
 
@@ -269,7 +271,7 @@ static void score(struct pmo_forecaster *forecaster, int64_t t, float y)
         const float *value = said(forecaster, issued);
         float expert[PMO_EXPERTS][PMO_QUANTILES], calm;
 
-        if (issued->target != t)
+        if (!issued->made || issued->target != t)
             continue; /* its origin was missing */
         pmo_scores_learn(&forecaster->scores[g], forecaster->combination[g].scored, value, y);
         if (pmo_grid[g] == PMO_DRIFT_HORIZON)
@@ -293,7 +295,7 @@ static void start_over(struct pmo_forecaster *forecaster, size_t g)
 {
     pmo_calibration_init(&forecaster->calibration[g]);
     for (unsigned int i = 0; i < pmo_grid[g]; i++)
-        issued_for(forecaster, g, i)->target = INT64_MIN;
+        issued_for(forecaster, g, i)->made = false;
 }
 
 /* Judges a model that has become another by what it would have forecast of the last seconds. A
@@ -517,6 +519,7 @@ static void issue(struct pmo_forecaster *forecaster, int64_t t,
         struct issued *issued = issued_for(forecaster, g, t + h);
         float value[PMO_QUANTILES];
 
+        issued->made = true;
         issued->target = t + h;
         for (size_t i = 0; i < PMO_MODELS; i++)
             issued->model[i] = means[i][h - 1];
@@ -548,7 +551,7 @@ void pmo_forecaster_observe(struct pmo_forecaster *forecaster, int64_t t, double
         y = fminf(y, fmaxf(RISE_MAX * pmo_recent_max(recent, RISE_SECONDS), RISE_FLOOR));
     issued = issued_for(forecaster, JUMP_GRID, t);
     event = &unsure_of(forecaster, issued)->outlook[EVENT];
-    expected = issued->target != t                        ? NAN
+    expected = !issued->made || issued->target != t       ? NAN
                : issued->unsure && event->probability > 0 ? event->mean
                                                           : issued->combined.mean;
     score(forecaster, t, y);
