@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <net/if.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -85,6 +86,7 @@ static int run(const struct pmo_options *options)
     watch_signal(program, &program->hand_over, SIGUSR2, on_signal);
     watch_signal(program, &program->reload, SIGHUP, on_reload);
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)mallopt(M_TOP_PAD, 0); /* what calloc() takes from there is zero already: not touched */
     pmo_descriptors_raise();
     r = pmo_core_start(&program->core, &program->loop, options);
     if (!r) {

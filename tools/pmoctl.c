@@ -56,7 +56,7 @@ enum {
 #define EVERYWHERE (SOCKET | JSON | HELP)
 
 static const struct option_text {
-    int bit;
+    unsigned int bit;
     const char *name, *value, *text;
 } option_texts[] = {
     {SERVICE, "service", "S", "only this service"},
@@ -231,7 +231,7 @@ static const struct command {
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
-static void print_options(int bits)
+static void print_options(unsigned int bits)
 {
     for (size_t i = 0; i < OPTIONS; i++) {
         const struct option_text *option = &option_texts[i];
@@ -320,7 +320,7 @@ static int read_time(const char *name, const char *text, const char **out)
     return 0;
 }
 
-static int read_option(struct pmoctl *ctl, int bit, const char *value)
+static int read_option(struct pmoctl *ctl, unsigned int bit, const char *value)
 {
     switch (bit) {
     case SERVICE:
@@ -417,7 +417,7 @@ static const struct command *find_command(const char *name)
 }
 
 /* Reads all options; which of them were given goes to @given. */
-static int read_options(struct pmoctl *ctl, int argc, char **argv, int *given)
+static int read_options(struct pmoctl *ctl, int argc, char **argv, unsigned int *given)
 {
     struct option options[OPTIONS + 1] = {0};
     int index, c;
@@ -436,7 +436,8 @@ static int read_options(struct pmoctl *ctl, int argc, char **argv, int *given)
     return 0;
 }
 
-static int check_command(const struct pmoctl *ctl, const struct command *command, int given)
+static int check_command(const struct pmoctl *ctl, const struct command *command,
+                         unsigned int given)
 {
     for (size_t i = 0; i < OPTIONS; i++)
         if (given & option_texts[i].bit & ~(command->options | EVERYWHERE))
@@ -453,7 +454,8 @@ int main(int argc, char **argv)
     struct pmoctl ctl = {
         .socket = SOCKET_PATH, .interval_s = 1, .target = 0.7, .startup_s = NAN, .from_s = NAN};
     const struct command *command;
-    int given = 0, status;
+    int status;
+    unsigned int given = 0;
 
     (void)setlocale(LC_CTYPE, "");
     if (read_options(&ctl, argc, argv, &given) < 0)
