@@ -70,11 +70,12 @@ double pmo_forecast_quantile(const struct pmo_forecast *forecast, unsigned int h
 /* The greatest such value over horizons 1..h. */
 double pmo_forecast_peak(const struct pmo_forecast *forecast, unsigned int h, double q);
 
-/* How a model did, for people: mean absolute error and weight at a horizon. */
+/* What a model says and how it did, for people: at a horizon. */
 struct pmo_model_score {
     const char *model;
+    double mean; /* of the second so far ahead of the last one; 0 before anything was observed */
     double weight;
-    double error; /* mean absolute error, exponentially forgetting; NAN before any */
+    double error; /* mean absolute one, exponentially forgetting; NAN before any */
 };
 #define PMO_MODELS_MAX 16
 /* Fills up to PMO_MODELS_MAX scores for horizon h; returns how many. */

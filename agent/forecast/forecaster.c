@@ -568,6 +568,7 @@ size_t pmo_forecaster_scores(const struct pmo_forecaster *forecaster, unsigned i
     upper = lower + 1;
     for (size_t i = 0; i < PMO_MODELS; i++) {
         scores[i].model = pmo_models[i]->name;
+        scores[i].mean = forecaster->model_mean[i][h - 1];
         scores[i].weight = pmo_grid_between(at, lower->weight[i], upper->weight[i]);
         scores[i].error = NAN;
         if (is_scored(forecaster, at))
