@@ -104,6 +104,8 @@ enum pmo_drift {
     PMO_DRIFT_TOO_WIDE,
 };
 #define PMO_DRIFTS (PMO_DRIFT_TOO_WIDE + 1)
+/* While it is named, what learns from the past is to look at it so many times as often. */
+#define PMO_DRIFT_SOONER 4
 enum pmo_drift pmo_forecaster_drift(const struct pmo_forecaster *forecaster);
 const char *pmo_drift_name(enum pmo_drift drift); /* "too_low", for machines */
 const char *pmo_drift_text(enum pmo_drift drift); /* "level: forecasts too low" */
