@@ -49,6 +49,7 @@ enum {
     MODELS = 1 << 26,
     EVENTS = 1 << 27,
     SCORES = 1 << 28,
+    TYPES = 1 << 29,
 };
 #define EVERYWHERE (SOCKET | JSON | HELP)
 
@@ -81,6 +82,7 @@ static const struct option_text {
     {QUANTILES, "quantiles", "LIST", "which quantiles (0.1,0.5,0.9,0.99)"},
     {MODELS, "models", NULL, "print weight and error of each model at the end, too"},
     {SCORES, "scores", NULL, "print how forecasts did, by model and horizon"},
+    {TYPES, "types", NULL, "print what is expected of each type of request; needs --service"},
     {OUT, "out", "FILE", "write the outcome to this CSV file"},
     {PLOT, "plot", "FILE", "draw an SVG of the stretch with the strongest rise"},
     {SOCKET, "socket", "PATH", "the agent's socket (" SOCKET_PATH ")"},
@@ -142,8 +144,10 @@ static const struct command {
      "how\n"
      "far off forecasts were of late (MEAN ERROR: of the median; PINBALL: mean loss over all\n"
      "quantiles), how often 0.9 and 0.99 quantiles HELD, and each model's weight and mean error.\n"
-     "Where forecasts have been wrong in one way for a minute and more (drift), it says how.",
-     SERVICE | SCORES, 0, 0, pmoctl_forecast},
+     "Where forecasts have been wrong in one way for a minute and more (drift), it says how. With\n"
+     "--types: the busiest types' shares of the service in the last minutes, and what is expected\n"
+     "of them (0.5 and 0.9 quantile), which adds up to the service's.",
+     SERVICE | SCORES | TYPES, 0, 0, pmoctl_forecast},
     {"events", "", "what is known to come, and has come",
      "Lists events that change the load, of the last hour and to come, from the sources that\n"
      "EventSource documents name and from POST /v1/events: when they begin and how long they\n"
@@ -350,6 +354,9 @@ static int read_option(struct pmoctl *ctl, int bit, const char *value)
         return 0;
     case SCORES:
         ctl->scores = true;
+        return 0;
+    case TYPES:
+        ctl->types = true;
         return 0;
     case STRIDE:
         return read_positive("stride", value, PMO_DURATION, 1, &ctl->stride_s);
