@@ -98,14 +98,6 @@ static void offer(struct pmo_core *core, struct pmo_service *service)
     service->trained_since = pmo_trainer_offer(core->trainer, &past);
 }
 
-/* Seconds after which trend and seasons are fitted anew. */
-static int64_t fit_after(const struct pmo_service *service)
-{
-    return pmo_forecaster_drift(service->forecaster) == PMO_DRIFT_STEADY
-               ? PMO_DECOMPOSER_EVERY
-               : PMO_DECOMPOSER_EVERY / PMO_DRIFT_SOONER;
-}
-
 void pmo_forecasts_train(struct pmo_core *core)
 {
     const struct pmo_lstm *net = NULL;
@@ -118,7 +110,8 @@ void pmo_forecasts_train(struct pmo_core *core)
         pmo_forecaster_set_lstm(s->forecaster, net);
         if (core->trainer)
             offer(core, s);
-        if (core->agent.now - s->decomposed >= fit_after(s) &&
+        if (core->agent.now - s->decomposed >=
+                pmo_forecaster_study_after(s->forecaster, PMO_DECOMPOSER_EVERY) &&
             pmo_decomposer_begin(core->decomposer, s->name, core->agent.now))
             s->decomposed = core->agent.now;
     }

@@ -104,9 +104,10 @@ enum pmo_drift {
     PMO_DRIFT_TOO_WIDE,
 };
 #define PMO_DRIFTS (PMO_DRIFT_TOO_WIDE + 1)
-/* While it is named, what learns from the past is to look at it so many times as often. */
-#define PMO_DRIFT_SOONER 4
 enum pmo_drift pmo_forecaster_drift(const struct pmo_forecaster *forecaster);
+/* Seconds after which to look at the past anew, to train on it or fit to it, where @seconds will do
+ * as long as forecasts are right: while there is drift, a quarter of that. */
+int64_t pmo_forecaster_study_after(const struct pmo_forecaster *forecaster, int64_t seconds);
 const char *pmo_drift_name(enum pmo_drift drift); /* "too_low", for machines */
 const char *pmo_drift_text(enum pmo_drift drift); /* "level: forecasts too low" */
 

@@ -62,6 +62,9 @@
 #define TRUST_NONE     0.6F  /* share held at which there is no trust, */
 #define TRUST_FULL     0.88F /* and full trust */
 
+/* While forecasts drift, what learns from the past looks at it so many times as often. */
+#define SOONER 4
+
 /* The simplest distribution there is, and sometimes the best: what the last minute was like. */
 struct minute {
     float mean, deviation;
@@ -600,4 +603,9 @@ void pmo_forecaster_score(const struct pmo_forecaster *forecaster, unsigned int 
 enum pmo_drift pmo_forecaster_drift(const struct pmo_forecaster *forecaster)
 {
     return pmo_drift_now(&forecaster->drifting);
+}
+
+int64_t pmo_forecaster_study_after(const struct pmo_forecaster *forecaster, int64_t seconds)
+{
+    return pmo_forecaster_drift(forecaster) == PMO_DRIFT_STEADY ? seconds : seconds / SOONER;
 }

@@ -20,7 +20,7 @@ struct pmo_study {
     struct pmo_lstm net[2]; /* the one in use, and the next */
     unsigned int in_use;
     int64_t trained; /* second of the last time; INT64_MIN: before the first one */
-    int64_t since; /* second from which nothing was trained on yet */
+    int64_t since;   /* second from which nothing was trained on yet */
     float seconds[PMO_RECENT_SECONDS];
     int64_t fitted;
     size_t minutes; /* in `minute`, the last one not over */
@@ -102,16 +102,14 @@ static void fit(struct pmo_study *study, struct pmo_forecaster *forecaster)
 
 void pmo_study_second(struct pmo_study *study, struct pmo_forecaster *forecaster, int64_t t)
 {
-    bool drifts = pmo_forecaster_drift(forecaster) != PMO_DRIFT_STEADY;
-
     if (study->trained == INT64_MIN)
         study->trained = study->fitted = study->since = t;
     note_minute(study, t, pmo_recent_at(pmo_forecaster_recent(forecaster), t));
-    if (t - study->fitted >= (drifts ? FIT_EVERY / PMO_DRIFT_SOONER : FIT_EVERY)) {
+    if (t - study->fitted >= pmo_forecaster_study_after(forecaster, FIT_EVERY)) {
         study->fitted = t;
         fit(study, forecaster);
     }
-    if (t - study->trained < (drifts ? EVERY_SECONDS / PMO_DRIFT_SOONER : EVERY_SECONDS))
+    if (t - study->trained < pmo_forecaster_study_after(forecaster, EVERY_SECONDS))
         return;
     study->trained = t;
     train(study, forecaster);
