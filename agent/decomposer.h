@@ -11,7 +11,7 @@
 #include <uv.h>
 #include "agent/forecast/decomposition.h"
 
-#define PMO_DECOMPOSER_EVERY (6 * 3600) /* seconds after which a fit is made anew, at calm times */
+#define PMO_DECOMPOSER_EVERY (6 * 3600) /* seconds between fits, at calm times */
 
 struct pmo_decomposer;
 
