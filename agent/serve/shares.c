@@ -64,7 +64,7 @@ static double lately(const struct pmo_service_store *store, size_t number, int64
 /* The shares of parts, and last of all that is in none of them. */
 static void divide(struct part *parts, size_t count)
 {
-    double recent[LOOKED_AT + 1], ever[LOOKED_AT + 1], share[LOOKED_AT + 1];
+    double recent[LOOKED_AT + 1] = {0}, ever[LOOKED_AT + 1] = {0}, share[LOOKED_AT + 1];
 
     for (size_t i = 0; i < count; i++) {
         recent[i] = parts[i].lately;
