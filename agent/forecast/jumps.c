@@ -6,13 +6,14 @@
 #include <string.h>
 
 /* Detection: the mean of the last FAST seconds against the BASE seconds before. */
-#define FAST     5U
-#define BASE     60U
-#define BASE_MIN 30U  /* of which so many must be known */
-#define RATIO    1.5F /* between the two, at least; */
-#define RATIO_OF 0.6F /* and this share of how far jumps have gone (of the logarithm), */
-#define RATIO_UP 2.0F /* up to here */
-#define NOISE    5.0F /* standard errors of FAST seconds between the two, at least */
+#define FAST        5U
+#define BASE        60U
+#define BASE_MIN    30U   /* of which so many must be known */
+#define RATIO       1.5F  /* between the two, at least; */
+#define RATIO_OF    0.6F  /* and this share of how far jumps have gone (of the logarithm), */
+#define RATIO_UP    2.0F  /* up to here, */
+#define RATIO_AFTER 10.0F /* once there have been so many */
+#define NOISE       5.0F  /* standard errors of FAST seconds between the two, at least */
 
 #define MEMORY_HOURS  336.0F  /* two weeks */
 #define MEMORY_JUMPS  0.99F   /* of a factor and of a profile, at each jump */
@@ -189,6 +190,8 @@ static float least_ratio(const struct pmo_jumps *jumps, unsigned int kind)
 {
     float furthest = 0;
 
+    if (jumps->kind[kind].profiles < RATIO_AFTER)
+        return RATIO;
     for (int i = 0; i < PMO_JUMP_PROFILE; i++)
         furthest = fmaxf(furthest, fabsf(jumps->kind[kind].profile[i].mean));
     return fminf(fmaxf(expf(RATIO_OF * furthest), RATIO), RATIO_UP);
