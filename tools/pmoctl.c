@@ -51,12 +51,13 @@ enum {
     SCORES = 1 << 28,
     LEARN = 1 << 29,
     FOR = 1 << 30,
-    REASON = 1U << 31,
+    REASON = 1ULL << 31,
+    TYPES = 1ULL << 32,
 };
 #define EVERYWHERE (SOCKET | JSON | HELP)
 
 static const struct option_text {
-    unsigned int bit;
+    uint64_t bit;
     const char *name, *value, *text;
 } option_texts[] = {
     {SERVICE, "service", "S", "only this service"},
@@ -87,6 +88,7 @@ static const struct option_text {
     {SCORES, "scores", NULL, "print how forecasts did, by model and horizon"},
     {FOR, "for", "TIME", "end by itself after this time, as in 30m or 1h"},
     {REASON, "reason", "TEXT", "why, for who asks later"},
+    {TYPES, "types", NULL, "print what is expected of each type of request; needs --service"},
     {OUT, "out", "FILE", "write the outcome to this CSV file"},
     {PLOT, "plot", "FILE", "draw an SVG of the stretch with the strongest rise"},
     {SOCKET, "socket", "PATH", "the agent's socket (" SOCKET_PATH ")"},
@@ -105,7 +107,7 @@ static int print_version(struct pmoctl *ctl)
 
 static const struct command {
     const char *name, *arguments, *summary, *description;
-    unsigned int options;
+    uint64_t options;
     int least, most; /* arguments */
     int (*run)(struct pmoctl *ctl);
 } commands[] = {
@@ -148,8 +150,10 @@ static const struct command {
      "how\n"
      "far off forecasts were of late (MEAN ERROR: of the median; PINBALL: mean loss over all\n"
      "quantiles), how often 0.9 and 0.99 quantiles HELD, and each model's weight and mean error.\n"
-     "Where forecasts have been wrong in one way for a minute and more (drift), it says how.",
-     SERVICE | SCORES, 0, 0, pmoctl_forecast},
+     "Where forecasts have been wrong in one way for a minute and more (drift), it says how. With\n"
+     "--types: the busiest types' shares of the service in the last minutes, and what is expected\n"
+     "of them (0.5 and 0.9 quantile), which adds up to the service's.",
+     SERVICE | SCORES | TYPES, 0, 0, pmoctl_forecast},
     {"events", "", "what is known to come, and has come",
      "Lists events that change the load, of the last hour and to come, from the sources that\n"
      "EventSource documents name and from POST /v1/events: when they begin and how long they\n"
@@ -231,7 +235,7 @@ static const struct command {
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
-static void print_options(unsigned int bits)
+static void print_options(uint64_t bits)
 {
     for (size_t i = 0; i < OPTIONS; i++) {
         const struct option_text *option = &option_texts[i];
@@ -320,7 +324,7 @@ static int read_time(const char *name, const char *text, const char **out)
     return 0;
 }
 
-static int read_option(struct pmoctl *ctl, unsigned int bit, const char *value)
+static int read_option(struct pmoctl *ctl, uint64_t bit, const char *value)
 {
     switch (bit) {
     case SERVICE:
@@ -381,6 +385,9 @@ static int read_option(struct pmoctl *ctl, unsigned int bit, const char *value)
     case SCORES:
         ctl->scores = true;
         return 0;
+    case TYPES:
+        ctl->types = true;
+        return 0;
     case STRIDE:
         return read_positive("stride", value, PMO_DURATION, 1, &ctl->stride_s);
     case AGAINST:
@@ -417,7 +424,7 @@ static const struct command *find_command(const char *name)
 }
 
 /* Reads all options; which of them were given goes to @given. */
-static int read_options(struct pmoctl *ctl, int argc, char **argv, unsigned int *given)
+static int read_options(struct pmoctl *ctl, int argc, char **argv, uint64_t *given)
 {
     struct option options[OPTIONS + 1] = {0};
     int index, c;
@@ -436,8 +443,7 @@ static int read_options(struct pmoctl *ctl, int argc, char **argv, unsigned int 
     return 0;
 }
 
-static int check_command(const struct pmoctl *ctl, const struct command *command,
-                         unsigned int given)
+static int check_command(const struct pmoctl *ctl, const struct command *command, uint64_t given)
 {
     for (size_t i = 0; i < OPTIONS; i++)
         if (given & option_texts[i].bit & ~(command->options | EVERYWHERE))
@@ -455,7 +461,7 @@ int main(int argc, char **argv)
         .socket = SOCKET_PATH, .interval_s = 1, .target = 0.7, .startup_s = NAN, .from_s = NAN};
     const struct command *command;
     int status;
-    unsigned int given = 0;
+    uint64_t given = 0;
 
     (void)setlocale(LC_CTYPE, "");
     if (read_options(&ctl, argc, argv, &given) < 0)

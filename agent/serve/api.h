@@ -93,6 +93,8 @@ json_t *pmo_json_service(const struct pmo_agent *agent, const struct pmo_service
 #define PMO_SCORED 4
 extern const unsigned int pmo_scored[PMO_SCORED];
 json_t *pmo_json_forecast(const struct pmo_service *service);
+/* What is expected of its types at these horizons; they add up to the service's (shares.c). */
+json_t *pmo_json_forecast_types(const struct pmo_service *service);
 json_t *pmo_json_decision(const struct pmo_decision *decision);
 json_t *pmo_json_pause(const struct pmo_pause *pause); /* NULL gives null */
 

@@ -575,6 +575,48 @@ static void forecasts_come_with_their_scores_and_drift(void)
     world_stop(&w);
 }
 
+/* 50 of 51 requests are for one route; what is said of the types is what is said of the service. */
+static void forecasts_of_types_add_up_to_their_service(void)
+{
+    json_t *answer, *type, *row;
+    const json_t *forecast, *types, *values;
+    double shares = 0, sums[PMO_HORIZONS + 1][PMO_QUANTILES] = {{0}};
+    struct world w;
+    size_t i, k;
+
+    world_start(&w);
+    answer = world_get(&w, "/v1/forecast?service=front&types=1");
+    forecast = json_array_get(json_object_get(answer, "forecasts"), 0);
+    values = json_object_get(forecast, "values");
+    types = json_object_get(forecast, "types");
+    CU_ASSERT_EQUAL_FATAL(json_array_size(types), 3);
+    CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(json_array_get(types, 0), "route")),
+                           "/products/{id}");
+    CU_ASSERT_DOUBLE_EQUAL(json_number_value(json_object_get(json_array_get(types, 0), "share")),
+                           50.0 / 51, 2e-3);
+    CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(json_array_get(types, 2), "route")),
+                           "{other}");
+    json_array_foreach (types, i, type) {
+        shares += json_number_value(json_object_get(type, "share"));
+        json_array_foreach (json_object_get(type, "forecast"), k, row)
+            for (size_t q = 0; q < PMO_QUANTILES; q++)
+                sums[json_integer_value(json_object_get(row, "horizonS"))][q] +=
+                    json_number_value(json_array_get(json_object_get(row, "values"), q));
+        CU_ASSERT_EQUAL(k, 4);
+    }
+    CU_ASSERT_DOUBLE_EQUAL(shares, 1, 2e-3);
+    for (size_t h = 5; h <= 60; h += h < 15 ? 10 : h) /* 5, 15, 30, 60 */
+        for (size_t q = 0; q < PMO_QUANTILES; q++)
+            CU_ASSERT_DOUBLE_EQUAL(
+                sums[h][q], json_number_value(json_array_get(json_array_get(values, h - 1), q)),
+                1e-9);
+    CU_ASSERT(sums[30][PMO_MEDIAN] > 40);
+    json_decref(answer);
+    expect_error(&w, "GET", "/v1/forecast?types=1", NULL, 400, "needs a service");
+    expect_error(&w, "GET", "/v1/forecast?service=front&types=2", NULL, 400, "from 0 to 1");
+    world_stop(&w);
+}
+
 static void scores_are_in_the_metrics_those_of_models_where_there_is_a_policy(void)
 {
     static const char *const lines[] = {
@@ -1106,6 +1148,7 @@ SUITE(serve) = {
     TEST(what_comes_before_load_is_shown_and_null_where_nothing_came),
     TEST(what_instances_use_is_shown_and_null_where_it_is_not_known),
     TEST(forecasts_come_with_their_scores_and_drift),
+    TEST(forecasts_of_types_add_up_to_their_service),
     TEST(scores_are_in_the_metrics_those_of_models_where_there_is_a_policy),
     TEST(metrics_have_histograms_that_add_up),
     TEST(calls_are_told_apart_and_part_of_no_other_number),
