@@ -17,10 +17,10 @@
 #include "agent/observe/listeners.h"
 #include "agent/observe/tls.h"
 #include "agent/observe/usage.h"
-#include "agent/observe/zones.h"
 #include "agent/route/hints.h"
 #include "agent/serve/serve.h"
 #include "agent/trainer.h"
+#include "agent/zones.h"
 
 #define PMO_NODE_INTERFACES_MAX 64
 
@@ -61,6 +61,7 @@ struct pmo_core {
     struct pmo_backend *backend;
     struct pmo_server *server;
     struct pmo_refresh *refresh; /* of events */
+    struct pmo_zones_refresh *zones_refresh; /* NULL: they do not change */
     struct pmo_trainer *trainer; /* NULL: nothing is trained */
     struct pmo_decomposer *decomposer;
     float past[PMO_RECENT_SECONDS]; /* of one series, for it */

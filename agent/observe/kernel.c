@@ -630,6 +630,7 @@ void pmo_kernel_close(struct pmo_kernel **kernel, bool leave)
         (void)munmap(k->peers, PEERS_BYTES);
     if (k->targets)
         (void)munmap(k->targets, PMO_TARGETS_BYTES);
+    free(k->zones);
     pmo_bpf__destroy(k->skeleton);
     if (k->cgroup_fd >= 0)
         (void)close(k->cgroup_fd);

@@ -215,6 +215,7 @@ struct pmo_kernel_zone {
     uint8_t zone;
 };
 
-/* Which prefixes are in which zone: these and no others. Sorts them. Returns 0 or what the kernel
- * said, logged. */
-int pmo_kernel_zones(struct pmo_kernel *kernel, struct pmo_kernel_zone *zones, size_t count);
+/* Which prefixes are in which zone: these and no others. The first time it takes a microsecond or two
+ * a prefix, later only what changed takes time (and that some milliseconds, for what is remembered
+ * of sources). Returns 0, -ENOMEM, or what the kernel said, logged. */
+int pmo_kernel_zones(struct pmo_kernel *kernel, const struct pmo_kernel_zone *zones, size_t count);

@@ -9,10 +9,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_link.h>
+#include <linux/membarrier.h>
 #include <net/if.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include "agent/base/cleanup.h"
 #include "agent/base/log.h"
@@ -253,19 +255,69 @@ static int by_prefix(const void *a, const void *b)
     return memcmp(&x->prefix, &y->prefix, sizeof(x->prefix));
 }
 
-int pmo_kernel_zones(struct pmo_kernel *k, struct pmo_kernel_zone *zones, size_t count)
+/* What was found for a source before is not believed any more: not before every program has ended
+ * that may have looked at what was there (a barrier waits for that, see synchronize_rcu()). */
+static int sources_forget(const struct pmo_kernel *k)
+{
+    struct bpf_map *map = k->skeleton->maps.source_zones;
+    uint32_t rows = bpf_map__max_entries(map);
+    int cpus = libbpf_num_possible_cpus(), r = 0;
+    _cleanup_free_ uint64_t *nothing = calloc(cpus > 0 ? (size_t)cpus : 1, sizeof(*nothing));
+
+    if (!nothing || cpus < 0)
+        return -ENOMEM;
+    (void)syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
+    for (uint32_t row = 0; !r && row < rows; row++)
+        r = bpf_map_update_elem(bpf_map__fd(map), &row, nothing, BPF_ANY);
+    return r;
+}
+
+/* Of two sorted lists: what the old one had and the new one has not goes, what is new comes. */
+static int zones_change(const struct pmo_kernel *k, const struct pmo_kernel_zone *zones,
+                        size_t count, bool *changed)
 {
     int map = bpf_map__fd(k->skeleton->maps.zones);
-    struct map_walk walk = map_walk_begin(map, sizeof(struct pmo_prefix));
-    struct pmo_kernel_zone known = {0};
+    size_t i = 0, j = 0;
 
-    if (count)
-        qsort(zones, count, sizeof(*zones), by_prefix);
-    while (map_walk_next(&walk, &known.prefix))
-        if (!count || !bsearch(&known, zones, count, sizeof(*zones), by_prefix))
-            (void)bpf_map_delete_elem(map, &known.prefix);
-    for (size_t i = 0; i < count; i++)
-        if (bpf_map_update_elem(map, &zones[i].prefix, &zones[i].zone, BPF_ANY))
-            return pmo_err_r(errno, "cannot set the zones in the kernel");
+    while (i < k->zones_count || j < count) {
+        const struct pmo_kernel_zone *old = i < k->zones_count ? &k->zones[i] : NULL;
+        const struct pmo_kernel_zone *new = j < count ? &zones[j] : NULL;
+        int order = !old ? 1 : !new ? -1 : by_prefix(old, new);
+
+        i += order <= 0;
+        j += order >= 0;
+        if (!order && old->zone == new->zone)
+            continue;
+        *changed = true;
+        if (order < 0)
+            (void)bpf_map_delete_elem(map, &old->prefix);
+        else if (bpf_map_update_elem(map, &new->prefix, &new->zone, BPF_ANY))
+            return -errno;
+    }
     return 0;
+}
+
+int pmo_kernel_zones(struct pmo_kernel *k, const struct pmo_kernel_zone *zones, size_t count)
+{
+    int map = bpf_map__fd(k->skeleton->maps.zones), r;
+    struct pmo_kernel_zone known = {0}, *sorted = calloc(count + 1, sizeof(*sorted));
+    bool changed = false, first = !k->zones;
+    struct map_walk walk;
+
+    if (!sorted)
+        return pmo_err_r(ENOMEM, "cannot set the zones in the kernel");
+    if (count)
+        memcpy(sorted, zones, count * sizeof(*sorted));
+    qsort(sorted, count, sizeof(*sorted), by_prefix);
+    if (first) /* an earlier agent's */
+        for (walk = map_walk_begin(map, sizeof(known.prefix)); map_walk_next(&walk, &known.prefix);)
+            if (!bsearch(&known, sorted, count, sizeof(*sorted), by_prefix))
+                (void)bpf_map_delete_elem(map, &known.prefix);
+    r = zones_change(k, sorted, count, &changed);
+    free(k->zones);
+    k->zones = sorted;
+    k->zones_count = count;
+    if (!r && changed && !first) /* the first time, the cache has another seed */
+        r = sources_forget(k);
+    return r ? pmo_err_r(r, "cannot set the zones in the kernel") : 0;
 }

@@ -454,6 +454,53 @@ static void zones_are_those_of_the_newest_agent(void)
     end();
 }
 
+/* Of a database, and of a node that is known only later: by then its address has been seen. */
+static void zones_that_change_are_those_of_sources_seen_before(void)
+{
+    static const char text[] = "kubernetes: {server: \"https://127.0.0.1:1\"}\n"
+                               "maxmind: {database: tests/unit/data/zones.mmdb, "
+                               "by: [country, iso_code]}";
+    struct pmo_node_network network = {"198.19.65.0/24", "rack"};
+    struct pmo_nodes nodes = {&network, 1, 1};
+    struct pmo_zones *zones = NULL;
+    struct pmo_file *file = NULL;
+    const struct pmo_kernel_zone *prefixes;
+    uint64_t seen[PMO_ZONES_MAX] = {0};
+    size_t count;
+
+    CU_ASSERT_EQUAL_FATAL(pmo_file_parse(&file, "zones", text, strlen(text), NULL, NULL), 0);
+    CU_ASSERT_EQUAL_FATAL(pmo_zones_read(&zones, file), 0);
+    pmo_file_free(&file);
+    CU_ASSERT_FATAL(begin(1));
+    CU_ASSERT_EQUAL(pmo_kernel_node_targets(w.kernel, fakes, 2), 0);
+    CU_ASSERT_EQUAL(pmo_kernel_node_interface(w.kernel, "in"), 0);
+    for (int i = 0; i < 3; i++) { /* without nodes, with one, without */
+        nodes.count = i == 1;
+        CU_ASSERT_EQUAL(pmo_zones_set_nodes(zones, &nodes), 0);
+        prefixes = pmo_zones_prefixes(zones, &count);
+        CU_ASSERT_EQUAL(pmo_kernel_zones(w.kernel, prefixes, count), 0);
+        for (int k = 0; k < 1 << i; k++)
+            syn_from(0xc6134101); /* 198.19.65.1 */
+        syn_from(0xc6120101);
+        syn_from(0x0a000001);
+        (void)usleep(50000);
+    }
+    world_settle(&w);
+    CU_ASSERT_EQUAL(w.instances[FAKE].syns, 1 + 2 + 4 + 6);
+    for (unsigned int zone = 1; zone < PMO_ZONES_MAX; zone++)
+        seen[zone] = world_zone(&w, FAKE, PMO_PROTOCOL_SYNS, (uint8_t)zone);
+    for (unsigned int zone = 1; zone < PMO_ZONES_MAX; zone++) {
+        const char *name = pmo_zones_name(zones, (uint8_t)zone);
+
+        CU_ASSERT_EQUAL(seen[zone], !strcmp(name, "DE")     ? 5
+                                    : !strcmp(name, "NL")   ? 3
+                                    : !strcmp(name, "rack") ? 2
+                                                            : 0);
+    }
+    pmo_zones_free(&zones);
+    end();
+}
+
 static void on_interface(void *context, int ifindex, const char *name, bool present)
 {
     pmo_node_interface(context, ifindex, name, present);
@@ -506,5 +553,6 @@ static void interfaces_of_the_node_are_followed(void)
 SUITE(syns) = {TEST(frames_are_counted_for_what_they_ask),
                TEST(a_flood_of_syns_is_no_demand_and_has_zones),
                TEST(zones_are_those_of_the_newest_agent),
+               TEST(zones_that_change_are_those_of_sources_seen_before),
                TEST(interfaces_of_the_node_are_followed),
                {0}};
