@@ -44,12 +44,12 @@ programs := $(BUILD)/pmo-agent $(tools)
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .SECONDARY:
-.PHONY: all help deps run observe test test-kernels fuzz bench bench-forecast asan clean format check-format
+.PHONY: all help deps run observe test test-kernels test-k8s fuzz bench bench-forecast asan clean format check-format
 
 all: $(programs) $(BUILD)/libpmo.so ## build the agent, the tools and libpmo
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 deps: ## install what building, running and testing need (Debian; root)
 	$(Q)tools/install-deps
@@ -162,6 +162,10 @@ fuzz: deps ## fuzz the parsers in earnest (TIME=3600 seconds each; TARGETS=http1
 test-kernels: deps ## boot Debian's 6.1 and 6.12 kernels in qemu and run the BPF tests there (KERNELS=trixie)
 	$(Q)$(MAKE) --no-print-directory $(BUILD)/bpf-tests $(BUILD)/pmoctl
 	$(Q)BUILD=$(BUILD) tests/kernels/run $(KERNELS)
+
+test-k8s: deps ## test with a real Kubernetes API server (root; KUBE_BIN_DIR=directory of kube-apiserver)
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)BUILD=$(BUILD) KUBE_BIN_DIR=$(KUBE_BIN_DIR) tests/e2e/run k8s
 
 run: deps ## the main job on this host: two services, load, forecasts, scaling (root; DURATION=180)
 	$(Q)$(MAKE) --no-print-directory all

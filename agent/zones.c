@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Zones while the agent runs: those of a cluster's nodes change as nodes come and go. The API
- * server is asked once a minute, in a thread of libuv's pool; where it cannot be, what it said last
- * holds.
+ * server is asked once a minute or as configured, in a thread of libuv's pool; where it cannot be,
+ * what it said last holds.
  */
 #include "agent/zones.h"
 
@@ -11,8 +11,6 @@
 #include <string.h>
 #include "agent/base/cleanup.h"
 #include "agent/base/log.h"
-
-#define EVERY_MS 60000
 
 struct pmo_zones_refresh {
     uv_timer_t timer;
@@ -102,7 +100,8 @@ int pmo_zones_refresh_start(struct pmo_zones_refresh **refresh, uv_loop_t *loop,
     made->kernel = kernel;
     made->timer.data = made->work.data = made;
     (void)uv_timer_init(loop, &made->timer);
-    (void)uv_timer_start(&made->timer, on_timer, 0, EVERY_MS);
+    (void)uv_timer_start(&made->timer, on_timer, 0,
+                         (uint64_t)(pmo_cluster_refresh_s(pmo_zones_cluster(zones)) * 1000));
     *refresh = made;
     return 0;
 }

@@ -19,6 +19,7 @@
 #include "agent/base/cleanup.h"
 #include "agent/base/log.h"
 #include "agent/observe/features.h"
+#include "agent/observe/filter.h"
 #include "agent/observe/process.h"
 #include <pmo/hints.h>
 #include "bpf/fold.h"
@@ -117,6 +118,7 @@ static void remove_contents(const char *directory)
 {
     char links[256];
 
+    pmo_filter_detach(directory, NULL);
     (void)snprintf(links, sizeof(links), "%s/links", directory);
     remove_files(links);
     remove_files(directory);

@@ -15,10 +15,12 @@
 #define PAGE_BYTES (32U << 20) /* a node with its images is 10 to 50 kB */
 #define PAGES_MAX  100         /* a cluster is said to work with 5,000 nodes */
 #define TIMEOUT_S  20L
+#define REFRESH_S  60
 
 struct pmo_cluster {
     char *server, *authority, *token_file, *certificate, *key; /* NULL: none */
     char *label;
+    double refresh_s;
 };
 
 struct page {
@@ -71,6 +73,9 @@ static int check(const struct pmo_cluster *cluster, const struct pmo_value *map)
                                   "\"%s\" is no server; write https://HOST:6443", cluster->server);
     if (!cluster->certificate != !cluster->key)
         return pmo_value_complain(map, "a certificate has a key; write both, or a tokenFile");
+    if (cluster->refresh_s < 1)
+        r = pmo_value_complain(pmo_value_get(map, "refresh"),
+                               "nodes are asked for once a second at most; write refresh: 60s");
     for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++)
         if (files[i] && access(files[i], R_OK))
             r = pmo_value_complain(pmo_value_get(map, keys[i]) ? pmo_value_get(map, keys[i]) : map,
@@ -82,7 +87,8 @@ static int check(const struct pmo_cluster *cluster, const struct pmo_value *map)
 int pmo_cluster_read(struct pmo_cluster **cluster, const struct pmo_value *map)
 {
     static const char *const keys[] = {
-        "server", "certificateAuthority", "tokenFile", "certificate", "key", "label", NULL};
+        "server", "certificateAuthority", "tokenFile", "certificate", "key", "label", "refresh",
+        NULL};
     __attribute__((cleanup(pmo_cluster_free))) struct pmo_cluster *read = calloc(1, sizeof(*read));
     _cleanup_free_ char *own = own_server();
     bool in_pod = own && !pmo_value_get(map, "server");
@@ -93,6 +99,7 @@ int pmo_cluster_read(struct pmo_cluster **cluster, const struct pmo_value *map)
         return -ENOMEM;
     if (pmo_value_only_keys(map, keys))
         return -EINVAL;
+    read->refresh_s = REFRESH_S;
     r = read_text(map, "server", own, &read->server);
     if (!r)
         r = read_text(map, "certificateAuthority", in_pod ? ACCOUNT "ca.crt" : NULL,
@@ -107,10 +114,17 @@ int pmo_cluster_read(struct pmo_cluster **cluster, const struct pmo_value *map)
     if (!r)
         r = read_text(map, "label", "topology.kubernetes.io/zone", &read->label);
     if (!r)
+        r = pmo_value_get_duration(map, "refresh", &read->refresh_s);
+    if (!r)
         r = check(read, map);
     if (!r)
         *cluster = TAKE_PTR(read);
     return r;
+}
+
+double pmo_cluster_refresh_s(const struct pmo_cluster *cluster)
+{
+    return cluster->refresh_s;
 }
 
 void pmo_cluster_free(struct pmo_cluster **cluster)

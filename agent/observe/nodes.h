@@ -25,7 +25,7 @@ struct pmo_cluster; /* an API server, how to be known to it, and the label */
 
 /**
  * pmo_cluster_read - from {server: https://..., certificateAuthority: FILE, tokenFile: FILE,
- * certificate: FILE, key: FILE, label: topology.kubernetes.io/zone}
+ * certificate: FILE, key: FILE, label: topology.kubernetes.io/zone, refresh: 60s}
  *
  * What is not said is what a pod finds in itself: its server in the environment, its service
  * account in /var/run/secrets. A token that is renewed in its file is read anew each time.
@@ -33,6 +33,8 @@ struct pmo_cluster; /* an API server, how to be known to it, and the label */
  */
 int pmo_cluster_read(struct pmo_cluster **cluster, const struct pmo_value *map);
 void pmo_cluster_free(struct pmo_cluster **cluster);
+/* How often it is to be asked. */
+double pmo_cluster_refresh_s(const struct pmo_cluster *cluster);
 
 /**
  * pmo_cluster_nodes - ask the server, page by page

@@ -18,12 +18,15 @@
 #include <unistd.h>
 #include "agent/base/cleanup.h"
 #include "agent/base/log.h"
+#include "agent/observe/filter.h"
 #include "bpf/packet.h"
 
 #define TCX_INGRESS 46 /* enum bpf_attach_type since 6.6; the build may have older headers */
 #define NODE_PIN    "node_"
 
 /* ---- where ---------------------------------------------------------------------------------- */
+
+bool pmo_kernel_without_tcx;
 
 struct counting { /* either program, as the interface allows */
     const struct bpf_program *xdp, *tc;
@@ -38,7 +41,7 @@ static int link_make(const struct counting *c, int ifindex)
     if (link < 0 && link != -EBUSY && link != -EEXIST) /* the driver cannot */
         link = bpf_link_create(xdp, ifindex, BPF_XDP, &generic);
     if (link == -EBUSY || link == -EEXIST)
-        link = bpf_link_create(tc, ifindex, TCX_INGRESS, NULL);
+        link = pmo_kernel_without_tcx ? -EINVAL : bpf_link_create(tc, ifindex, TCX_INGRESS, NULL);
     return link;
 }
 
@@ -65,11 +68,13 @@ static int attach_new(const struct counting *c, int netns_fd, const char *interf
 }
 
 /* Attaches, in the place of an earlier agent's program, whichever of the two that is. A link whose
- * interface has gone takes neither. */
+ * interface has gone takes neither. Where another XDP program has one of the node's interfaces, and
+ * there is no tcx, it is a filter. */
 static int attach(struct pmo_kernel *k, const struct counting *c, int netns_fd,
                   const char *interface, const char *pin)
 {
     _cleanup_close_ int link = -1;
+    int ifindex = netns_fd < 0 ? (int)if_nametoindex(interface) : 0;
     char path[500];
     int r;
 
@@ -81,7 +86,13 @@ static int attach(struct pmo_kernel *k, const struct counting *c, int netns_fd,
             return 0;
         (void)unlink(path);
     }
-    r = attach_new(c, netns_fd, interface, path);
+    r = -EINVAL;
+    if (!pmo_filter_is_on(k->directory, pin, ifindex)) {
+        pmo_filter_detach(k->directory, pin); /* one that had its name */
+        r = attach_new(c, netns_fd, interface, path);
+    }
+    if (r == -EINVAL && ifindex)
+        r = pmo_filter_attach(k->directory, pin, ifindex, bpf_program__fd(c->tc));
     return r ? pmo_err_r(r, "cannot count SYNs on %s (%s)", interface, pin) : 0;
 }
 
@@ -97,6 +108,7 @@ static void detach(const struct pmo_kernel *k, const char *pin)
     if (link >= 0)
         (void)bpf_link_detach(link);
     (void)unlink(path);
+    pmo_filter_detach(k->directory, pin);
 }
 
 /* What is refused was told when the agent began. */
@@ -202,15 +214,18 @@ void pmo_kernel_node_interfaces_only(struct pmo_kernel *k, const char *const *in
     (void)snprintf(links, sizeof(links), "%s/links", k->directory);
     d = opendir(links);
     while (d && (entry = readdir(d))) {
-        const char *name = entry->d_name + strlen(NODE_PIN);
+        const char *filter = pmo_filter_name(entry->d_name), *name;
+        char pin[256];
         size_t i = 0;
 
-        if (strncmp(entry->d_name, NODE_PIN, strlen(NODE_PIN)) != 0)
+        (void)snprintf(pin, sizeof(pin), "%s", filter ? filter : entry->d_name);
+        if (strncmp(pin, NODE_PIN, strlen(NODE_PIN)) != 0)
             continue;
+        name = pin + strlen(NODE_PIN);
         while (i < count && strcmp(interfaces[i], name) != 0)
             i++;
         if (i == count)
-            detach(k, entry->d_name);
+            detach(k, pin);
     }
     if (d)
         (void)closedir(d);

@@ -103,6 +103,8 @@ static void mistakes_in_zones_have_a_place_and_advice(void)
          "tokenFile /nowhere/token cannot be read: No such file or directory"},
         {"kubernetes: {server: \"https://127.0.0.1\", certificate: Makefile}",
          "a certificate has a key; write both"},
+        {"kubernetes: {server: \"https://127.0.0.1\", refresh: 10ms}",
+         "nodes are asked for once a second at most; write refresh: 60s"},
         {"kubernetes: {}", "the server is missing, and this is no pod of a cluster; write server:"},
     };
 
