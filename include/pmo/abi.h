@@ -41,7 +41,7 @@
 #define PMO_HEADER_VALUES   16U   /* that are listed of one */
 #define PMO_HEADER_HASHES   48U /* of one and a service; with its "{other}" < PMO_FOLD_ROUTES / 4 */
 #define PMO_TARGET_BUCKETS  4096U
-#define PMO_TARGETS         8U     /* of a bucket */
+#define PMO_TARGETS         8U      /* of a bucket */
 #define PMO_ZONES_MAX       256U    /* 0 is "unknown" */
 #define PMO_PREFIXES_MAX    524288U /* of all zones; each that there is takes up to 128 bytes */
 

@@ -3,10 +3,18 @@
 # Zones of a cluster's nodes, told by a real kube-apiserver and etcd. No Debian package has the
 # former: KUBE_BIN_DIR is the directory that it is in. Nodes are objects only, nobody runs on them.
 
+kube_type=json
+
 # kube ARGUMENT...: asks the API server as its administrator
 kube() {
     curl -sS --fail-with-body --cacert "$here/ca.crt" -H "Authorization: Bearer admin-token" \
-        -H 'Content-Type: application/json' "$@"
+        -H "Content-Type: application/$kube_type" "$@"
+}
+
+# kube_patch PATH: changes an object by what standard input says
+kube_patch() {
+    kube_type=merge-patch+json kube -o "$here/answer" -X PATCH --data @- "$kube_url$1" ||
+        complain "$1: $(jq -r .message "$here/answer")"
 }
 
 certificates_make() {
@@ -52,10 +60,10 @@ node_make() {
     jq -n --arg name "$1" --arg zone "$2" --arg cidr "$3" '{apiVersion: "v1", kind: "Node",
         metadata: {name: $name, labels: {"topology.kubernetes.io/zone": $zone}},
         spec: {podCIDR: $cidr, podCIDRs: [$cidr]}}' |
-        kube -o "$here/answer" --data @- "$kube_url/api/v1/nodes" || complain "$(<"$here/answer")"
+        kube -o "$here/answer" --data @- "$kube_url/api/v1/nodes" ||
+        complain "node $1: $(jq -r .message "$here/answer")"
     jq -n --arg address "$4" '{status: {addresses: [{type: "InternalIP", address: $address}]}}' |
-        kube -o "$here/answer" -X PATCH -H 'Content-Type: application/merge-patch+json' --data @- \
-            "$kube_url/api/v1/nodes/$1/status" || complain "$(<"$here/answer")"
+        kube_patch "/api/v1/nodes/$1/status"
 }
 
 # account_make NAME [may-list]: a service account, whose token is in $here/NAME
@@ -130,8 +138,7 @@ zones_of_nodes_are_those_that_the_api_server_tells() {
     asks_from 127.1.0.9 127.0.0.5 127.2.3.4 127.0.0.6 127.2.0.1 127.0.0.7
     settle
     equal "connections by zone" "$(connections_by_zone)" $'a 2\nb 3'
-    kube -o "$here/answer" -X PATCH -H 'Content-Type: application/merge-patch+json' --data \
-        '{"metadata": {"labels": {"topology.kubernetes.io/zone": "c"}}}' "$kube_url/api/v1/nodes/two"
+    kube_patch /api/v1/nodes/two <<<'{"metadata": {"labels": {"topology.kubernetes.io/zone": "c"}}}'
     kube -o "$here/answer" -X DELETE "$kube_url/api/v1/nodes/one"
     sleep 2
     asks_from 127.1.0.9 127.2.3.4 127.0.0.6
