@@ -178,17 +178,19 @@ static int read_named(struct pmo_zones *zones, const struct pmo_value *map)
 
 /* ---- a database ------------------------------------------------------------------------------ */
 
-/* Number of a zone, which is made if there is none of this name; of {other} where all are taken. */
-static uint8_t zone_number(struct pmo_zones *zones, const char *name)
+/* Number of a zone, which is made if there is none of this name. The last one is {other}, for those
+ * that there is no other room for. */
+static uint8_t zone_number(struct pmo_zones *zones, const char *name) // NOLINT(misc-no-recursion)
 {
     for (size_t i = 0; i < zones->count; i++)
         if (!strcmp(zones->names[i], name))
             return (uint8_t)i;
-    if (zones->count >= PMO_ZONES_MAX - 1)
-        name = "{other}";
-    if (zones->count < PMO_ZONES_MAX)
-        (void)snprintf(zones->names[zones->count++], sizeof(zones->names[0]), "%s", name);
-    return (uint8_t)(zones->count - 1);
+    if (zones->count >= PMO_ZONES_MAX - 1 && strcmp(name, "{other}") != 0)
+        return zone_number(zones, "{other}");
+    if (zones->count == PMO_ZONES_MAX)
+        return 0;
+    (void)snprintf(zones->names[zones->count], sizeof(zones->names[0]), "%s", name);
+    return (uint8_t)zones->count++;
 }
 
 static int by_bits(const void *a, const void *b)
@@ -239,7 +241,7 @@ static int read_maxmind(struct pmo_zones *zones, const struct pmo_value *map)
     static const char *const keys[] = {"database", "by", NULL};
     const struct pmo_value *by = pmo_value_get(map, "by");
     const char *path = NULL, *fields[FIELDS_MAX + 1] = {NULL};
-    size_t room = PMO_ZONES_MAX - zones->count - (zones->cluster ? NODES_ZONES : 0);
+    size_t room = PMO_ZONES_MAX - 1 - zones->count - (zones->cluster ? NODES_ZONES : 0);
     struct pmo_maxmind maxmind;
     char error[200];
     int r;
@@ -352,6 +354,14 @@ static int read_document(struct pmo_zones *zones, const struct pmo_value *root)
     return r == -ENOMEM ? r : 0;
 }
 
+static void sources_free(struct pmo_zones *zones)
+{
+    for (size_t o = 0; o < ORIGINS; o++) {
+        free(zones->from[o].list);
+        zones->from[o] = (struct prefixes){0};
+    }
+}
+
 int pmo_zones_read(struct pmo_zones **zones, const struct pmo_file *file)
 {
     __attribute__((cleanup(pmo_zones_free))) struct pmo_zones *read = calloc(1, sizeof(*read));
@@ -367,9 +377,12 @@ int pmo_zones_read(struct pmo_zones **zones, const struct pmo_file *file)
         r = -EINVAL;
     if (!r)
         r = merge(read);
-    if (!r)
-        *zones = TAKE_PTR(read);
-    return r;
+    if (r)
+        return r;
+    if (!read->cluster) /* they are not merged again */
+        sources_free(read);
+    *zones = TAKE_PTR(read);
+    return 0;
 }
 
 int pmo_zones_set_nodes(struct pmo_zones *zones, const struct pmo_nodes *nodes)
@@ -399,8 +412,7 @@ void pmo_zones_free(struct pmo_zones **zones)
 {
     if (!*zones)
         return;
-    for (size_t o = 0; o < ORIGINS; o++)
-        free((*zones)->from[o].list);
+    sources_free(*zones);
     free((*zones)->all.list);
     pmo_cluster_free(&(*zones)->cluster);
     free(*zones);

@@ -248,8 +248,27 @@ static void of_too_many_zones_the_largest_keep_their_names(void)
     CU_ASSERT_STRING_EQUAL(zone_of(zones, "100.64.0.1"), "c299");
     CU_ASSERT_STRING_EQUAL(zone_of(zones, "100.66.31.255"), "c297");
     CU_ASSERT_STRING_EQUAL(zone_of(zones, "192.0.2.1"), "a");
-    CU_ASSERT_STRING_EQUAL(pmo_zones_name(zones, PMO_ZONES_MAX - 1), "{other}");
+    CU_ASSERT_STRING_EQUAL(pmo_zones_name(zones, PMO_ZONES_MAX - 2), "{other}");
     CU_ASSERT_STRING_EQUAL(zone_of(zones, "100.80.99.1"), "{other}"); /* the last by name */
+    pmo_zones_free(&zones);
+}
+
+/* The file takes all numbers: those of nodes have none. */
+static void where_all_zones_are_taken_nodes_have_none(void)
+{
+    struct pmo_node_network networks[] = {{"10.0.0.0/8", "a"}, {"10.0.0.0/16", "z7"}};
+    struct pmo_nodes nodes = {networks, 2, 2};
+    struct pmo_zones *zones = NULL;
+    char text[16384] = "kubernetes: {server: \"https://[::1]:1\"}\nzones:\n";
+
+    for (int i = 1; i < (int)PMO_ZONES_MAX; i++)
+        (void)snprintf(text + strlen(text), sizeof(text) - strlen(text), "  z%d: [198.51.100.%d]\n",
+                       i, i);
+    CU_ASSERT_EQUAL_FATAL(read_text(&zones, text), 0);
+    CU_ASSERT_EQUAL(pmo_zones_set_nodes(zones, &nodes), 0);
+    CU_ASSERT_STRING_EQUAL(zone_of(zones, "198.51.100.255"), "z255");
+    CU_ASSERT_STRING_EQUAL(zone_of(zones, "10.1.0.1"), "unknown");
+    CU_ASSERT_STRING_EQUAL(zone_of(zones, "10.0.0.1"), "z7");
     pmo_zones_free(&zones);
 }
 
@@ -359,6 +378,7 @@ SUITE(zones) = {TEST(zones_are_prefixes_with_names),
                 TEST(zones_of_a_database_are_those_that_its_own_library_finds),
                 TEST(named_prefixes_win_over_a_database_and_share_its_names),
                 TEST(of_too_many_zones_the_largest_keep_their_names),
+                TEST(where_all_zones_are_taken_nodes_have_none),
                 TEST(a_broken_database_is_no_harm),
                 TEST(zones_of_nodes_follow_their_labels),
                 TEST(what_cannot_be_asked_is_named),
