@@ -185,6 +185,15 @@ void pmo_kernel_count_syns_end(struct pmo_kernel *k, const char *name,
     detach(k, pin);
 }
 
+/* The bpf file system takes no dots, which interfaces of VLANs have; these have no colons. */
+static const char *node_pin(char pin[sizeof(NODE_PIN) + IF_NAMESIZE], const char *interface)
+{
+    (void)snprintf(pin, sizeof(NODE_PIN) + IF_NAMESIZE, NODE_PIN "%s", interface);
+    for (char *dot = pin; (dot = strchr(dot, '.'));)
+        *dot = ':';
+    return pin;
+}
+
 int pmo_kernel_node_interface(struct pmo_kernel *k, const char *interface)
 {
     const struct counting c = {k->skeleton->progs.node_count, k->skeleton->progs.node_count_tc};
@@ -192,7 +201,7 @@ int pmo_kernel_node_interface(struct pmo_kernel *k, const char *interface)
 
     if (refused(&c))
         return 0;
-    (void)snprintf(pin, sizeof(pin), NODE_PIN "%s", interface);
+    (void)node_pin(pin, interface);
     return attach(k, &c, -1, interface, pin);
 }
 
@@ -200,8 +209,7 @@ void pmo_kernel_node_interface_end(struct pmo_kernel *k, const char *interface)
 {
     char pin[sizeof(NODE_PIN) + IF_NAMESIZE];
 
-    (void)snprintf(pin, sizeof(pin), NODE_PIN "%s", interface);
-    detach(k, pin);
+    detach(k, node_pin(pin, interface));
 }
 
 void pmo_kernel_node_interfaces_only(struct pmo_kernel *k, const char *const *interfaces,
@@ -214,15 +222,14 @@ void pmo_kernel_node_interfaces_only(struct pmo_kernel *k, const char *const *in
     (void)snprintf(links, sizeof(links), "%s/links", k->directory);
     d = opendir(links);
     while (d && (entry = readdir(d))) {
-        const char *filter = pmo_filter_name(entry->d_name), *name;
-        char pin[256];
+        const char *filter = pmo_filter_name(entry->d_name);
+        char pin[256], kept[sizeof(NODE_PIN) + IF_NAMESIZE];
         size_t i = 0;
 
         (void)snprintf(pin, sizeof(pin), "%s", filter ? filter : entry->d_name);
         if (strncmp(pin, NODE_PIN, strlen(NODE_PIN)) != 0)
             continue;
-        name = pin + strlen(NODE_PIN);
-        while (i < count && strcmp(interfaces[i], name) != 0)
+        while (i < count && strcmp(node_pin(kept, interfaces[i]), pin) != 0)
             i++;
         if (i == count)
             detach(k, pin);

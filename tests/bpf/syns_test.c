@@ -291,6 +291,24 @@ static int hold_xdp(void)
     return bpf_link_create(program, (int)if_nametoindex("in"), BPF_XDP, NULL);
 }
 
+static void frames_are_counted_for_what_they_ask(void)
+{
+    CU_ASSERT_FATAL(begin(0));
+    CU_ASSERT_EQUAL(pmo_kernel_node_targets(w.kernel, fakes, 2), 0);
+    for (int held = 0; held < 2; held++) {
+        int holder = held ? hold_xdp() : -1;
+
+        CU_ASSERT_FATAL(!held || holder >= 0);
+        CU_ASSERT_EQUAL(pmo_kernel_node_interface(w.kernel, "in"), 0);
+        send_all_kinds();
+        expect_all_kinds();
+        pmo_kernel_node_interface_end(w.kernel, "in");
+        if (holder >= 0)
+            (void)close(holder);
+    }
+    end();
+}
+
 /* What a command prints. */
 static const char *printed(const char *command)
 {
@@ -336,10 +354,13 @@ static void others_filter_add(void)
 }
 
 /* Another XDP program has the interface, and there is no tcx, as before 6.6. */
-static void filters_count(void)
+static void a_filter_is_one_over_an_agent_restart_and_gone_at_the_end(void)
 {
-    int holder = hold_xdp();
+    int holder;
 
+    CU_ASSERT_FATAL(begin(0));
+    CU_ASSERT_EQUAL(pmo_kernel_node_targets(w.kernel, fakes, 2), 0);
+    holder = hold_xdp();
     CU_ASSERT_FATAL(holder >= 0);
     pmo_kernel_without_tcx = true;
     CU_ASSERT_EQUAL(pmo_kernel_node_interface(w.kernel, "in"), 0);
@@ -365,24 +386,6 @@ static void filters_count(void)
     CU_ASSERT_FALSE(has_clsact());
     pmo_kernel_without_tcx = false;
     (void)close(holder);
-}
-
-static void frames_are_counted_for_what_they_ask(void)
-{
-    CU_ASSERT_FATAL(begin(0));
-    CU_ASSERT_EQUAL(pmo_kernel_node_targets(w.kernel, fakes, 2), 0);
-    for (int held = 0; held < 2; held++) {
-        int holder = held ? hold_xdp() : -1;
-
-        CU_ASSERT_FATAL(!held || holder >= 0);
-        CU_ASSERT_EQUAL(pmo_kernel_node_interface(w.kernel, "in"), 0);
-        send_all_kinds();
-        expect_all_kinds();
-        pmo_kernel_node_interface_end(w.kernel, "in");
-        if (holder >= 0)
-            (void)close(holder);
-    }
-    filters_count();
     end();
 }
 
@@ -578,15 +581,17 @@ static void send_syns(uv_loop_t *loop, int count)
     (void)usleep(50000); /* the other end takes them in a softirq, which may be late */
 }
 
-/* The agent's own part, with one listener on any address of the node. */
+/* The agent's own part, with one listener on any address of the node; by a name as VLANs have. */
 static void interfaces_of_the_node_are_followed(void)
 {
     static struct pmo_core core;
-    struct pmo_options options = {.interfaces = {"in"}, .interfaces_count = 1};
+    struct pmo_options options = {.interfaces = {"in.7"}, .interfaces_count = 1};
     struct pmo_agent_instance instance = {.id = FAKE, .listener = {.port = PORT}};
     uv_loop_t loop;
 
     CU_ASSERT_FATAL(begin(0));
+    CU_ASSERT_EQUAL(run("ip link set in down && ip link set in name in.7 && ip link set in.7 up"),
+                    0);
     CU_ASSERT_EQUAL(uv_loop_init(&loop), 0);
     memset(&core, 0, sizeof(core));
     core.kernel = w.kernel;
@@ -594,11 +599,12 @@ static void interfaces_of_the_node_are_followed(void)
     pmo_node_start(&core, &options);
     CU_ASSERT_EQUAL_FATAL(pmo_interfaces_start(&core.interfaces, &loop, on_interface, &core), 0);
     send_syns(&loop, 1);
-    CU_ASSERT_EQUAL(run("ip link set in down && ip link set in name other && ip link set other up"),
+    CU_ASSERT_EQUAL(run("ip link set in.7 down && ip link set in.7 name other && "
+                        "ip link set other up"),
                     0);
     send_syns(&loop, 10); /* by another name it is not counted on */
     CU_ASSERT_EQUAL(run("ip link del other"), 0);
-    CU_ASSERT_FATAL(pair_make("in"));
+    CU_ASSERT_FATAL(pair_make("in.7"));
     send_syns(&loop, 100);
     instance.gone = 1;
     pmo_node_targets_follow(&core);
@@ -613,6 +619,7 @@ static void interfaces_of_the_node_are_followed(void)
 }
 
 SUITE(syns) = {TEST(frames_are_counted_for_what_they_ask),
+               TEST(a_filter_is_one_over_an_agent_restart_and_gone_at_the_end),
                TEST(a_flood_of_syns_is_no_demand_and_has_zones),
                TEST(zones_are_those_of_the_newest_agent),
                TEST(zones_that_change_are_those_of_sources_seen_before),
