@@ -21,7 +21,7 @@ struct pmo_zones_refresh {
     bool stopped; /* written by the loop, read by the thread */
     bool failed;  /* the last time */
     int result;
-    struct pmo_nodes nodes;
+    struct pmo_nodes nodes, known; /* what was answered; what the kernel side was told */
     char error[512];
 };
 
@@ -37,13 +37,19 @@ static void on_work(uv_work_t *work)
 static void take(struct pmo_zones_refresh *refresh)
 {
     const struct pmo_kernel_zone *prefixes;
+    struct pmo_nodes before = refresh->known;
     size_t count;
 
+    if (pmo_nodes_same(&refresh->nodes, &refresh->known))
+        return;
     refresh->result = pmo_zones_set_nodes(refresh->zones, &refresh->nodes);
-    if (!refresh->result) {
-        prefixes = pmo_zones_prefixes(refresh->zones, &count);
-        (void)pmo_kernel_zones(refresh->kernel, prefixes, count);
-    }
+    if (refresh->result)
+        return;
+    prefixes = pmo_zones_prefixes(refresh->zones, &count);
+    if (pmo_kernel_zones(refresh->kernel, prefixes, count))
+        return;
+    refresh->known = refresh->nodes;
+    refresh->nodes = before;
 }
 
 /* Once where it begins, once where it ends. */
@@ -60,6 +66,7 @@ static void free_if_done(struct pmo_zones_refresh *refresh)
 {
     if (!refresh->closed || refresh->busy)
         return;
+    pmo_nodes_clear(&refresh->known);
     pmo_zones_free(&refresh->zones);
     free(refresh);
 }

@@ -159,6 +159,7 @@ static int add(struct pmo_nodes *nodes, const char *prefix, const char *zone)
         nodes->room = room;
     }
     to = &nodes->list[nodes->count++];
+    memset(to, 0, sizeof(*to)); /* for pmo_nodes_same() */
     (void)snprintf(to->prefix, sizeof(to->prefix), "%s", prefix);
     (void)snprintf(to->zone, sizeof(to->zone), "%s", zone);
     return 0;
@@ -195,6 +196,12 @@ int pmo_nodes_add(struct pmo_nodes *nodes, const json_t *list, const char *label
         }
     }
     return r;
+}
+
+bool pmo_nodes_same(const struct pmo_nodes *a, const struct pmo_nodes *b)
+{
+    return a->count == b->count &&
+           (!a->count || !memcmp(a->list, b->list, a->count * sizeof(*a->list)));
 }
 
 void pmo_nodes_clear(struct pmo_nodes *nodes)

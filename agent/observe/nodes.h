@@ -48,4 +48,6 @@ int pmo_cluster_nodes(const struct pmo_cluster *cluster, const bool *cancelled,
 /* Adds those of a NodeList. Nodes without the label, and what is no text, are left out. Returns 0
  * or -ENOMEM. */
 int pmo_nodes_add(struct pmo_nodes *nodes, const json_t *list, const char *label);
+/* Whether they are the same ones, in the same order, which is by name. */
+bool pmo_nodes_same(const struct pmo_nodes *a, const struct pmo_nodes *b);
 void pmo_nodes_clear(struct pmo_nodes *nodes);

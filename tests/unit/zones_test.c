@@ -317,7 +317,7 @@ static void zones_of_nodes_follow_their_labels(void)
         "{'items': [{'metadata': {'labels': {'zone': 'b'}}, 'spec': {'podCIDRs': ["
         "'10.244.1.0/24', 7, 'nonsense', '198.18.0.0/16']}}]}",
     };
-    struct pmo_nodes nodes = {0};
+    struct pmo_nodes nodes = {0}, before = {0};
     struct pmo_zones *zones = NULL;
     uint8_t numbers[2];
 
@@ -351,8 +351,13 @@ static void zones_of_nodes_follow_their_labels(void)
             if (!strcmp(pmo_zones_name(zones, (uint8_t)zone), "b"))
                 numbers[i] = (uint8_t)zone;
         json_decref(list);
-        pmo_nodes_clear(&nodes);
+        CU_ASSERT_EQUAL(pmo_nodes_same(&nodes, &before), false);
+        CU_ASSERT_EQUAL(pmo_nodes_same(&nodes, &nodes), true);
+        pmo_nodes_clear(&before);
+        before = nodes;
+        nodes = (struct pmo_nodes){0};
     }
+    pmo_nodes_clear(&before);
     CU_ASSERT_EQUAL(numbers[0], numbers[1]);
     pmo_zones_free(&zones);
 }
