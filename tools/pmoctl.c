@@ -49,6 +49,7 @@ enum {
     MODELS = 1 << 26,
     EVENTS = 1 << 27,
     SCORES = 1 << 28,
+    LEARN = 1 << 29,
 };
 #define EVERYWHERE (SOCKET | JSON | HELP)
 
@@ -69,6 +70,7 @@ static const struct option_text {
     {TRACE, "trace", "FILE", "CSV with the header t,requests, one row a second; .gz is fine"},
     {CAPACITY, "capacity", "RPS", "requests per second that one instance serves in time"},
     {STARTUP, "startup", "S", "seconds from the order of an instance to its first request"},
+    {LEARN, "learn", NULL, "PMO is told neither capacity nor start, and learns them as live"},
     {SLO, "slo", "MS", "milliseconds; who waits longer is late (the policy's objective, or 250)"},
     {POLICY, "policy", "FILE", "what to scale by (every field's default, up to 10000 instances)"},
     {AGAINST, "against", "LIST", "whom to compare with (hpa:70,fast:70,oracle)"},
@@ -190,8 +192,8 @@ static const struct command {
      "Needs --trace, --capacity, --startup and --out, and no agent. Where the policy file has\n"
      "several policies, --service chooses. The rows of --out are t,replicas: what was asked for\n"
      "in second t, knowing no later one. Scored is the whole trace, if not --from says else.",
-     TRACE | CAPACITY | STARTUP | SLO | POLICY | SERVICE | AGAINST | FROM | OUT | PLOT, 0, 0,
-     pmoctl_simulate},
+     TRACE | CAPACITY | STARTUP | LEARN | SLO | POLICY | SERVICE | AGAINST | FROM | OUT | PLOT, 0,
+     0, pmoctl_simulate},
     {"status", "", "the agent itself", "Prints version, mode, cost and totals of the agent.", 0, 0,
      0, pmoctl_status},
     {"doctor", "", "what this machine can do for the agent",
@@ -347,6 +349,9 @@ static int read_option(struct pmoctl *ctl, int bit, const char *value)
         return 0;
     case MODELS:
         ctl->models = true;
+        return 0;
+    case LEARN:
+        ctl->learn = true;
         return 0;
     case SCORES:
         ctl->scores = true;
