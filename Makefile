@@ -11,8 +11,8 @@ BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool /sbin/bpftool) $(shell comma
 ARCH := $(patsubst aarch64,arm64,$(patsubst x86_64,x86,$(shell uname -m)))
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 
-AGENT_LIBS := libbpf libelf libuv libmicrohttpd jansson yaml-0.1 sqlite3 libsystemd libical libxml-2.0 \
-              libnl-3.0 libnl-route-3.0 libnl-idiag-3.0 gnutls zlib
+AGENT_LIBS := libbpf libelf libuv libmicrohttpd jansson yaml-0.1 sqlite3 libsystemd libical libmaxminddb \
+              libxml-2.0 libnl-3.0 libnl-route-3.0 libnl-idiag-3.0 gnutls zlib
 LOADED_LIBS := capstone libcurl rdkafka lapacke blas # by those who need them: agent/base/library.h
 TOOL_LIBS := libcurl jansson smartcols libuv
 # A fresh machine has none of this before `make deps`, so it is looked for when it is used.
@@ -45,12 +45,12 @@ programs := $(BUILD)/pmo-agent $(tools)
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .SECONDARY:
-.PHONY: all help deps run observe test test-kernels fuzz bench bench-forecast bench-scaling asan clean format check-format
+.PHONY: all help deps run observe test test-kernels test-k8s fuzz bench bench-forecast bench-scaling asan clean format check-format
 
 all: $(programs) $(BUILD)/libpmo.so ## build the agent, the tools and libpmo
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 deps: ## install what building, running and testing need (Debian; root)
 	$(Q)tools/install-deps
@@ -168,6 +168,10 @@ fuzz: deps ## fuzz the parsers in earnest (TIME=3600 seconds each; TARGETS=http1
 test-kernels: deps ## boot Debian's 6.1 and 6.12 kernels in qemu and run the BPF tests there (KERNELS=trixie)
 	$(Q)$(MAKE) --no-print-directory $(BUILD)/bpf-tests $(BUILD)/pmoctl
 	$(Q)BUILD=$(BUILD) tests/kernels/run $(KERNELS)
+
+test-k8s: deps ## test with a real Kubernetes API server (root; KUBE_BIN_DIR=directory of kube-apiserver)
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)BUILD=$(BUILD) KUBE_BIN_DIR=$(KUBE_BIN_DIR) tests/e2e/run k8s
 
 run: deps ## the main job on this host: two services, load, forecasts, scaling (root; DURATION=180)
 	$(Q)$(MAKE) --no-print-directory all

@@ -246,7 +246,7 @@ int pmo_core_start(struct pmo_core *core, uv_loop_t *loop, const struct pmo_opti
     struct pmo_kernel_events events = pmo_second_events;
     const struct pmo_policy_header *rows[PMO_HEADERS_MAX];
     struct pmo_kernel_extras extras = {.tls = true};
-    struct pmo_kernel_zone *zones;
+    const struct pmo_kernel_zone *zones;
     char state_dir[PATH_MAX];
     size_t zones_count;
     struct timespec now;
@@ -333,7 +333,9 @@ int pmo_core_start(struct pmo_core *core, uv_loop_t *loop, const struct pmo_opti
     if (r)
         return r;
     pmo_node_start(core, options);
-    r = pmo_refresh_start(&core->refresh, loop, core->agent.sources, core->agent.calendar);
+    r = pmo_zones_refresh_start(&core->zones_refresh, loop, core->agent.zones, core->kernel);
+    if (!r)
+        r = pmo_refresh_start(&core->refresh, loop, core->agent.sources, core->agent.calendar);
     if (r)
         return r;
     r = pmo_interfaces_start(&core->interfaces, loop, on_interface, core);
@@ -356,6 +358,7 @@ void pmo_core_stop(struct pmo_core *core, bool leave)
     pmo_server_stop(&core->server);
     pmo_refresh_stop(&core->refresh, &core->agent.sources);
     pmo_reload_stop(core);
+    pmo_zones_refresh_stop(&core->zones_refresh, &core->agent.zones);
     if (core->second.loop) {
         pmo_agent_audit(&core->agent, "agent-stopped", "", "pmo-agent", "%s",
                         leave ? "instances are left to the next agent" : "by SIGTERM or SIGINT");
@@ -408,7 +411,6 @@ void pmo_core_stop(struct pmo_core *core, bool leave)
     pmo_listeners_free(&core->listeners);
     pmo_store_free(&core->agent.store);
     pmo_routes_free(&core->agent.routes);
-    pmo_zones_free(&core->agent.zones);
     pmo_file_free(&core->config);
 }
 

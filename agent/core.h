@@ -18,10 +18,10 @@
 #include "agent/observe/listeners.h"
 #include "agent/observe/tls.h"
 #include "agent/observe/usage.h"
-#include "agent/observe/zones.h"
 #include "agent/route/hints.h"
 #include "agent/serve/serve.h"
 #include "agent/trainer.h"
+#include "agent/zones.h"
 
 #define PMO_NODE_INTERFACES_MAX 64
 
@@ -62,8 +62,9 @@ struct pmo_core {
     const struct pmo_backend_ops *backend_ops; /* NULL: none is configured */
     struct pmo_backend *backend;
     struct pmo_server *server;
-    struct pmo_refresh *refresh; /* of events */
-    struct pmo_trainer *trainer; /* NULL: nothing is trained */
+    struct pmo_refresh *refresh;             /* of events */
+    struct pmo_zones_refresh *zones_refresh; /* NULL: they do not change */
+    struct pmo_trainer *trainer;             /* NULL: nothing is trained */
     struct pmo_decomposer *decomposer;
     float past[PMO_RECENT_SECONDS]; /* of one series, for it */
     struct pmo_file *config;        /* as read at the start */

@@ -20,7 +20,7 @@ static const char usage[] =
     "                        observes\n"
     "  -i, --interface NAME  count SYNs and datagrams on this interface of the node, too (may be\n"
     "                        repeated); they are always counted on those of its own instances\n"
-    "  -z, --zones FILE      names for where clients are, by prefixes of their addresses (YAML)\n"
+    "  -z, --zones FILE      names for where clients are (YAML; see docs/zones.md)\n"
     "  -s, --socket PATH     API socket (default: /run/pmo/pmo.sock)\n"
     "  -d, --state-dir DIR   history and logs (default: /var/lib/pmo)\n"
     "  -b, --bpffs DIR       bpf file system for pins (default: /sys/fs/bpf, mounted if needed)\n"

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "agent/events/feed.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <libxml/parser.h>
 #include <stdbool.h>
@@ -9,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "agent/base/cleanup.h"
-#include "agent/base/library.h"
+#include "agent/base/libcurl.h"
 #include "agent/events/instant.h"
 
 #define ATOM "http://www.w3.org/2005/Atom"
@@ -40,10 +39,7 @@ static char *text_of(const xmlNode *node, const char *name, bool atom)
 
 static int64_t mail_date(const char *text)
 {
-    static typeof(curl_getdate) *parse;
-    static const struct pmo_function function = {"curl_getdate", &parse};
-
-    return pmo_library_load("libcurl-gnutls.so.4", &function, 1) ? -1 : parse(text, NULL);
+    return pmo_libcurl_load() ? -1 : pmo_libcurl.getdate(text, NULL);
 }
 
 /* Atom has dates of RFC 3339, RSS those of mails. */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "agent/events/fetch.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -11,25 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "agent/base/cleanup.h"
-#include "agent/base/library.h"
+#include "agent/base/libcurl.h"
 
 #define REDIRECTS_MAX 3L
-
-/* With what it is linked with, it takes 5 MiB: only where something is fetched. */
-static struct {
-    typeof(curl_easy_init) *init;
-    typeof(curl_easy_setopt) *setopt;
-    typeof(curl_easy_perform) *perform;
-    typeof(curl_easy_getinfo) *getinfo;
-    typeof(curl_easy_strerror) *strerror;
-    typeof(curl_easy_cleanup) *cleanup;
-} libcurl;
-
-static const struct pmo_function functions[] = {
-    {"curl_easy_init", &libcurl.init},         {"curl_easy_setopt", &libcurl.setopt},
-    {"curl_easy_perform", &libcurl.perform},   {"curl_easy_getinfo", &libcurl.getinfo},
-    {"curl_easy_strerror", &libcurl.strerror}, {"curl_easy_cleanup", &libcurl.cleanup},
-};
 
 struct body {
     char *text;
@@ -81,7 +64,7 @@ static int explain(CURL *curl, CURLcode code, const char *detail, const struct b
 {
     long status = 0;
 
-    (void)libcurl.getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+    (void)pmo_libcurl.getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
     if (body->too_big)
         return too_big(error, error_size);
     if (code == CURLE_ABORTED_BY_CALLBACK)
@@ -94,7 +77,7 @@ static int explain(CURL *curl, CURLcode code, const char *detail, const struct b
                        "true, also behind a redirect");
     else if (code)
         (void)snprintf(error, error_size, "cannot be fetched: %s",
-                       *detail ? detail : libcurl.strerror(code));
+                       *detail ? detail : pmo_libcurl.strerror(code));
     else
         (void)snprintf(error, error_size, "is answered with status %ld; look at it with curl",
                        status);
@@ -108,36 +91,35 @@ static int fetch_url(const char *url, bool plain, struct body *body, char *error
     long status = 0;
     CURLcode code;
     CURL *curl;
-    int r =
-        pmo_library_load("libcurl-gnutls.so.4", functions, sizeof(functions) / sizeof(*functions));
+    int r = pmo_libcurl_load();
 
     if (r) {
         (void)snprintf(error, error_size, "cannot be fetched: there is no libcurl");
         return r;
     }
-    curl = libcurl.init();
+    curl = pmo_libcurl.init();
     if (!curl)
         return -ENOMEM;
-    (void)libcurl.setopt(curl, CURLOPT_URL, url);
-    (void)libcurl.setopt(curl, CURLOPT_PROTOCOLS_STR, protocols);
-    (void)libcurl.setopt(curl, CURLOPT_REDIR_PROTOCOLS_STR, protocols);
-    (void)libcurl.setopt(curl, CURLOPT_FOLLOWLOCATION, 1L);
-    (void)libcurl.setopt(curl, CURLOPT_MAXREDIRS, REDIRECTS_MAX);
-    (void)libcurl.setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    (void)libcurl.setopt(curl, CURLOPT_TIMEOUT, (long)PMO_FETCH_TIMEOUT_S);
-    (void)libcurl.setopt(curl, CURLOPT_ACCEPT_ENCODING, "");
-    (void)libcurl.setopt(curl, CURLOPT_USERAGENT, "pmo-agent/" PMO_VERSION);
-    (void)libcurl.setopt(curl, CURLOPT_ERRORBUFFER, detail);
-    (void)libcurl.setopt(curl, CURLOPT_WRITEFUNCTION, keep);
-    (void)libcurl.setopt(curl, CURLOPT_WRITEDATA, body);
-    (void)libcurl.setopt(curl, CURLOPT_NOPROGRESS, 0L);
-    (void)libcurl.setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
-    (void)libcurl.setopt(curl, CURLOPT_XFERINFODATA, body);
-    code = libcurl.perform(curl);
-    (void)libcurl.getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+    (void)pmo_libcurl.setopt(curl, CURLOPT_URL, url);
+    (void)pmo_libcurl.setopt(curl, CURLOPT_PROTOCOLS_STR, protocols);
+    (void)pmo_libcurl.setopt(curl, CURLOPT_REDIR_PROTOCOLS_STR, protocols);
+    (void)pmo_libcurl.setopt(curl, CURLOPT_FOLLOWLOCATION, 1L);
+    (void)pmo_libcurl.setopt(curl, CURLOPT_MAXREDIRS, REDIRECTS_MAX);
+    (void)pmo_libcurl.setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    (void)pmo_libcurl.setopt(curl, CURLOPT_TIMEOUT, (long)PMO_FETCH_TIMEOUT_S);
+    (void)pmo_libcurl.setopt(curl, CURLOPT_ACCEPT_ENCODING, "");
+    (void)pmo_libcurl.setopt(curl, CURLOPT_USERAGENT, "pmo-agent/" PMO_VERSION);
+    (void)pmo_libcurl.setopt(curl, CURLOPT_ERRORBUFFER, detail);
+    (void)pmo_libcurl.setopt(curl, CURLOPT_WRITEFUNCTION, keep);
+    (void)pmo_libcurl.setopt(curl, CURLOPT_WRITEDATA, body);
+    (void)pmo_libcurl.setopt(curl, CURLOPT_NOPROGRESS, 0L);
+    (void)pmo_libcurl.setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+    (void)pmo_libcurl.setopt(curl, CURLOPT_XFERINFODATA, body);
+    code = pmo_libcurl.perform(curl);
+    (void)pmo_libcurl.getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
     if (code || status != 200)
         r = explain(curl, code, detail, body, error, error_size);
-    libcurl.cleanup(curl);
+    pmo_libcurl.cleanup(curl);
     return r;
 }
 

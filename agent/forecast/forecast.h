@@ -73,7 +73,6 @@ double pmo_forecast_peak(const struct pmo_forecast *forecast, unsigned int h, do
 /* What a model says and how it did, for people: at a horizon. */
 struct pmo_model_score {
     const char *model;
-    double mean; /* of the second so far ahead of the last one; 0 before anything was observed */
     double weight;
     double error; /* mean absolute one, exponentially forgetting; NAN before any */
 };
@@ -81,6 +80,10 @@ struct pmo_model_score {
 /* Fills up to PMO_MODELS_MAX scores for horizon h; returns how many. */
 size_t pmo_forecaster_scores(const struct pmo_forecaster *forecaster, unsigned int h,
                              struct pmo_model_score scores[PMO_MODELS_MAX]);
+/* What each model says by itself of the second h ahead, in the same order; asks them all anew.
+ * Returns how many, 0 before anything was observed. */
+size_t pmo_forecaster_means(const struct pmo_forecaster *forecaster, unsigned int h,
+                            double means[PMO_MODELS_MAX]);
 
 /* How forecasts did at a horizon: what was said in the end (all models, calibration and jumps
  * together) against what came. Means that forget with 900 s; all NAN before any. Between the

@@ -448,6 +448,27 @@ static void models_observe(struct pmo_forecaster *forecaster, int64_t t, float y
     }
 }
 
+size_t pmo_forecaster_means(const struct pmo_forecaster *forecaster, unsigned int h,
+                            double means[PMO_MODELS_MAX])
+{
+    const unsigned char *state = forecaster->state;
+    const struct pmo_context context = {.recent = &forecaster->recent,
+                                        .lstm = forecaster->lstm,
+                                        .event = event_now(forecaster, forecaster->recent.last)};
+    float mean[PMO_HORIZONS];
+
+    assert(h >= 1 && h <= PMO_HORIZONS);
+    if (!forecaster->recent.observed)
+        return 0;
+    for (size_t i = 0; i < PMO_MODELS; i++) {
+        pmo_models[i]->predict(pmo_models[i], state, &context, mean);
+        means[i] =
+            isnan(mean[h - 1]) ? pmo_recent_mean(&forecaster->recent, SILENT_SECONDS) : mean[h - 1];
+        state += aligned(pmo_models[i]->state_bytes);
+    }
+    return PMO_MODELS;
+}
+
 /* Quantiles of the second @h ahead if there is no jump until then, as the models have them
  * (@calibrated) and together with those of the last minute, @minute. */
 static void calm_at(const struct pmo_forecaster *forecaster, unsigned int h,
@@ -640,7 +661,6 @@ size_t pmo_forecaster_scores(const struct pmo_forecaster *forecaster, unsigned i
     upper = lower + 1;
     for (size_t i = 0; i < PMO_MODELS; i++) {
         scores[i].model = pmo_models[i]->name;
-        scores[i].mean = forecaster->model_mean[i][h - 1];
         scores[i].weight = pmo_grid_between(at, lower->weight[i], upper->weight[i]);
         scores[i].error = NAN;
         if (is_scored(forecaster, at))

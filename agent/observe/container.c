@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "agent/observe/container.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -15,28 +14,13 @@
 #include <unistd.h>
 
 #include "agent/base/cleanup.h"
-#include "agent/base/library.h"
+#include "agent/base/libcurl.h"
 #include "agent/base/log.h"
 
 #define ASK_MS        200L
 #define ASK_AGAIN_S   60
 #define ANSWER_BYTES  (1U << 20) /* usual are 10,000 */
 #define SUFFIX_LENGTH 5U         /* of a pod's name */
-
-/* It takes 5 MiB with what it is linked with: only where there is a runtime to ask. */
-static struct {
-    typeof(curl_easy_init) *init;
-    typeof(curl_easy_reset) *reset;
-    typeof(curl_easy_setopt) *setopt;
-    typeof(curl_easy_perform) *perform;
-    typeof(curl_easy_cleanup) *cleanup;
-} libcurl;
-
-static const struct pmo_function functions[] = {
-    {"curl_easy_init", &libcurl.init},       {"curl_easy_reset", &libcurl.reset},
-    {"curl_easy_setopt", &libcurl.setopt},   {"curl_easy_perform", &libcurl.perform},
-    {"curl_easy_cleanup", &libcurl.cleanup},
-};
 
 struct runtime {
     const char *socket;
@@ -76,7 +60,7 @@ void pmo_runtimes_free(struct pmo_runtimes **runtimes)
     if (!*runtimes)
         return;
     if ((*runtimes)->curl)
-        libcurl.cleanup((*runtimes)->curl);
+        pmo_libcurl.cleanup((*runtimes)->curl);
     free((*runtimes)->answer.text);
     free(*runtimes);
     *runtimes = NULL;
@@ -172,9 +156,8 @@ static time_t now(void)
 /* NULL: the library is missing, which was said. */
 static CURL *curl_of(struct pmo_runtimes *runtimes)
 {
-    if (!runtimes->curl &&
-        !pmo_library_load("libcurl-gnutls.so.4", functions, sizeof(functions) / sizeof(*functions)))
-        runtimes->curl = libcurl.init();
+    if (!runtimes->curl && !pmo_libcurl_load())
+        runtimes->curl = pmo_libcurl.init();
     return runtimes->curl;
 }
 
@@ -195,17 +178,17 @@ static void ask(struct pmo_runtimes *runtimes, struct runtime *runtime, const ch
     }
     (void)snprintf(url, sizeof(url), "http://runtime/containers/%s/json", id);
     runtimes->answer.length = 0;
-    libcurl.reset(curl);
-    (void)libcurl.setopt(curl, CURLOPT_URL, url);
-    (void)libcurl.setopt(curl, CURLOPT_UNIX_SOCKET_PATH, runtime->socket);
-    (void)libcurl.setopt(curl, CURLOPT_PROXY, ""); /* whatever the environment says */
-    (void)libcurl.setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    (void)libcurl.setopt(curl, CURLOPT_FORBID_REUSE, 1L); /* Podman's service ends when idle */
-    (void)libcurl.setopt(curl, CURLOPT_TIMEOUT_MS, ASK_MS);
-    (void)libcurl.setopt(curl, CURLOPT_FAILONERROR, 1L);
-    (void)libcurl.setopt(curl, CURLOPT_WRITEFUNCTION, on_answer);
-    (void)libcurl.setopt(curl, CURLOPT_WRITEDATA, &runtimes->answer);
-    r = libcurl.perform(curl);
+    pmo_libcurl.reset(curl);
+    (void)pmo_libcurl.setopt(curl, CURLOPT_URL, url);
+    (void)pmo_libcurl.setopt(curl, CURLOPT_UNIX_SOCKET_PATH, runtime->socket);
+    (void)pmo_libcurl.setopt(curl, CURLOPT_PROXY, ""); /* whatever the environment says */
+    (void)pmo_libcurl.setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    (void)pmo_libcurl.setopt(curl, CURLOPT_FORBID_REUSE, 1L); /* Podman's service ends when idle */
+    (void)pmo_libcurl.setopt(curl, CURLOPT_TIMEOUT_MS, ASK_MS);
+    (void)pmo_libcurl.setopt(curl, CURLOPT_FAILONERROR, 1L);
+    (void)pmo_libcurl.setopt(curl, CURLOPT_WRITEFUNCTION, on_answer);
+    (void)pmo_libcurl.setopt(curl, CURLOPT_WRITEDATA, &runtimes->answer);
+    r = pmo_libcurl.perform(curl);
     if (r == CURLE_OPERATION_TIMEDOUT) {
         runtime->ask_again = now() + ASK_AGAIN_S;
         pmo_warn("%s does not answer within %ld ms: containers that begin to listen in the next "

@@ -19,6 +19,7 @@
 #include "agent/base/cleanup.h"
 #include "agent/base/log.h"
 #include "agent/observe/features.h"
+#include "agent/observe/filter.h"
 #include "agent/observe/process.h"
 #include <pmo/hints.h>
 #include "bpf/fold.h"
@@ -117,6 +118,7 @@ static void remove_contents(const char *directory)
 {
     char links[256];
 
+    pmo_filter_detach(directory, NULL);
     (void)snprintf(links, sizeof(links), "%s/links", directory);
     remove_files(links);
     remove_files(directory);
@@ -629,6 +631,7 @@ void pmo_kernel_close(struct pmo_kernel **kernel, bool leave)
         (void)munmap(k->peers, PEERS_BYTES);
     if (k->targets)
         (void)munmap(k->targets, PMO_TARGETS_BYTES);
+    free(k->zones);
     pmo_bpf__destroy(k->skeleton);
     if (k->cgroup_fd >= 0)
         (void)close(k->cgroup_fd);

@@ -35,6 +35,8 @@ struct pmo_kernel_events {
 extern uint32_t pmo_kernel_ring_bytes;
 /* Whether the probes of an earlier agent are replaced by the same programs, too; tests do so. */
 extern bool pmo_kernel_tls_replaces;
+/* Whether the kernel is taken for one before 6.6; tests do so. */
+extern bool pmo_kernel_without_tcx;
 
 /* What is observed beyond the requests that instances serve. What nobody asks for costs nothing. */
 struct pmo_kernel_extras {
@@ -215,6 +217,7 @@ struct pmo_kernel_zone {
     uint8_t zone;
 };
 
-/* Which prefixes are in which zone: these and no others. Sorts them. Returns 0 or what the kernel
- * said, logged. */
-int pmo_kernel_zones(struct pmo_kernel *kernel, struct pmo_kernel_zone *zones, size_t count);
+/* Which prefixes are in which zone: these and no others. The first time it takes a microsecond or
+ * two a prefix, later only what changed takes time (and that some milliseconds, for what is
+ * remembered of sources). Returns 0, -ENOMEM, or what the kernel said, logged. */
+int pmo_kernel_zones(struct pmo_kernel *kernel, const struct pmo_kernel_zone *zones, size_t count);

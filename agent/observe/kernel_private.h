@@ -19,6 +19,8 @@ struct pmo_kernel {
     uint64_t *headers_wanted;  /* likewise */
     struct pmo_peer *peers;
     struct pmo_target_bucket *targets;
+    struct pmo_kernel_zone *zones; /* that the map has, sorted; NULL: not known yet */
+    size_t zones_count;
     struct pmo_ring windows, changes;
     int cgroup_fd;
     int lock_fd;

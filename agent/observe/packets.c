@@ -9,19 +9,24 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_link.h>
+#include <linux/membarrier.h>
 #include <net/if.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include "agent/base/cleanup.h"
 #include "agent/base/log.h"
+#include "agent/observe/filter.h"
 #include "bpf/packet.h"
 
 #define TCX_INGRESS 46 /* enum bpf_attach_type since 6.6; the build may have older headers */
 #define NODE_PIN    "node_"
 
 /* ---- where ---------------------------------------------------------------------------------- */
+
+bool pmo_kernel_without_tcx;
 
 struct counting { /* either program, as the interface allows */
     const struct bpf_program *xdp, *tc;
@@ -36,7 +41,7 @@ static int link_make(const struct counting *c, int ifindex)
     if (link < 0 && link != -EBUSY && link != -EEXIST) /* the driver cannot */
         link = bpf_link_create(xdp, ifindex, BPF_XDP, &generic);
     if (link == -EBUSY || link == -EEXIST)
-        link = bpf_link_create(tc, ifindex, TCX_INGRESS, NULL);
+        link = pmo_kernel_without_tcx ? -EINVAL : bpf_link_create(tc, ifindex, TCX_INGRESS, NULL);
     return link;
 }
 
@@ -63,11 +68,13 @@ static int attach_new(const struct counting *c, int netns_fd, const char *interf
 }
 
 /* Attaches, in the place of an earlier agent's program, whichever of the two that is. A link whose
- * interface has gone takes neither. */
+ * interface has gone takes neither. Where another XDP program has one of the node's interfaces, and
+ * there is no tcx, it is a filter. */
 static int attach(struct pmo_kernel *k, const struct counting *c, int netns_fd,
                   const char *interface, const char *pin)
 {
     _cleanup_close_ int link = -1;
+    int ifindex = netns_fd < 0 ? (int)if_nametoindex(interface) : 0;
     char path[500];
     int r;
 
@@ -79,7 +86,13 @@ static int attach(struct pmo_kernel *k, const struct counting *c, int netns_fd,
             return 0;
         (void)unlink(path);
     }
-    r = attach_new(c, netns_fd, interface, path);
+    r = -EINVAL;
+    if (!pmo_filter_is_on(k->directory, pin, ifindex)) {
+        pmo_filter_detach(k->directory, pin); /* one that had its name */
+        r = attach_new(c, netns_fd, interface, path);
+    }
+    if (r == -EINVAL && ifindex)
+        r = pmo_filter_attach(k->directory, pin, ifindex, bpf_program__fd(c->tc));
     return r ? pmo_err_r(r, "cannot count SYNs on %s (%s)", interface, pin) : 0;
 }
 
@@ -95,6 +108,7 @@ static void detach(const struct pmo_kernel *k, const char *pin)
     if (link >= 0)
         (void)bpf_link_detach(link);
     (void)unlink(path);
+    pmo_filter_detach(k->directory, pin);
 }
 
 /* What is refused was told when the agent began. */
@@ -171,6 +185,15 @@ void pmo_kernel_count_syns_end(struct pmo_kernel *k, const char *name,
     detach(k, pin);
 }
 
+/* The bpf file system takes no dots, which interfaces of VLANs have; these have no colons. */
+static const char *node_pin(char pin[sizeof(NODE_PIN) + IF_NAMESIZE], const char *interface)
+{
+    (void)snprintf(pin, sizeof(NODE_PIN) + IF_NAMESIZE, NODE_PIN "%s", interface);
+    for (char *dot = pin; (dot = strchr(dot, '.'));)
+        *dot = ':';
+    return pin;
+}
+
 int pmo_kernel_node_interface(struct pmo_kernel *k, const char *interface)
 {
     const struct counting c = {k->skeleton->progs.node_count, k->skeleton->progs.node_count_tc};
@@ -178,7 +201,7 @@ int pmo_kernel_node_interface(struct pmo_kernel *k, const char *interface)
 
     if (refused(&c))
         return 0;
-    (void)snprintf(pin, sizeof(pin), NODE_PIN "%s", interface);
+    (void)node_pin(pin, interface);
     return attach(k, &c, -1, interface, pin);
 }
 
@@ -186,8 +209,7 @@ void pmo_kernel_node_interface_end(struct pmo_kernel *k, const char *interface)
 {
     char pin[sizeof(NODE_PIN) + IF_NAMESIZE];
 
-    (void)snprintf(pin, sizeof(pin), NODE_PIN "%s", interface);
-    detach(k, pin);
+    detach(k, node_pin(pin, interface));
 }
 
 void pmo_kernel_node_interfaces_only(struct pmo_kernel *k, const char *const *interfaces,
@@ -200,15 +222,17 @@ void pmo_kernel_node_interfaces_only(struct pmo_kernel *k, const char *const *in
     (void)snprintf(links, sizeof(links), "%s/links", k->directory);
     d = opendir(links);
     while (d && (entry = readdir(d))) {
-        const char *name = entry->d_name + strlen(NODE_PIN);
+        const char *filter = pmo_filter_name(entry->d_name);
+        char pin[256], kept[sizeof(NODE_PIN) + IF_NAMESIZE];
         size_t i = 0;
 
-        if (strncmp(entry->d_name, NODE_PIN, strlen(NODE_PIN)) != 0)
+        (void)snprintf(pin, sizeof(pin), "%s", filter ? filter : entry->d_name);
+        if (strncmp(pin, NODE_PIN, strlen(NODE_PIN)) != 0)
             continue;
-        while (i < count && strcmp(interfaces[i], name) != 0)
+        while (i < count && strcmp(node_pin(kept, interfaces[i]), pin) != 0)
             i++;
         if (i == count)
-            detach(k, entry->d_name);
+            detach(k, pin);
     }
     if (d)
         (void)closedir(d);
@@ -253,19 +277,69 @@ static int by_prefix(const void *a, const void *b)
     return memcmp(&x->prefix, &y->prefix, sizeof(x->prefix));
 }
 
-int pmo_kernel_zones(struct pmo_kernel *k, struct pmo_kernel_zone *zones, size_t count)
+/* What was found for a source before is not believed any more: not before every program has ended
+ * that may have looked at what was there (a barrier waits for that, see synchronize_rcu()). */
+static int sources_forget(const struct pmo_kernel *k)
+{
+    struct bpf_map *map = k->skeleton->maps.source_zones;
+    uint32_t rows = bpf_map__max_entries(map);
+    int cpus = libbpf_num_possible_cpus(), r = 0;
+    _cleanup_free_ uint64_t *nothing = calloc(cpus > 0 ? (size_t)cpus : 1, sizeof(*nothing));
+
+    if (!nothing || cpus < 0)
+        return -ENOMEM;
+    (void)syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
+    for (uint32_t row = 0; !r && row < rows; row++)
+        r = bpf_map_update_elem(bpf_map__fd(map), &row, nothing, BPF_ANY);
+    return r;
+}
+
+/* Of two sorted lists: what the old one had and the new one has not goes, what is new comes. */
+static int zones_change(const struct pmo_kernel *k, const struct pmo_kernel_zone *zones,
+                        size_t count, bool *changed)
 {
     int map = bpf_map__fd(k->skeleton->maps.zones);
-    struct map_walk walk = map_walk_begin(map, sizeof(struct pmo_prefix));
-    struct pmo_kernel_zone known = {0};
+    size_t i = 0, j = 0;
 
-    if (count)
-        qsort(zones, count, sizeof(*zones), by_prefix);
-    while (map_walk_next(&walk, &known.prefix))
-        if (!count || !bsearch(&known, zones, count, sizeof(*zones), by_prefix))
-            (void)bpf_map_delete_elem(map, &known.prefix);
-    for (size_t i = 0; i < count; i++)
-        if (bpf_map_update_elem(map, &zones[i].prefix, &zones[i].zone, BPF_ANY))
-            return pmo_err_r(errno, "cannot set the zones in the kernel");
+    while (i < k->zones_count || j < count) {
+        const struct pmo_kernel_zone *old = i < k->zones_count ? &k->zones[i] : NULL;
+        const struct pmo_kernel_zone *new = j < count ? &zones[j] : NULL;
+        int order = !old ? 1 : !new ? -1 : by_prefix(old, new);
+
+        i += order <= 0;
+        j += order >= 0;
+        if (!order && old->zone == new->zone)
+            continue;
+        *changed = true;
+        if (order < 0)
+            (void)bpf_map_delete_elem(map, &old->prefix);
+        else if (bpf_map_update_elem(map, &new->prefix, &new->zone, BPF_ANY))
+            return -errno;
+    }
     return 0;
+}
+
+int pmo_kernel_zones(struct pmo_kernel *k, const struct pmo_kernel_zone *zones, size_t count)
+{
+    int map = bpf_map__fd(k->skeleton->maps.zones), r;
+    struct pmo_kernel_zone known = {0}, *sorted = calloc(count + 1, sizeof(*sorted));
+    bool changed = false, first = !k->zones;
+    struct map_walk walk;
+
+    if (!sorted)
+        return pmo_err_r(ENOMEM, "cannot set the zones in the kernel");
+    if (count)
+        memcpy(sorted, zones, count * sizeof(*sorted));
+    qsort(sorted, count, sizeof(*sorted), by_prefix);
+    if (first) /* an earlier agent's */
+        for (walk = map_walk_begin(map, sizeof(known.prefix)); map_walk_next(&walk, &known.prefix);)
+            if (!bsearch(&known, sorted, count, sizeof(*sorted), by_prefix))
+                (void)bpf_map_delete_elem(map, &known.prefix);
+    r = zones_change(k, sorted, count, &changed);
+    free(k->zones);
+    k->zones = sorted;
+    k->zones_count = count;
+    if (!r && changed && !first) /* the first time, the cache has another seed */
+        r = sources_forget(k);
+    return r ? pmo_err_r(r, "cannot set the zones in the kernel") : 0;
 }

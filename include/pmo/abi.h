@@ -21,7 +21,7 @@
 #endif
 #include <linux/types.h>
 
-#define PMO_ABI_VERSION 6U
+#define PMO_ABI_VERSION 7U
 
 #define PMO_INSTANCES_MAX   4096U /* rows; 0 is "unknown instance", used when the rows are full */
 #define PMO_COUNTERS_MAX    8192U /* (instance, type) pairs; the first few count what has no pair */
@@ -41,9 +41,9 @@
 #define PMO_HEADER_VALUES   16U   /* that are listed of one */
 #define PMO_HEADER_HASHES   48U /* of one and a service; with its "{other}" < PMO_FOLD_ROUTES / 4 */
 #define PMO_TARGET_BUCKETS  4096U
-#define PMO_TARGETS         8U     /* of a bucket */
-#define PMO_ZONES_MAX       256U   /* 0 is "unknown" */
-#define PMO_PREFIXES_MAX    65536U /* of all zones */
+#define PMO_TARGETS         8U      /* of a bucket */
+#define PMO_ZONES_MAX       256U    /* 0 is "unknown" */
+#define PMO_PREFIXES_MAX    524288U /* of all zones; each that there is takes up to 128 bytes */
 
 enum pmo_protocol {
     PMO_PROTOCOL_UNKNOWN = 0,

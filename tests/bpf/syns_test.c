@@ -8,6 +8,7 @@
 
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/bpf.h>
@@ -19,7 +20,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 #include "agent/base/cleanup.h"
 #include "agent/core.h"
@@ -291,29 +291,14 @@ static int hold_xdp(void)
     return bpf_link_create(program, (int)if_nametoindex("in"), BPF_XDP, NULL);
 }
 
-/* tcx is new in 6.6: before, an interface that another XDP program has is not counted on. */
-static bool has_tcx(void)
-{
-    struct utsname host;
-    unsigned int major = 0, minor = 0;
-
-    return !uname(&host) && sscanf(host.release, "%u.%u", &major, &minor) == 2 &&
-           (major > 6 || (major == 6 && minor >= 6));
-}
-
 static void frames_are_counted_for_what_they_ask(void)
 {
     CU_ASSERT_FATAL(begin(0));
+    CU_ASSERT_EQUAL(pmo_kernel_node_targets(w.kernel, fakes, 2), 0);
     for (int held = 0; held < 2; held++) {
         int holder = held ? hold_xdp() : -1;
 
         CU_ASSERT_FATAL(!held || holder >= 0);
-        CU_ASSERT_EQUAL(pmo_kernel_node_targets(w.kernel, fakes, 2), 0);
-        if (held && !has_tcx()) {
-            CU_ASSERT_NOT_EQUAL(pmo_kernel_node_interface(w.kernel, "in"), 0);
-            (void)close(holder);
-            break;
-        }
         CU_ASSERT_EQUAL(pmo_kernel_node_interface(w.kernel, "in"), 0);
         send_all_kinds();
         expect_all_kinds();
@@ -321,6 +306,86 @@ static void frames_are_counted_for_what_they_ask(void)
         if (holder >= 0)
             (void)close(holder);
     }
+    end();
+}
+
+/* What a command prints. */
+static const char *printed(const char *command)
+{
+    static char text[4096];
+    FILE *out = popen(command, "re"); // NOLINT(cert-env33-c): fixed commands of this test
+    size_t length = out ? fread(text, 1, sizeof(text) - 1, out) : 0;
+
+    text[length] = '\0';
+    if (out)
+        (void)pclose(out);
+    return text;
+}
+
+static size_t filters(void)
+{
+    size_t count = 0;
+
+    for (const char *at = printed("tc filter show dev in ingress");
+         (at = strstr(at, "handle 0x504d4f")); at++)
+        count++;
+    return count;
+}
+
+static bool has_clsact(void)
+{
+    return strstr(printed("tc qdisc show dev in"), "clsact");
+}
+
+/* On the way out, of a program that lets all pass. */
+static void others_filter_add(void)
+{
+    static const struct bpf_insn pass[] = {
+        {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = -1},
+        {.code = BPF_JMP | BPF_EXIT},
+    };
+    _cleanup_close_ int program =
+        bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "other", "GPL", pass, 2, NULL);
+    LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)if_nametoindex("in"),
+                .attach_point = BPF_TC_EGRESS);
+    LIBBPF_OPTS(bpf_tc_opts, filter, .prog_fd = program);
+
+    CU_ASSERT_EQUAL(bpf_tc_attach(&hook, &filter), 0);
+}
+
+/* Another XDP program has the interface, and there is no tcx, as before 6.6. */
+static void a_filter_is_one_over_an_agent_restart_and_gone_at_the_end(void)
+{
+    int holder;
+
+    CU_ASSERT_FATAL(begin(0));
+    CU_ASSERT_EQUAL(pmo_kernel_node_targets(w.kernel, fakes, 2), 0);
+    holder = hold_xdp();
+    CU_ASSERT_FATAL(holder >= 0);
+    pmo_kernel_without_tcx = true;
+    CU_ASSERT_EQUAL(pmo_kernel_node_interface(w.kernel, "in"), 0);
+    send_all_kinds();
+    expect_all_kinds();
+    CU_ASSERT_EQUAL(filters(), 1);
+    world_close(&w, true);
+    (void)close(holder); /* what is there goes on, though XDP would do by now */
+    CU_ASSERT_FATAL(world_reopen(&w));
+    CU_ASSERT_EQUAL(pmo_kernel_node_interface(w.kernel, "in"), 0);
+    CU_ASSERT_EQUAL(filters(), 1);
+    send_all_kinds();
+    expect_all_kinds();
+    others_filter_add();
+    pmo_kernel_node_interface_end(w.kernel, "in");
+    CU_ASSERT_EQUAL(filters(), 0);
+    CU_ASSERT_TRUE(has_clsact()); /* somebody else has a filter there */
+    CU_ASSERT_EQUAL(run("tc qdisc del dev in clsact"), 0);
+    holder = hold_xdp();
+    CU_ASSERT_EQUAL(pmo_kernel_node_interface(w.kernel, "in"), 0);
+    CU_ASSERT_EQUAL(filters(), 1);
+    world_close(&w, false);
+    CU_ASSERT_FALSE(has_clsact());
+    pmo_kernel_without_tcx = false;
+    (void)close(holder);
     end();
 }
 
@@ -454,6 +519,53 @@ static void zones_are_those_of_the_newest_agent(void)
     end();
 }
 
+/* Of a database, and of a node that is known only later: by then its address has been seen. */
+static void zones_that_change_are_those_of_sources_seen_before(void)
+{
+    static const char text[] = "kubernetes: {server: \"https://127.0.0.1:1\"}\n"
+                               "maxmind: {database: tests/unit/data/zones.mmdb, "
+                               "by: [country, iso_code]}";
+    struct pmo_node_network network = {"198.19.65.0/24", "rack"};
+    struct pmo_nodes nodes = {&network, 1, 1};
+    struct pmo_zones *zones = NULL;
+    struct pmo_file *file = NULL;
+    const struct pmo_kernel_zone *prefixes;
+    uint64_t seen[PMO_ZONES_MAX] = {0};
+    size_t count;
+
+    CU_ASSERT_EQUAL_FATAL(pmo_file_parse(&file, "zones", text, strlen(text), NULL, NULL), 0);
+    CU_ASSERT_EQUAL_FATAL(pmo_zones_read(&zones, file), 0);
+    pmo_file_free(&file);
+    CU_ASSERT_FATAL(begin(1));
+    CU_ASSERT_EQUAL(pmo_kernel_node_targets(w.kernel, fakes, 2), 0);
+    CU_ASSERT_EQUAL(pmo_kernel_node_interface(w.kernel, "in"), 0);
+    for (int i = 0; i < 3; i++) { /* without nodes, with one, without */
+        nodes.count = i == 1;
+        CU_ASSERT_EQUAL(pmo_zones_set_nodes(zones, &nodes), 0);
+        prefixes = pmo_zones_prefixes(zones, &count);
+        CU_ASSERT_EQUAL(pmo_kernel_zones(w.kernel, prefixes, count), 0);
+        for (int k = 0; k < 1 << i; k++)
+            syn_from(0xc6134101); /* 198.19.65.1 */
+        syn_from(0xc6120101);
+        syn_from(0x0a000001);
+        (void)usleep(50000);
+    }
+    world_settle(&w);
+    CU_ASSERT_EQUAL(w.instances[FAKE].syns, 1 + 2 + 4 + 6);
+    for (unsigned int zone = 1; zone < PMO_ZONES_MAX; zone++)
+        seen[zone] = world_zone(&w, FAKE, PMO_PROTOCOL_SYNS, (uint8_t)zone);
+    for (unsigned int zone = 1; zone < PMO_ZONES_MAX; zone++) {
+        const char *name = pmo_zones_name(zones, (uint8_t)zone);
+
+        CU_ASSERT_EQUAL(seen[zone], !strcmp(name, "DE")     ? 5
+                                    : !strcmp(name, "NL")   ? 3
+                                    : !strcmp(name, "rack") ? 2
+                                                            : 0);
+    }
+    pmo_zones_free(&zones);
+    end();
+}
+
 static void on_interface(void *context, int ifindex, const char *name, bool present)
 {
     pmo_node_interface(context, ifindex, name, present);
@@ -469,15 +581,17 @@ static void send_syns(uv_loop_t *loop, int count)
     (void)usleep(50000); /* the other end takes them in a softirq, which may be late */
 }
 
-/* The agent's own part, with one listener on any address of the node. */
+/* The agent's own part, with one listener on any address of the node; by a name as VLANs have. */
 static void interfaces_of_the_node_are_followed(void)
 {
     static struct pmo_core core;
-    struct pmo_options options = {.interfaces = {"in"}, .interfaces_count = 1};
+    struct pmo_options options = {.interfaces = {"in.7"}, .interfaces_count = 1};
     struct pmo_agent_instance instance = {.id = FAKE, .listener = {.port = PORT}};
     uv_loop_t loop;
 
     CU_ASSERT_FATAL(begin(0));
+    CU_ASSERT_EQUAL(run("ip link set in down && ip link set in name in.7 && ip link set in.7 up"),
+                    0);
     CU_ASSERT_EQUAL(uv_loop_init(&loop), 0);
     memset(&core, 0, sizeof(core));
     core.kernel = w.kernel;
@@ -485,11 +599,12 @@ static void interfaces_of_the_node_are_followed(void)
     pmo_node_start(&core, &options);
     CU_ASSERT_EQUAL_FATAL(pmo_interfaces_start(&core.interfaces, &loop, on_interface, &core), 0);
     send_syns(&loop, 1);
-    CU_ASSERT_EQUAL(run("ip link set in down && ip link set in name other && ip link set other up"),
+    CU_ASSERT_EQUAL(run("ip link set in.7 down && ip link set in.7 name other && "
+                        "ip link set other up"),
                     0);
     send_syns(&loop, 10); /* by another name it is not counted on */
     CU_ASSERT_EQUAL(run("ip link del other"), 0);
-    CU_ASSERT_FATAL(pair_make("in"));
+    CU_ASSERT_FATAL(pair_make("in.7"));
     send_syns(&loop, 100);
     instance.gone = 1;
     pmo_node_targets_follow(&core);
@@ -504,7 +619,9 @@ static void interfaces_of_the_node_are_followed(void)
 }
 
 SUITE(syns) = {TEST(frames_are_counted_for_what_they_ask),
+               TEST(a_filter_is_one_over_an_agent_restart_and_gone_at_the_end),
                TEST(a_flood_of_syns_is_no_demand_and_has_zones),
                TEST(zones_are_those_of_the_newest_agent),
+               TEST(zones_that_change_are_those_of_sources_seen_before),
                TEST(interfaces_of_the_node_are_followed),
                {0}};

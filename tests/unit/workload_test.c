@@ -148,6 +148,14 @@ static void any_hierarchy_of_v1_may_tell(void)
                  ID, PMO_RUNTIME_DOCKER, "");
     is_container("1:name=systemd:/system.slice/web.service\n2:memory:/docker/" ID "\n", ID,
                  PMO_RUNTIME_DOCKER, "");
+    /* of Docker 20.10.24, with cgroupfs as its driver, and v1 and v2 side by side */
+    is_container("9:name=systemd:/docker/" ID "\n8:pids:/docker/" ID "\n1:cpu:/docker/" ID
+                 "\n0::/docker/" ID "\n",
+                 ID, PMO_RUNTIME_DOCKER, "");
+    /* the same below --cgroup-parent */
+    is_container("1:cpu:/pmo-parent/" ID "\n0::/pmo-parent/" ID "\n", ID, PMO_RUNTIME_UNKNOWN, "");
+    /* of ctr of containerd 1.6.20: /NAMESPACE/NAME, where the name may be anything */
+    is_unit("9:name=systemd:/default/webby\n1:cpu:/default/webby\n0::/default/webby\n", "");
     is_unit("9:name=systemd:/system.slice/nginx.service\n2:cpu:/\n0::/\n", "nginx");
     is_unit("2:cpu:/user.slice\n1:name=systemd:/user.slice/user-0.slice/session-1.scope\n0::/\n",
             "");
@@ -273,6 +281,15 @@ static void containers_are_called_by_labels_or_by_their_names(void)
                  "\"io.kubernetes.pod.namespace\": \"shop\", "
                  "\"io.kubernetes.pod.name\": \"front-6d4cf56db6-x7k2p\"}}}",
                  "shop/front", "front-6d4cf56db6-x7k2p");
+    /* of Docker 20.10.24, cut */
+    container_is("{\"Id\":\"e5514c50b070c314887758e24f733bac62461a70e5a19926d91bb2aa0a0ceb7e\","
+                 "\"Name\":\"/shop-db\",\"Config\":{\"Hostname\":\"vm\",\"Labels\":{}}}",
+                 "shop-db", "");
+    container_is("{\"Id\":\"87a6cca31a22cdc3d6d3400ef9f94bb72ed797ed05288a3a170a66828bc8fcf2\","
+                 "\"Name\":\"/x_web_1\",\"Config\":{\"Hostname\":\"vm\",\"Labels\":"
+                 "{\"com.docker.compose.project\":\"shop\","
+                 "\"com.docker.compose.service\":\"web\"}}}",
+                 "shop-web", "");
     container_is("{\"Name\": 1, \"Config\": [\"Labels\"]}", "", "");
     container_is("[]", "", "");
     container_is("nonsense", "", "");

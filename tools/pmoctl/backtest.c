@@ -353,11 +353,12 @@ static void judge_models(const struct pmo_forecaster *forecaster, double level,
                          bool foreseen[PMO_MODELS_MAX])
 {
     struct pmo_model_score models[PMO_MODELS_MAX];
-    size_t count = pmo_forecaster_scores(forecaster, PMO_DOUBLING_AHEAD_S, models);
+    double means[PMO_MODELS_MAX];
+    size_t count = pmo_forecaster_means(forecaster, PMO_DOUBLING_AHEAD_S, means);
 
+    (void)pmo_forecaster_scores(forecaster, PMO_DOUBLING_AHEAD_S, models);
     for (size_t i = 0; i < count; i++)
-        foreseen[i] =
-            models[i].mean + FORESEEN_NORMAL * MEAN_TO_DEVIATION * models[i].error > level;
+        foreseen[i] = means[i] + FORESEEN_NORMAL * MEAN_TO_DEVIATION * models[i].error > level;
 }
 
 /* Who foresaw the doubling after second doubling->t, the last one that the forecaster has seen. */
