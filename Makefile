@@ -11,13 +11,14 @@ BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool /sbin/bpftool) $(shell comma
 ARCH := $(patsubst aarch64,arm64,$(patsubst x86_64,x86,$(shell uname -m)))
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 
-AGENT_LIBS := libbpf libelf capstone libuv libmicrohttpd libcurl jansson yaml-0.1 sqlite3 libsystemd \
-              libical libmaxminddb libxml-2.0 rdkafka libnl-3.0 libnl-route-3.0 libnl-idiag-3.0 zlib lapacke blas
+AGENT_LIBS := libbpf libelf libuv libmicrohttpd jansson yaml-0.1 sqlite3 libsystemd libical libmaxminddb libxml-2.0 \
+              libnl-3.0 libnl-route-3.0 libnl-idiag-3.0 gnutls zlib
+LOADED_LIBS := capstone libcurl rdkafka lapacke blas # by those who need them: agent/base/library.h
 TOOL_LIBS := libcurl jansson smartcols libuv
 # A fresh machine has none of this before `make deps`, so it is looked for when it is used.
 incomplete = $(error something that the build needs is missing: run `make deps` as root)
 pkg_config = $(or $(shell pkg-config $(1)),$(incomplete))
-pkg_cflags = $(call pkg_config,--cflags $(AGENT_LIBS) $(TOOL_LIBS))
+pkg_cflags = $(call pkg_config,--cflags $(AGENT_LIBS) $(LOADED_LIBS) $(TOOL_LIBS))
 pkg_libs = $(call pkg_config,--libs $(1))
 
 SANITIZE ?=
@@ -71,6 +72,11 @@ $(BUILD)/obj/%.o: %.c | $(skeletons)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(CFLAGS) $(pkg_cflags) -fPIC -MMD -MP -c $< -o $@
 
+# A second's forecasts are loops over rows of numbers: vectors, and no calls for a root. Not one bit
+# of what they come to is another one.
+forecast_obj := $(filter $(BUILD)/obj/agent/forecast/%,$(agent_obj))
+$(forecast_obj): override CFLAGS += $(if $(SANITIZE),,-O3) -fno-math-errno -fno-trapping-math
+
 $(BUILD)/libagent.a: $(agent_obj)
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
@@ -98,7 +104,7 @@ $(foreach t,$(notdir $(tools)),$(eval $(call tool_rule,$(t))))
 pmoctl_obj := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tools/pmoctl/*.c))
 $(BUILD)/unit-tests: $(unit_src:%.c=$(BUILD)/obj/%.o) $(pmoctl_obj) $(BUILD)/libagent.a $(libpmo_obj)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(call pkg_libs,$(AGENT_LIBS) $(TOOL_LIBS)) -lcunit -lnghttp2 -lm
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(call pkg_libs,$(AGENT_LIBS) $(TOOL_LIBS) rdkafka) -lcunit -lnghttp2 -lm
 
 $(BUILD)/bpf-tests: $(bpf_test_src:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/tests/unit/suite.o \
 		$(BUILD)/libagent.a $(libpmo_obj)

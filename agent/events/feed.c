@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "agent/base/cleanup.h"
+#include "agent/base/library.h"
 #include "agent/events/instant.h"
 
 #define ATOM "http://www.w3.org/2005/Atom"
@@ -37,6 +38,14 @@ static char *text_of(const xmlNode *node, const char *name, bool atom)
     return c ? (char *)xmlNodeGetContent(c) : NULL;
 }
 
+static int64_t mail_date(const char *text)
+{
+    static typeof(curl_getdate) *parse;
+    static const struct pmo_function function = {"curl_getdate", &parse};
+
+    return pmo_library_load("libcurl-gnutls.so.4", &function, 1) ? -1 : parse(text, NULL);
+}
+
 /* Atom has dates of RFC 3339, RSS those of mails. */
 static bool read_date(const xmlNode *node, const char *name, bool atom, int64_t *t)
 {
@@ -48,7 +57,7 @@ static bool read_date(const xmlNode *node, const char *name, bool atom, int64_t 
     start[strcspn(start, "\r\n")] = '\0';
     if (!pmo_instant_parse(start, t))
         return true;
-    *t = curl_getdate(start, NULL);
+    *t = mail_date(start);
     return *t >= 0;
 }
 

@@ -10,10 +10,72 @@
 #include <time.h>
 #include <unistd.h>
 #include "agent/base/cleanup.h"
+#include "agent/base/library.h"
 #include "agent/base/log.h"
 #include "agent/events/sources.h"
 
 #define AT_ONCE 256 /* messages, before the loop has a turn again */
+
+/* librdkafka and what it is linked with take 4 MiB, and only agents with such a source need them.
+ */
+static struct {
+    typeof(rd_kafka_assign) *assign;
+    typeof(rd_kafka_conf_destroy) *conf_destroy;
+    typeof(rd_kafka_conf_new) *conf_new;
+    typeof(rd_kafka_conf_set) *conf_set;
+    typeof(rd_kafka_conf_set_error_cb) *conf_set_error_cb;
+    typeof(rd_kafka_conf_set_log_cb) *conf_set_log_cb;
+    typeof(rd_kafka_conf_set_opaque) *conf_set_opaque;
+    typeof(rd_kafka_conf_set_rebalance_cb) *conf_set_rebalance_cb;
+    typeof(rd_kafka_consumer_poll) *consumer_poll;
+    typeof(rd_kafka_destroy_flags) *destroy_flags;
+    typeof(rd_kafka_err2str) *err2str;
+    typeof(rd_kafka_header_get_last) *header_get_last;
+    typeof(rd_kafka_message_destroy) *message_destroy;
+    typeof(rd_kafka_message_errstr) *message_errstr;
+    typeof(rd_kafka_message_headers) *message_headers;
+    typeof(rd_kafka_new) *new;
+    typeof(rd_kafka_poll_set_consumer) *poll_set_consumer;
+    typeof(rd_kafka_queue_destroy) *queue_destroy;
+    typeof(rd_kafka_queue_get_consumer) *queue_get_consumer;
+    typeof(rd_kafka_queue_io_event_enable) *queue_io_event_enable;
+    typeof(rd_kafka_subscribe) *subscribe;
+    typeof(rd_kafka_topic_partition_list_add) *topic_partition_list_add;
+    typeof(rd_kafka_topic_partition_list_destroy) *topic_partition_list_destroy;
+    typeof(rd_kafka_topic_partition_list_new) *topic_partition_list_new;
+} rdkafka;
+
+static const struct pmo_function functions[] = {
+    {"rd_kafka_assign", &rdkafka.assign},
+    {"rd_kafka_conf_destroy", &rdkafka.conf_destroy},
+    {"rd_kafka_conf_new", &rdkafka.conf_new},
+    {"rd_kafka_conf_set", &rdkafka.conf_set},
+    {"rd_kafka_conf_set_error_cb", &rdkafka.conf_set_error_cb},
+    {"rd_kafka_conf_set_log_cb", &rdkafka.conf_set_log_cb},
+    {"rd_kafka_conf_set_opaque", &rdkafka.conf_set_opaque},
+    {"rd_kafka_conf_set_rebalance_cb", &rdkafka.conf_set_rebalance_cb},
+    {"rd_kafka_consumer_poll", &rdkafka.consumer_poll},
+    {"rd_kafka_destroy_flags", &rdkafka.destroy_flags},
+    {"rd_kafka_err2str", &rdkafka.err2str},
+    {"rd_kafka_header_get_last", &rdkafka.header_get_last},
+    {"rd_kafka_message_destroy", &rdkafka.message_destroy},
+    {"rd_kafka_message_errstr", &rdkafka.message_errstr},
+    {"rd_kafka_message_headers", &rdkafka.message_headers},
+    {"rd_kafka_new", &rdkafka.new},
+    {"rd_kafka_poll_set_consumer", &rdkafka.poll_set_consumer},
+    {"rd_kafka_queue_destroy", &rdkafka.queue_destroy},
+    {"rd_kafka_queue_get_consumer", &rdkafka.queue_get_consumer},
+    {"rd_kafka_queue_io_event_enable", &rdkafka.queue_io_event_enable},
+    {"rd_kafka_subscribe", &rdkafka.subscribe},
+    {"rd_kafka_topic_partition_list_add", &rdkafka.topic_partition_list_add},
+    {"rd_kafka_topic_partition_list_destroy", &rdkafka.topic_partition_list_destroy},
+    {"rd_kafka_topic_partition_list_new", &rdkafka.topic_partition_list_new},
+};
+
+static int load(void)
+{
+    return pmo_library_load("librdkafka.so.1", functions, sizeof(functions) / sizeof(*functions));
+}
 
 struct pmo_kafka {
     const struct pmo_source *source;
@@ -31,11 +93,17 @@ struct pmo_kafka {
 
 int pmo_kafka_setting_check(const char *name, const char *value, char *error, size_t error_size)
 {
-    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    rd_kafka_conf_t *conf;
     char reason[200] = "";
-    bool good = rd_kafka_conf_set(conf, name, value, reason, sizeof(reason)) == RD_KAFKA_CONF_OK;
+    bool good;
 
-    rd_kafka_conf_destroy(conf);
+    if (load()) {
+        (void)snprintf(error, error_size, "librdkafka cannot be loaded; install it");
+        return -ELIBACC;
+    }
+    conf = rdkafka.conf_new();
+    good = rdkafka.conf_set(conf, name, value, reason, sizeof(reason)) == RD_KAFKA_CONF_OK;
+    rdkafka.conf_destroy(conf);
     if (good)
         return 0;
     (void)snprintf(error, error_size, "%.200s; write one of librdkafka's settings", reason);
@@ -59,7 +127,7 @@ static const char *header(void *context, const char *name)
     size_t size;
 
     (void)snprintf(key, sizeof(key), "ce_%s", name);
-    if (!headers->list || rd_kafka_header_get_last(headers->list, key, &bytes, &size) ||
+    if (!headers->list || rdkafka.header_get_last(headers->list, key, &bytes, &size) ||
         size >= sizeof(headers->values[0]))
         return NULL;
     headers->used++;
@@ -77,7 +145,7 @@ static void take(struct pmo_kafka *kafka, rd_kafka_message_t *message)
     char error[320] = "";
     int r;
 
-    (void)rd_kafka_message_headers(message, &list);
+    (void)rdkafka.message_headers(message, &list);
     headers.list = list;
     if (header(&headers, "specversion"))
         r = pmo_cloudevents_binary(&events, header, &headers, json, time(NULL), kafka->form,
@@ -104,13 +172,13 @@ static void on_readable(uv_poll_t *poll, int status, int readable)
     int taken = 0;
 
     (void)!read(kafka->fd, &count, sizeof(count));
-    while (taken < AT_ONCE && (message = rd_kafka_consumer_poll(kafka->client, 0))) {
+    while (taken < AT_ONCE && (message = rdkafka.consumer_poll(kafka->client, 0))) {
         if (!message->err)
             take(kafka, message);
         else if (message->err != RD_KAFKA_RESP_ERR__PARTITION_EOF)
             pmo_warn("%s: topic %s: %s", kafka->source->name, kafka->source->topic,
-                     rd_kafka_message_errstr(message));
-        rd_kafka_message_destroy(message);
+                     rdkafka.message_errstr(message));
+        rdkafka.message_destroy(message);
         taken++;
     }
     count = 1;
@@ -125,12 +193,12 @@ static void on_rebalance(rd_kafka_t *client, rd_kafka_resp_err_t error,
                          rd_kafka_topic_partition_list_t *partitions, void *context)
 {
     if (error != RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
-        (void)rd_kafka_assign(client, NULL);
+        (void)rdkafka.assign(client, NULL);
         return;
     }
     for (int i = 0; i < partitions->cnt; i++)
         partitions->elems[i].offset = RD_KAFKA_OFFSET_TAIL(PMO_KAFKA_TAIL);
-    (void)rd_kafka_assign(client, partitions);
+    (void)rdkafka.assign(client, partitions);
 }
 
 static void on_error(rd_kafka_t *client, int error, const char *reason, void *context)
@@ -154,7 +222,7 @@ static void on_log(const rd_kafka_t *client, int level, const char *facility, co
 
 static int client_new(struct pmo_kafka *kafka)
 {
-    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    rd_kafka_conf_t *conf = rdkafka.conf_new();
     char host[65] = "", group[128], reason[256] = "";
     const struct {
         const char *name, *value;
@@ -169,46 +237,46 @@ static int client_new(struct pmo_kafka *kafka)
     (void)gethostname(host, sizeof(host) - 1);
     (void)snprintf(group, sizeof(group), "pmo-%s-%d", host, (int)getpid());
     for (size_t i = 0; good && i < sizeof(own) / sizeof(*own); i++)
-        good = !rd_kafka_conf_set(conf, own[i].name, own[i].value, reason, sizeof(reason));
+        good = !rdkafka.conf_set(conf, own[i].name, own[i].value, reason, sizeof(reason));
     for (size_t i = 0; good && i < kafka->source->settings_count; i++)
-        good = !rd_kafka_conf_set(conf, kafka->source->settings[i].name,
-                                  kafka->source->settings[i].value, reason, sizeof(reason));
-    rd_kafka_conf_set_opaque(conf, kafka);
-    rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
-    rd_kafka_conf_set_error_cb(conf, on_error);
-    rd_kafka_conf_set_log_cb(conf, on_log);
+        good = !rdkafka.conf_set(conf, kafka->source->settings[i].name,
+                                 kafka->source->settings[i].value, reason, sizeof(reason));
+    rdkafka.conf_set_opaque(conf, kafka);
+    rdkafka.conf_set_rebalance_cb(conf, on_rebalance);
+    rdkafka.conf_set_error_cb(conf, on_error);
+    rdkafka.conf_set_log_cb(conf, on_log);
     if (good)
-        kafka->client = rd_kafka_new(RD_KAFKA_CONSUMER, conf, reason, sizeof(reason));
+        kafka->client = rdkafka.new(RD_KAFKA_CONSUMER, conf, reason, sizeof(reason));
     if (kafka->client)
         return 0;
-    rd_kafka_conf_destroy(conf);
+    rdkafka.conf_destroy(conf);
     return pmo_fail(EINVAL, "%s: Kafka: %s", kafka->source->name, reason);
 }
 
 static int subscribe(struct pmo_kafka *kafka)
 {
-    rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_t *topics = rdkafka.topic_partition_list_new(1);
     rd_kafka_resp_err_t error;
 
-    (void)rd_kafka_topic_partition_list_add(topics, kafka->source->topic, RD_KAFKA_PARTITION_UA);
-    (void)rd_kafka_poll_set_consumer(kafka->client);
-    error = rd_kafka_subscribe(kafka->client, topics);
-    rd_kafka_topic_partition_list_destroy(topics);
+    (void)rdkafka.topic_partition_list_add(topics, kafka->source->topic, RD_KAFKA_PARTITION_UA);
+    (void)rdkafka.poll_set_consumer(kafka->client);
+    error = rdkafka.subscribe(kafka->client, topics);
+    rdkafka.topic_partition_list_destroy(topics);
     if (error)
         return pmo_fail(EINVAL, "%s: topic %s: %s", kafka->source->name, kafka->source->topic,
-                        rd_kafka_err2str(error));
+                        rdkafka.err2str(error));
     return 0;
 }
 
 static void client_free(struct pmo_kafka *kafka)
 {
     if (kafka->queue) {
-        rd_kafka_queue_io_event_enable(kafka->queue, -1, NULL, 0);
-        rd_kafka_queue_destroy(kafka->queue);
+        rdkafka.queue_io_event_enable(kafka->queue, -1, NULL, 0);
+        rdkafka.queue_destroy(kafka->queue);
     }
     /* Without a word to the group, which would take a second of waiting: it has no other member. */
     if (kafka->client)
-        rd_kafka_destroy_flags(kafka->client, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+        rdkafka.destroy_flags(kafka->client, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
     if (kafka->fd >= 0)
         (void)close(kafka->fd);
 }
@@ -228,7 +296,9 @@ int pmo_kafka_start(struct pmo_kafka **kafka, uv_loop_t *loop, const struct pmo_
                             .each = each,
                             .context = context,
                             .fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
-    r = k->fd < 0 ? pmo_err_r(errno, "%s", source->name) : client_new(k);
+    r = k->fd < 0 ? pmo_err_r(errno, "%s", source->name) : load();
+    if (!r)
+        r = client_new(k);
     if (!r)
         r = subscribe(k);
     if (!r)
@@ -238,8 +308,8 @@ int pmo_kafka_start(struct pmo_kafka **kafka, uv_loop_t *loop, const struct pmo_
         free(k);
         return r;
     }
-    k->queue = rd_kafka_queue_get_consumer(k->client);
-    rd_kafka_queue_io_event_enable(k->queue, k->fd, &one, sizeof(one));
+    k->queue = rdkafka.queue_get_consumer(k->client);
+    rdkafka.queue_io_event_enable(k->queue, k->fd, &one, sizeof(one));
     (void)!write(k->fd, &one, sizeof(one)); /* for what is in it already */
     k->poll.data = k;
     (void)uv_poll_start(&k->poll, UV_READABLE, on_readable);

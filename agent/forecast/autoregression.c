@@ -25,6 +25,7 @@
  */
 #include "agent/forecast/model.h"
 
+#include "agent/forecast/bounds.h"
 #include "agent/forecast/grid.h"
 
 #define MEANS 6
@@ -91,17 +92,19 @@ static void learn(struct autoregression *regression, size_t g, const struct inpu
     float target = (y - input->base) / input->unit;
     float error = fabsf(target - dot(regression->at[g].weight, input->x));
     float counts = error > (float)FREAK ? (float)FREAK / error : 1;
-    float *product = regression->at[g].inputs, share;
+    float product[PRODUCTS], *at = product, share;
 
-    regression->at[g].count = fminf(regression->at[g].count + 1, (float)MEMORY);
+    regression->at[g].count = pmo_at_most((float)MEMORY, regression->at[g].count + 1);
     share = 1 / regression->at[g].count;
     for (size_t i = 0; i < INPUTS; i++) {
         float x = counts * input->x[i];
 
-        for (size_t j = 0; j <= i; j++, product++)
-            *product = toward(*product, x * input->x[j], share);
+        for (size_t j = 0; j <= i; j++)
+            *at++ = x * input->x[j];
         regression->at[g].target[i] = toward(regression->at[g].target[i], x * target, share);
     }
+    for (size_t i = 0; i < PRODUCTS; i++)
+        regression->at[g].inputs[i] = toward(regression->at[g].inputs[i], product[i], share);
 }
 
 /* Weights of one horizon, by Cholesky's decomposition of its few inputs; the ridge keeps every
@@ -168,12 +171,12 @@ static void move(struct autoregression *regression, double y, int64_t steps)
 /* What is beyond the usual; nothing where it is within. */
 static float beyond(float x, float usual)
 {
-    return x - fminf(fmaxf(x, -usual), usual);
+    return x - pmo_at_most(usual, pmo_at_least(-usual, x));
 }
 
 static float bounded(double x)
 {
-    return fminf(fmaxf((float)x, -INPUT_MAX), INPUT_MAX);
+    return pmo_at_most(INPUT_MAX, pmo_at_least(-INPUT_MAX, (float)x));
 }
 
 static struct input input_of(const struct autoregression *regression, double y)

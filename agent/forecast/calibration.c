@@ -2,6 +2,7 @@
 #include "agent/forecast/calibration.h"
 
 #include <math.h>
+#include "agent/forecast/bounds.h"
 
 #define MEMORY_SECONDS 900
 /* A cold start is worth this many errors, normally distributed with this deviation. */
@@ -20,18 +21,22 @@
 #define BELL_ABOVE   10.0F /* in between, a mixture */
 #define COUNT_MAX    1000
 
-static float bin_edge(size_t bin) /* the lower one: sinh(x) / 2 */
-{
-    float e = expf(((float)bin / MIDDLE_BIN - 1) * BIN_REACH);
+static float bin_edge[PMO_ERROR_BINS + 1]; /* the lower ones: sinh(x) / 2 */
 
-    return (e - 1 / e) / 4;
+__attribute__((constructor)) static void fill_edges(void)
+{
+    for (size_t bin = 0; bin <= PMO_ERROR_BINS; bin++) {
+        float e = expf(((float)bin / MIDDLE_BIN - 1) * BIN_REACH);
+
+        bin_edge[bin] = (e - 1 / e) / 4;
+    }
 }
 
 static size_t bin_of(float error)
 {
     float at = (asinhf(2 * error) / BIN_REACH + 1) * MIDDLE_BIN;
 
-    return (size_t)fminf(fmaxf(at, 0), PMO_ERROR_BINS - 1);
+    return (size_t)pmo_at_most(PMO_ERROR_BINS - 1, pmo_at_least(0, at));
 }
 
 static float normal_below(float z)
@@ -52,11 +57,11 @@ static void read_quantiles(struct pmo_calibration *calibration)
 
         while (bin < PMO_ERROR_BINS - 1 && below + calibration->bins[bin] < wanted)
             below += calibration->bins[bin++];
-        lower = bin_edge(bin);
+        lower = bin_edge[bin];
         calibration->at[i] = lower;
         if (calibration->bins[bin] > 0 && wanted > below)
-            calibration->at[i] +=
-                (bin_edge(bin + 1) - lower) * fminf((wanted - below) / calibration->bins[bin], 1);
+            calibration->at[i] += (bin_edge[bin + 1] - lower) *
+                                  pmo_at_most(1, (wanted - below) / calibration->bins[bin]);
     }
 }
 
@@ -74,8 +79,8 @@ static void shrink(struct pmo_calibration *calibration)
 void pmo_calibration_init(struct pmo_calibration *calibration)
 {
     for (size_t i = 0; i < PMO_ERROR_BINS; i++)
-        calibration->bins[i] = COLD_WEIGHT * (normal_below(bin_edge(i + 1) / COLD_WIDTH) -
-                                              normal_below(bin_edge(i) / COLD_WIDTH));
+        calibration->bins[i] = COLD_WEIGHT * (normal_below(bin_edge[i + 1] / COLD_WIDTH) -
+                                              normal_below(bin_edge[i] / COLD_WIDTH));
     calibration->total = COLD_WEIGHT;
     calibration->unit = 1;
     read_quantiles(calibration);

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdbool.h>
+#include "agent/forecast/bounds.h"
 
 /* Errors forget with this time constant, longer where horizons make them go together longer. */
 #define MEMORY_SECONDS     900
@@ -45,22 +46,24 @@ static void settle(struct pmo_combination *combination, int moves)
         sum += weight[i];
     for (size_t i = 0; i < PMO_MODELS; i++)
         weight[i] /= sum; /* rounding must not add up over days */
-    for (size_t i = 0; i < PMO_MODELS; i++) {
+    for (size_t i = 0; i < PMO_MODELS; i++)
         gradient[i] = ridge * weight[i];
-        for (size_t j = 0; j < PMO_MODELS; j++)
-            gradient[i] += c[i][j] * weight[j];
-    }
+    for (size_t j = 0; j < PMO_MODELS; j++)
+        for (size_t i = 0; i < PMO_MODELS; i++)
+            gradient[i] += c[j][i] * weight[j];
     while (moves-- > 0) {
-        size_t to = 0, from = PMO_MODELS;
-        float gain, curve, moved;
+        size_t to = 0, from = 0;
+        float least = INFINITY, most = -INFINITY, gain, curve, moved;
 
-        for (size_t i = 0; i < PMO_MODELS; i++) {
-            if (gradient[i] < gradient[to])
-                to = i;
-            if (weight[i] > 0 && (from == PMO_MODELS || gradient[i] > gradient[from]))
-                from = i;
+        for (size_t i = 0; i < PMO_MODELS; i++) { /* without branches, which nobody can foresee */
+            float takeable = weight[i] > 0 ? gradient[i] : -INFINITY;
+
+            to = gradient[i] < least ? i : to;
+            least = pmo_at_most(least, gradient[i]);
+            from = takeable > most ? i : from;
+            most = pmo_at_least(most, takeable);
         }
-        gain = gradient[from] - gradient[to];
+        gain = most - least;
         curve = c[to][to] + c[from][from] - 2 * c[to][from] + 2 * ridge;
         moved = gain < curve * weight[from] ? gain / curve : weight[from];
         if (moved < LEAST_MOVE && moved < weight[from])
@@ -68,7 +71,7 @@ static void settle(struct pmo_combination *combination, int moves)
         weight[from] -= moved;
         weight[to] += moved;
         for (size_t i = 0; i < PMO_MODELS; i++)
-            gradient[i] += moved * (c[i][to] - c[i][from]);
+            gradient[i] += moved * (c[to][i] - c[from][i]);
         gradient[to] += moved * ridge;
         gradient[from] -= moved * ridge;
     }
@@ -77,7 +80,7 @@ static void settle(struct pmo_combination *combination, int moves)
 /* What an error counts, relative to the noise of counts at this level. */
 static float unit_of(float forecast, float y)
 {
-    return 1 / sqrtf(fmaxf(forecast, y) + 1);
+    return 1 / sqrtf(pmo_at_least(y, forecast) + 1);
 }
 
 float pmo_combination_square(float forecast, float y)
@@ -91,7 +94,7 @@ void pmo_combination_learn(struct pmo_combination *combination, unsigned int hor
                            const float forecast[PMO_MODELS], float combined, float y)
 {
     float window = MEMORY_SECONDS + MEMORY_PER_HORIZON * (float)horizon;
-    float share = fmaxf(1 / window, 1 / ((float)combination->scored + 1));
+    float share = pmo_at_least(1 / window, 1 / ((float)combination->scored + 1));
     float unit = unit_of(combined, y), limit = FREAK * sqrtf(pmo_combination_noise(combination));
     float error[PMO_MODELS], typical = 0;
 
@@ -104,10 +107,12 @@ void pmo_combination_learn(struct pmo_combination *combination, unsigned int hor
     }
     for (size_t i = 0; typical > limit && i < PMO_MODELS; i++)
         error[i] *= limit / typical;
-    for (size_t i = 0; i < PMO_MODELS; i++)
+    for (size_t i = 0; i < PMO_MODELS; i++) {
+        float *covariance = combination->covariance[i];
+
         for (size_t j = 0; j < PMO_MODELS; j++)
-            combination->covariance[i][j] +=
-                share * (error[i] * error[j] - combination->covariance[i][j]);
+            covariance[j] += share * (error[i] * error[j] - covariance[j]);
+    }
     combination->scored++;
     if (combination->scored < SETTLE_EVERY * 30 ||
         (int64_t)combination->scored % SETTLE_EVERY == horizon % SETTLE_EVERY)
@@ -119,20 +124,30 @@ void pmo_combination_mean(const struct pmo_combination combinations[PMO_GRID],
                           float scale[PMO_HORIZONS])
 {
     const float noise = pmo_combination_noise(&combinations[0]);
+    float lower[PMO_HORIZONS], upper[PMO_HORIZONS], share[PMO_HORIZONS];
+    float sum[PMO_HORIZONS] = {0}, squares[PMO_HORIZONS] = {0};
 
-    for (unsigned int h = 1; h <= PMO_HORIZONS; h++) {
-        struct pmo_grid_point at = pmo_grid_at(h);
-        const float *lower = combinations[at.i].weight, *upper = combinations[at.i + 1].weight;
-        float sum = 0, squares = 0;
+    for (unsigned int h = 0; h < PMO_HORIZONS; h++)
+        share[h] = pmo_grid_at(h + 1).share;
+    for (size_t i = 0; i < PMO_MODELS; i++) { /* the inner loops become vectors */
+        const float *f = forecast[i];
 
-        for (size_t i = 0; i < PMO_MODELS; i++) {
-            float weight = pmo_grid_between(at, lower[i], upper[i]), f = forecast[i][h - 1];
+        for (unsigned int h = 0; h < PMO_HORIZONS; h++) {
+            size_t g = pmo_grid_below[h + 1];
 
-            sum += weight * f;
-            squares += weight * f * f;
+            lower[h] = combinations[g].weight[i];
+            upper[h] = combinations[g + 1].weight[i];
         }
-        mean[h - 1] = fmaxf(sum, 0);
-        scale[h - 1] = sqrtf(noise * (mean[h - 1] + 1) + fmaxf(squares - sum * sum, 0));
+        for (unsigned int h = 0; h < PMO_HORIZONS; h++) {
+            float weight = lower[h] + share[h] * (upper[h] - lower[h]);
+
+            sum[h] += weight * f[h];
+            squares[h] += weight * f[h] * f[h];
+        }
+    }
+    for (unsigned int h = 0; h < PMO_HORIZONS; h++) {
+        mean[h] = pmo_at_least(0, sum[h]);
+        scale[h] = sqrtf(noise * (mean[h] + 1) + pmo_at_least(0, squares[h] - sum[h] * sum[h]));
     }
 }
 

@@ -16,7 +16,8 @@ struct day {
     double sum;
     uint32_t known;         /* seconds in sum */
     float waiting[WAITING]; /* means of complete minutes by minute mod WAITING; NAN: none */
-    float mean[MINUTES];    /* NAN: not seen yet */
+    uint64_t seen[(MINUTES + 63) / 64]; /* bits: minutes of the day; */
+    float mean[MINUTES];                /* of the others it is not set, nor in memory */
 };
 
 static void init(const struct pmo_model_ops *model, void *state)
@@ -25,8 +26,6 @@ static void init(const struct pmo_model_ops *model, void *state)
 
     for (size_t i = 0; i < WAITING; i++)
         day->waiting[i] = NAN;
-    for (size_t i = 0; i < MINUTES; i++)
-        day->mean[i] = NAN;
 }
 
 static size_t minute_of_day(int64_t minute)
@@ -39,14 +38,22 @@ static int64_t minute_of(int64_t t)
     return t >= 0 ? t / 60 : (t - 59) / 60;
 }
 
+static float mean_at(const struct day *day, size_t minute)
+{
+    return day->seen[minute / 64] >> minute % 64 & 1 ? day->mean[minute] : NAN;
+}
+
 /* Takes the oldest waiting minute into the day's shape, and @mean in its place. */
 static void complete(struct day *day, float mean)
 {
     float *waiting = &day->waiting[(uint64_t)day->minute % WAITING];
-    float *shape = &day->mean[minute_of_day(day->minute - WAITING)];
+    size_t minute = minute_of_day(day->minute - WAITING);
+    float shape = mean_at(day, minute);
 
-    if (!isnan(*waiting))
-        *shape = isnan(*shape) ? *waiting : *shape + NEW_DAY * (*waiting - *shape);
+    if (!isnan(*waiting)) {
+        day->mean[minute] = isnan(shape) ? *waiting : shape + NEW_DAY * (*waiting - shape);
+        day->seen[minute / 64] |= 1ULL << minute % 64;
+    }
     *waiting = mean;
 }
 
@@ -74,7 +81,8 @@ static float shape_at(const struct day *day, int64_t t)
 {
     int64_t minute = minute_of(t - 30);
     float share = (float)(t - 30 - minute * 60) / 60;
-    float before = day->mean[minute_of_day(minute)], after = day->mean[minute_of_day(minute + 1)];
+    float before = mean_at(day, minute_of_day(minute));
+    float after = mean_at(day, minute_of_day(minute + 1));
 
     return before + share * (after - before);
 }

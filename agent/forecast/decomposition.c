@@ -28,6 +28,7 @@
 #include <cblas.h>
 #include <lapacke.h>
 #include "agent/base/cleanup.h"
+#include "agent/base/library.h"
 #include "agent/forecast/model.h"
 
 #define TERMS PMO_DECOMPOSITION_TERMS
@@ -65,6 +66,25 @@ _Static_assert(2 * (12 + 12 + 12 + 5) == PMO_DECOMPOSITION_SEASONAL, "room for a
 #define MAD         1.4826 /* standard deviation of a normal distribution in median deviations */
 #define LEAST_NOISE 1e-3   /* log scale: a thousandth */
 #define CORRELATION 0.97   /* of neighbours, at most */
+
+/* Loaded for the first fit: with what they are linked with, they take more than a megabyte. */
+static struct {
+    typeof(cblas_dsyrk) *dsyrk;
+    typeof(cblas_dgemv) *dgemv;
+    typeof(cblas_ddot) *ddot;
+} blas;
+static typeof(LAPACKE_dposv) *dposv;
+
+static int load(void)
+{
+    static const struct pmo_function of_blas[] = {{"cblas_dsyrk", &blas.dsyrk},
+                                                  {"cblas_dgemv", &blas.dgemv},
+                                                  {"cblas_ddot", &blas.ddot}},
+                                     of_lapack = {"LAPACKE_dposv", &dposv};
+    int r = pmo_library_load("libblas.so.3", of_blas, sizeof(of_blas) / sizeof(*of_blas));
+
+    return r ? r : pmo_library_load("liblapacke.so.3", &of_lapack, 1);
+}
 
 /* ---- regressors ------------------------------------------------------------------------------ */
 
@@ -247,10 +267,10 @@ static void sum_up(struct fitting *fitting, size_t rows)
 {
     const int n = (int)fitting->terms;
 
-    cblas_dsyrk(CblasRowMajor, CblasUpper, CblasTrans, n, (int)rows, 1, fitting->block, n, 1,
-                fitting->normal, n);
-    cblas_dgemv(CblasRowMajor, CblasTrans, (int)rows, n, 1, fitting->block, n, fitting->target, 1,
-                1, fitting->right, 1);
+    blas.dsyrk(CblasRowMajor, CblasUpper, CblasTrans, n, (int)rows, 1, fitting->block, n, 1,
+               fitting->normal, n);
+    blas.dgemv(CblasRowMajor, CblasTrans, (int)rows, n, 1, fitting->block, n, fitting->target, 1, 1,
+               fitting->right, 1);
 }
 
 /* The normal equations of the minutes, weighted by how far out each was in the last round. */
@@ -312,7 +332,7 @@ static void residuals(struct fitting *fitting)
             continue;
         (void)minute_terms(fitting, &history->at[i], x);
         *residual = log((double)history->at[i].rps + fitting->fit.offset) -
-                    cblas_ddot((int)fitting->terms, x, 1, fitting->weight, 1);
+                    blas.ddot((int)fitting->terms, x, 1, fitting->weight, 1);
         fitting->sorted[known++] = fabs(*residual);
     }
     fitting->noise = fmax(MAD * median(fitting->sorted, known), LEAST_NOISE);
@@ -365,8 +385,8 @@ static int fit_all(struct fitting *fitting)
         change = 0;
         equations(fitting);
         priors(fitting);
-        if (LAPACKE_dposv(LAPACK_ROW_MAJOR, 'U', (int)fitting->terms, 1, fitting->normal,
-                          (int)fitting->terms, fitting->right, 1))
+        if (dposv(LAPACK_ROW_MAJOR, 'U', (int)fitting->terms, 1, fitting->normal,
+                  (int)fitting->terms, fitting->right, 1))
             return -EDOM;
         for (size_t i = 0; i < fitting->terms; i++)
             change = fmax(change, fabs(fitting->right[i] - fitting->weight[i]));
@@ -381,8 +401,10 @@ int pmo_decomposition_fit(struct pmo_decomposition *fit, const struct pmo_minute
     _cleanup_free_ struct fitting *fitting = calloc(1, sizeof(*fitting));
     _cleanup_free_ double *residual = calloc(2 * history->count + 1, sizeof(*residual));
     size_t kept;
-    int r;
+    int r = load();
 
+    if (r)
+        return r;
     if (!fitting || !residual)
         return -ENOMEM;
     fitting->history = history;

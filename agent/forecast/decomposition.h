@@ -57,8 +57,8 @@ struct pmo_decomposition {
 /**
  * pmo_decomposition_fit - fits to @history
  * Returns 0; -ENODATA: less than a day observed, or no request in it; -EINVAL: @history is not in
- * order, or has a kind that is too high; -ENOMEM; -EDOM: the equations have no solution. @fit is
- * unchanged then.
+ * order, or has a kind that is too high; -ENOMEM; -EDOM: the equations have no solution; -ELIBACC:
+ * LAPACK is missing, which was logged. @fit is unchanged then.
  */
 int pmo_decomposition_fit(struct pmo_decomposition *fit, const struct pmo_minutes *history);
 

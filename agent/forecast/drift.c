@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stddef.h>
+#include "agent/forecast/bounds.h"
 
 #define SETTLED   120   /* seconds: a cold start is wide on purpose */
 #define DEVIATION 3.46F /* 1 over that of a uniform number in 0..1: sqrt(12) */
@@ -47,7 +48,7 @@ static void add(struct pmo_drifting *drifting, enum pmo_drift kind, float toward
 {
     float *sum = &drifting->sum[kind - 1];
 
-    *sum = fminf(fmaxf(*sum + towards - PMO_DRIFT_SLACK, 0), PMO_DRIFT_LIMIT);
+    *sum = pmo_at_most(PMO_DRIFT_LIMIT, pmo_at_least(0, *sum + towards - PMO_DRIFT_SLACK));
     if (*sum >= PMO_DRIFT_LIMIT)
         drifting->named |= 1U << kind;
     else if (*sum <= PMO_DRIFT_LIMIT / 2)

@@ -10,9 +10,10 @@
 #include <errno.h>
 #include <math.h>
 #include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include "agent/forecast/aggregation.h"
+#include "agent/forecast/bounds.h"
 #include "agent/forecast/calibration.h"
 #include "agent/forecast/combination.h"
 #include "agent/forecast/decomposition.h"
@@ -73,14 +74,23 @@ struct minute {
 
 /* A forecast made for second `target`, at one horizon of the grid. */
 struct issued {
-    int64_t target; /* INT64_MIN: nothing */
+    int64_t target;
     float model[PMO_MODELS];
     struct pmo_calibrated combined;
-    struct minute minute;
-    float calm[PMO_QUANTILES]; /* of the two together */
-    struct pmo_jump_outlook outlook[OUTLOOKS];
-    float value[PMO_QUANTILES]; /* what was said in the end */
+    float calm[PMO_QUANTILES]; /* of the combined ones and the minute together */
+    bool made;                 /* false: there is none, and nothing else is set */
+    bool unsure;               /* something else may come: */
 };
+
+/* What, and what was said in the end. Apart, as a series that never jumps has none of it in memory.
+ */
+struct unsure {
+    struct pmo_jump_outlook outlook[OUTLOOKS];
+    float value[PMO_QUANTILES];
+};
+
+/* By the second in which forecasts were made; more than PMO_HORIZONS, and a power of two. */
+#define MINUTES 64
 
 struct pmo_forecaster {
     struct pmo_recent recent;
@@ -89,10 +99,11 @@ struct pmo_forecaster {
     struct pmo_aggregation aggregation[PMO_GRID];
     struct pmo_scores scores[PMO_GRID];
     struct pmo_drifting drifting;
-    struct minute minute;
+    struct minute minutes[MINUTES];     /* by second mod MINUTES */
     struct issued issued[PMO_GRID_SUM]; /* by grid horizon h, slot target mod h */
+    struct unsure unsure[PMO_GRID_SUM]; /* of the same, where issued says so */
     uint32_t generation[PMO_MODELS];
-    float model_mean[PMO_MODELS][PMO_HORIZONS];
+    float dispersion[PMO_GRID];
     float mean[PMO_HORIZONS];
     float scale[PMO_HORIZONS];
     struct pmo_jumps jumps;
@@ -127,18 +138,18 @@ size_t pmo_forecaster_bytes(void)
 
 int pmo_forecaster_new(struct pmo_forecaster **forecaster)
 {
-    struct pmo_forecaster *made = calloc(1, pmo_forecaster_bytes());
+    /* not calloc(): that writes zeros to much of it, and a young series does not need all */
+    struct pmo_forecaster *made = mmap(NULL, pmo_forecaster_bytes(), PROT_READ | PROT_WRITE,
+                                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     unsigned char *state;
 
-    if (!made)
+    if (made == MAP_FAILED)
         return -ENOMEM;
     for (size_t i = 0; i < PMO_GRID; i++) {
         pmo_combination_init(&made->combination[i]);
         pmo_calibration_init(&made->calibration[i]);
         pmo_aggregation_init(&made->aggregation[i]);
     }
-    for (size_t i = 0; i < PMO_GRID_SUM; i++)
-        made->issued[i].target = INT64_MIN;
     pmo_drift_init(&made->drifting);
     pmo_jumps_init(&made->jumps);
     pmo_effects_init(&made->effects);
@@ -154,7 +165,8 @@ int pmo_forecaster_new(struct pmo_forecaster **forecaster)
 
 void pmo_forecaster_free(struct pmo_forecaster **forecaster)
 {
-    free(*forecaster);
+    if (*forecaster)
+        (void)munmap(*forecaster, pmo_forecaster_bytes());
     *forecaster = NULL;
 }
 
@@ -168,6 +180,11 @@ static struct issued *issued_for(struct pmo_forecaster *forecaster, size_t g, in
     return &forecaster->issued[first + (uint64_t)target % pmo_grid[g]];
 }
 
+static struct unsure *unsure_of(struct pmo_forecaster *forecaster, const struct issued *issued)
+{
+    return &forecaster->unsure[issued - forecaster->issued];
+}
+
 static void judge(struct pmo_forecaster *forecaster, bool held)
 {
     float share = fmaxf(1.0F / TRUST_MEMORY, 1 / ((float)forecaster->judged + 1));
@@ -176,10 +193,15 @@ static void judge(struct pmo_forecaster *forecaster, bool held)
     forecaster->judged++;
 }
 
+static struct minute *minute_at(struct pmo_forecaster *forecaster, int64_t t)
+{
+    return &forecaster->minutes[(uint64_t)t % MINUTES];
+}
+
 static void minute_quantiles(const struct minute *minute, float value[PMO_QUANTILES])
 {
     for (size_t q = 0; q < PMO_QUANTILES; q++)
-        value[q] = fmaxf(minute->mean + pmo_normal[q] * minute->deviation, 0);
+        value[q] = pmo_at_least(0, minute->mean + pmo_normal[q] * minute->deviation);
 }
 
 static void look_at_minute(struct minute *minute, const struct pmo_recent *recent)
@@ -200,13 +222,18 @@ static void look_at_minute(struct minute *minute, const struct pmo_recent *recen
     minute->deviation = sqrtf(fmaxf(squares / known - sum * sum, 0));
 }
 
+static const float *said(struct pmo_forecaster *forecaster, const struct issued *issued)
+{
+    return issued->unsure ? unsure_of(forecaster, issued)->value : issued->calm;
+}
+
 /* How likely the second was of a jump, after what was forecast and then came (Bayes). */
-static float jumped(const struct issued *issued, float y)
+static float jumped(const struct issued *issued, const struct unsure *unsure, float y)
 {
     float jump = 0, none = 1, off, density;
 
     for (unsigned int kind = 0; kind < OUTLOOKS; kind++) {
-        const struct pmo_jump_outlook *outlook = &issued->outlook[kind];
+        const struct pmo_jump_outlook *outlook = &unsure->outlook[kind];
 
         if (outlook->probability <= 0)
             continue;
@@ -221,29 +248,44 @@ static float jumped(const struct issued *issued, float y)
     return jump / (jump + density);
 }
 
+/* Asks for what was issued for second @t, which lies far apart. */
+static void prefetch(struct pmo_forecaster *forecaster, int64_t t)
+{
+    for (size_t g = 0; g < PMO_GRID; g++) {
+        const struct issued *issued = issued_for(forecaster, g, t);
+        const struct unsure *unsure = unsure_of(forecaster, issued);
+
+        __builtin_prefetch(issued);
+        __builtin_prefetch((const char *)(issued + 1) - 1);
+        __builtin_prefetch(unsure);
+        __builtin_prefetch((const char *)(unsure + 1) - 1);
+    }
+}
+
 /* Learns from the forecasts that had been made for second @t. */
 static void score(struct pmo_forecaster *forecaster, int64_t t, float y)
 {
     for (size_t g = 0; g < PMO_GRID; g++) {
         const struct issued *issued = issued_for(forecaster, g, t);
+        const struct unsure *unsure = unsure_of(forecaster, issued);
+        const float *value = said(forecaster, issued);
         float expert[PMO_EXPERTS][PMO_QUANTILES], calm;
 
-        if (issued->target != t)
+        if (!issued->made || issued->target != t)
             continue; /* its origin was missing */
-        pmo_scores_learn(&forecaster->scores[g], forecaster->combination[g].scored, issued->value,
-                         y);
+        pmo_scores_learn(&forecaster->scores[g], forecaster->combination[g].scored, value, y);
         if (pmo_grid[g] == PMO_DRIFT_HORIZON)
-            pmo_drift_learn(&forecaster->drifting, issued->value, y);
-        calm = 1 - jumped(issued, y);
+            pmo_drift_learn(&forecaster->drifting, value, y);
+        calm = issued->unsure ? 1 - jumped(issued, unsure, y) : 1;
         memcpy(expert[0], issued->combined.value, sizeof(expert[0]));
-        minute_quantiles(&issued->minute, expert[1]);
+        minute_quantiles(minute_at(forecaster, t - pmo_grid[g]), expert[1]);
         pmo_aggregation_learn(&forecaster->aggregation[g], expert, issued->calm,
                               issued->combined.scale, y, calm);
         pmo_combination_learn(&forecaster->combination[g], pmo_grid[g], issued->model,
                               issued->combined.mean, y);
         pmo_calibration_learn(&forecaster->calibration[g], &issued->combined, y, calm);
         if (pmo_grid[g] <= TRUST_HORIZON)
-            judge(forecaster, y <= issued->value[TRUST_QUANTILE]);
+            judge(forecaster, y <= value[TRUST_QUANTILE]);
     }
 }
 
@@ -253,7 +295,7 @@ static void start_over(struct pmo_forecaster *forecaster, size_t g)
 {
     pmo_calibration_init(&forecaster->calibration[g]);
     for (unsigned int i = 0; i < pmo_grid[g]; i++)
-        issued_for(forecaster, g, i)->target = INT64_MIN;
+        issued_for(forecaster, g, i)->made = false;
 }
 
 /* Judges a model that has become another by what it would have forecast of the last seconds. A
@@ -377,7 +419,9 @@ static void foresee_events(struct pmo_forecaster *forecaster, int64_t t, float y
     }
 }
 
-static void models_observe(struct pmo_forecaster *forecaster, int64_t t, float y)
+/* All models take in second @t, and forecast into @means. */
+static void models_observe(struct pmo_forecaster *forecaster, int64_t t, float y,
+                           float means[PMO_MODELS][PMO_HORIZONS])
 {
     unsigned char *state = forecaster->state;
     const struct pmo_context context = {
@@ -386,7 +430,7 @@ static void models_observe(struct pmo_forecaster *forecaster, int64_t t, float y
 
     for (size_t i = 0; i < PMO_MODELS; i++) {
         const struct pmo_model_ops *model = pmo_models[i];
-        float *mean = forecaster->model_mean[i];
+        float *mean = means[i];
 
         if (model->observe)
             model->observe(model, state, &context, t, y);
@@ -396,42 +440,33 @@ static void models_observe(struct pmo_forecaster *forecaster, int64_t t, float y
         }
         model->predict(model, state, &context, mean);
         for (size_t h = 0; h < PMO_HORIZONS; h++)
-            if (isnan(mean[h]))
-                mean[h] = level;
+            mean[h] = isnan(mean[h]) ? level : mean[h];
         state += aligned(model->state_bytes);
     }
 }
 
-static void quantiles_at(const struct pmo_forecaster *forecaster, unsigned int h,
-                         struct pmo_calibrated *calibrated)
-{
-    struct pmo_grid_point at = pmo_grid_at(h);
-    const struct pmo_calibration *lower = &forecaster->calibration[at.i], *upper = lower + 1;
-    float error[PMO_QUANTILES];
-
-    for (size_t i = 0; i < PMO_QUANTILES; i++)
-        error[i] = pmo_grid_between(at, lower->at[i], upper->at[i]);
-    calibrated->mean = forecaster->mean[h - 1];
-    calibrated->scale = forecaster->scale[h - 1];
-    pmo_calibration_quantiles(
-        calibrated->mean, calibrated->scale, error,
-        pmo_grid_between(at, pmo_calibration_dispersion(lower), pmo_calibration_dispersion(upper)),
-        calibrated->value);
-}
-
-/* Quantiles of the second @h ahead if there is no jump until then: what each expert says, and they
- * together; @calibrated: what the models do. */
+/* Quantiles of the second @h ahead if there is no jump until then, as the models have them
+ * (@calibrated) and together with those of the last minute, @minute. */
 static void calm_at(const struct pmo_forecaster *forecaster, unsigned int h,
-                    struct pmo_calibrated *calibrated, float expert[PMO_EXPERTS][PMO_QUANTILES],
+                    const float minute[PMO_QUANTILES], struct pmo_calibrated *calibrated,
                     float value[PMO_QUANTILES])
 {
-    struct pmo_grid_point at = pmo_grid_at(h);
+    const struct pmo_grid_point at = pmo_grid_at(h);
+    const struct pmo_calibration *calibration = &forecaster->calibration[at.i];
     const struct pmo_aggregation *lower = &forecaster->aggregation[at.i], *upper = lower + 1;
+    const float *dispersion = &forecaster->dispersion[at.i];
+    float error[PMO_QUANTILES];
 
-    quantiles_at(forecaster, h, calibrated);
-    memcpy(expert[0], calibrated->value, sizeof(calibrated->value));
-    minute_quantiles(&forecaster->minute, expert[1]);
+    for (size_t q = 0; q < PMO_QUANTILES; q++)
+        error[q] = pmo_grid_between(at, calibration[0].at[q], calibration[1].at[q]);
+    calibrated->mean = forecaster->mean[h - 1];
+    calibrated->scale = forecaster->scale[h - 1];
+    pmo_calibration_quantiles(calibrated->mean, calibrated->scale, error,
+                              pmo_grid_between(at, dispersion[0], dispersion[1]),
+                              calibrated->value);
     for (size_t q = 0; q < PMO_QUANTILES; q++) {
+        const float *expert[PMO_EXPERTS] = {calibrated->value, minute};
+
         value[q] = 0;
         for (size_t k = 0; k < PMO_EXPERTS; k++)
             value[q] +=
@@ -443,14 +478,14 @@ static void calm_at(const struct pmo_forecaster *forecaster, unsigned int h,
     }
 }
 
-/* The same, jumps and all. */
-static void values_at(const struct pmo_forecaster *forecaster, unsigned int h,
+/* The same, jumps and all. Returns whether there may be any; if not, @value is as @calm. */
+static bool values_at(const struct pmo_forecaster *forecaster, unsigned int h,
                       const float calm[PMO_QUANTILES], float value[PMO_QUANTILES])
 {
-    struct pmo_mixture mixture = {0};
+    struct pmo_mixture mixture;
     float none = 1;
 
-    memcpy(value, calm, PMO_QUANTILES * sizeof(*value));
+    mixture.count = 0;
     for (unsigned int kind = 0; kind < OUTLOOKS; kind++) {
         const struct pmo_jump_outlook *jump = &forecaster->outlook[kind][h - 1];
 
@@ -459,30 +494,44 @@ static void values_at(const struct pmo_forecaster *forecaster, unsigned int h,
         none -= jump->probability;
         pmo_mixture_add_bell(&mixture, jump->probability, jump->mean, jump->deviation);
     }
-    if (none < 1) {
-        pmo_mixture_add(&mixture, fmaxf(none, 0), calm);
-        pmo_mixture_quantiles(&mixture, value);
-        for (size_t q = 0; q < PMO_QUANTILES; q++)
-            if (value[q] > forecaster->limit)
-                value[q] = forecaster->limit;
+    if (none >= 1) {
+        memcpy(value, calm, PMO_QUANTILES * sizeof(*value));
+        return mixture.count > 0;
     }
+    pmo_mixture_add(&mixture, pmo_at_least(0, none), calm);
+    pmo_mixture_quantiles(&mixture, value);
+    for (size_t q = 0; q < PMO_QUANTILES; q++)
+        if (value[q] > forecaster->limit)
+            value[q] = forecaster->limit;
+    return true;
 }
 
-static void issue(struct pmo_forecaster *forecaster, int64_t t)
+static void issue(struct pmo_forecaster *forecaster, int64_t t,
+                  float means[PMO_MODELS][PMO_HORIZONS])
 {
+    float minute[PMO_QUANTILES];
+
+    minute_quantiles(minute_at(forecaster, t), minute);
+    for (size_t g = 0; g < PMO_GRID; g++)
+        forecaster->dispersion[g] = pmo_calibration_dispersion(&forecaster->calibration[g]);
     for (size_t g = 0; g < PMO_GRID; g++) {
         unsigned int h = pmo_grid[g];
         struct issued *issued = issued_for(forecaster, g, t + h);
-        float expert[PMO_EXPERTS][PMO_QUANTILES];
+        float value[PMO_QUANTILES];
 
+        issued->made = true;
         issued->target = t + h;
         for (size_t i = 0; i < PMO_MODELS; i++)
-            issued->model[i] = forecaster->model_mean[i][h - 1];
-        issued->minute = forecaster->minute;
-        for (unsigned int kind = 0; kind < OUTLOOKS; kind++)
-            issued->outlook[kind] = forecaster->outlook[kind][h - 1];
-        calm_at(forecaster, h, &issued->combined, expert, issued->calm);
-        values_at(forecaster, h, issued->calm, issued->value);
+            issued->model[i] = means[i][h - 1];
+        calm_at(forecaster, h, minute, &issued->combined, issued->calm);
+        issued->unsure = values_at(forecaster, h, issued->calm, value);
+        if (issued->unsure) {
+            struct unsure *unsure = unsure_of(forecaster, issued);
+
+            for (unsigned int kind = 0; kind < OUTLOOKS; kind++)
+                unsure->outlook[kind] = forecaster->outlook[kind][h - 1];
+            memcpy(unsure->value, value, sizeof(value));
+        }
     }
 }
 
@@ -490,29 +539,31 @@ void pmo_forecaster_observe(struct pmo_forecaster *forecaster, int64_t t, double
 {
     struct pmo_recent *recent = &forecaster->recent;
     const struct issued *issued;
-    float y = (float)fmin(value, VALUE_MAX), expected;
+    const struct pmo_jump_outlook *event;
+    float means[PMO_MODELS][PMO_HORIZONS], y = (float)fmin(value, VALUE_MAX), expected;
 
     if (isnan(value) || value < 0 || t < -TIME_MAX || t > TIME_MAX)
         return;
     if (recent->observed && t <= recent->last)
         return;
+    prefetch(forecaster, t);
     if (recent->observed)
         y = fminf(y, fmaxf(RISE_MAX * pmo_recent_max(recent, RISE_SECONDS), RISE_FLOOR));
     issued = issued_for(forecaster, JUMP_GRID, t);
-    expected = issued->target != t                      ? NAN
-               : issued->outlook[EVENT].probability > 0 ? issued->outlook[EVENT].mean
-                                                        : issued->combined.mean;
+    event = &unsure_of(forecaster, issued)->outlook[EVENT];
+    expected = !issued->made || issued->target != t       ? NAN
+               : issued->unsure && event->probability > 0 ? event->mean
+                                                          : issued->combined.mean;
     score(forecaster, t, y);
     pmo_recent_append(recent, t, y);
-    models_observe(forecaster, t, y);
-    pmo_combination_mean(forecaster->combination, forecaster->model_mean, forecaster->mean,
-                         forecaster->scale);
+    models_observe(forecaster, t, y, means);
+    pmo_combination_mean(forecaster->combination, means, forecaster->mean, forecaster->scale);
     note_greatest(forecaster, t);
     pmo_jumps_observe(&forecaster->jumps, recent, t, expected);
     pmo_jumps_predict(&forecaster->jumps, recent, forecaster->outlook);
     foresee_events(forecaster, t, y);
-    look_at_minute(&forecaster->minute, recent);
-    issue(forecaster, t);
+    look_at_minute(minute_at(forecaster, t), recent);
+    issue(forecaster, t, means);
 }
 
 const struct pmo_recent *pmo_forecaster_recent(const struct pmo_forecaster *forecaster)
@@ -528,9 +579,25 @@ static float trust(const struct pmo_forecaster *forecaster)
     return fminf(fmaxf(held, 0), 1) * fminf(settled, 1);
 }
 
+/* What is forecast at a horizon of the grid has been worked out already, to be scored. */
+static bool was_issued(struct pmo_forecaster *forecaster, unsigned int h,
+                       float value[PMO_QUANTILES])
+{
+    size_t g = pmo_grid_below[h];
+    const struct issued *issued;
+
+    g += h > pmo_grid[g]; /* the last one is below none */
+    if (h != pmo_grid[g])
+        return false;
+    issued = issued_for(forecaster, g, forecaster->recent.last + h);
+    memcpy(value, said(forecaster, issued), PMO_QUANTILES * sizeof(*value));
+    return true;
+}
+
 void pmo_forecaster_predict(struct pmo_forecaster *forecaster, struct pmo_forecast *forecast)
 {
     const struct pmo_recent *recent = &forecaster->recent;
+    float minute[PMO_QUANTILES];
 
     memset(forecast, 0, sizeof(*forecast));
     if (!recent->observed)
@@ -538,13 +605,15 @@ void pmo_forecaster_predict(struct pmo_forecaster *forecaster, struct pmo_foreca
     forecast->origin = recent->last;
     forecast->observed = recent->observed < UINT32_MAX ? (uint32_t)recent->observed : UINT32_MAX;
     forecast->trust = trust(forecaster);
+    minute_quantiles(minute_at(forecaster, recent->last), minute);
     for (unsigned int h = 1; h <= PMO_HORIZONS; h++) {
         struct pmo_calibrated calibrated;
+        float calm[PMO_QUANTILES], *value = forecast->value[h - 1];
 
-        float expert[PMO_EXPERTS][PMO_QUANTILES], calm[PMO_QUANTILES];
-
-        calm_at(forecaster, h, &calibrated, expert, calm);
-        values_at(forecaster, h, calm, forecast->value[h - 1]);
+        if (was_issued(forecaster, h, value))
+            continue;
+        calm_at(forecaster, h, minute, &calibrated, calm);
+        (void)values_at(forecaster, h, calm, value);
     }
 }
 

@@ -19,12 +19,16 @@ struct pmo_grid_point {
     float share;
 };
 
+/* Each horizon's i; between two of the grid, it is that of the lower one. */
+static const unsigned char pmo_grid_below[PMO_HORIZONS + 1] = {
+    [2 ... 4] = 1,   [5 ... 10] = 2,  [11 ... 16] = 3,           [17 ... 22] = 4,
+    [23 ... 30] = 5, [31 ... 42] = 6, [43 ... PMO_HORIZONS] = 7,
+};
+
 static inline struct pmo_grid_point pmo_grid_at(unsigned int h)
 {
-    size_t i = 0;
+    size_t i = pmo_grid_below[h];
 
-    while (i + 2 < PMO_GRID && pmo_grid[i + 1] <= h)
-        i++;
     if (h > pmo_grid[i + 1])
         h = pmo_grid[i + 1];
     return (struct pmo_grid_point){

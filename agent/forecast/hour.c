@@ -26,6 +26,11 @@ static size_t bin_of(int64_t bin)
     return (size_t)(at < 0 ? at + BINS : at);
 }
 
+static int64_t bin_at(int64_t t)
+{
+    return (t >= 0 ? t : t - BIN + 1) / BIN;
+}
+
 static float mean_of(const struct pmo_recent *recent, int64_t from, int64_t to)
 {
     float sum = 0, known = 0;
@@ -46,7 +51,7 @@ static void observe(const struct pmo_model_ops *model, void *state,
 {
     struct hour *hour = state;
     const struct pmo_recent *recent = context->recent;
-    int64_t bin = (t >= 0 ? t : t - BIN + 1) / BIN, from;
+    int64_t bin = bin_at(t), from;
     float level, here, ratio;
     size_t at;
 
@@ -66,13 +71,12 @@ static void observe(const struct pmo_model_ops *model, void *state,
     hour->shape[at] += (ratio - hour->shape[at]) / hour->seen[at];
 }
 
-/* In a straight line between the middles of bins; no more than noise where little was seen. */
-static float shape_at(const struct hour *hour, int64_t t)
+/* Ratio to the level; no more than noise where little was seen. */
+static float ratio_in(const struct hour *hour, int64_t bin)
 {
-    int64_t bin = (t >= 0 ? t : t - BIN + 1) / BIN;
     size_t at = bin_of(bin);
 
-    return hour->shape[at] * hour->seen[at] / (hour->seen[at] + 3);
+    return expf(hour->shape[at] * hour->seen[at] / (hour->seen[at] + 3));
 }
 
 static void predict(const struct pmo_model_ops *model, const void *state,
@@ -80,18 +84,22 @@ static void predict(const struct pmo_model_ops *model, const void *state,
 {
     const struct hour *hour = state;
     const struct pmo_recent *recent = context->recent;
-    float sum = 0, known = 0;
+    const int64_t bin = bin_at(recent->last), first = bin - LEVEL_FOR / (int)BIN;
+    const int64_t seconds = recent->last - first * BIN; /* from there to now */
+    float ratio[(LEVEL_FOR + PMO_HORIZONS) / (int)BIN + 2], sum = 0, known = 0;
 
+    for (size_t i = 0; i < sizeof(ratio) / sizeof(*ratio); i++)
+        ratio[i] = ratio_in(hour, first + (int64_t)i);
     for (int64_t i = 0; i < LEVEL_FOR; i++) {
         float y = pmo_recent_at(recent, recent->last - i);
 
         if (isnan(y))
             continue;
         sum += y;
-        known += expf(shape_at(hour, recent->last - i));
+        known += ratio[(seconds - i) / BIN];
     }
     for (size_t i = 0; i < PMO_HORIZONS; i++)
-        mean[i] = sum / known * expf(shape_at(hour, recent->last + 1 + (int64_t)i));
+        mean[i] = sum / known * ratio[((size_t)seconds + 1 + i) / BIN];
 }
 
 const struct pmo_model_ops pmo_model_seasonal_hour = {

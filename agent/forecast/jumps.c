@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdbool.h>
 #include <string.h>
+#include "agent/forecast/bounds.h"
 
 /* Detection: the mean of the last FAST seconds against the BASE seconds before. */
 #define FAST     5U
@@ -54,7 +55,7 @@ static size_t elapsed_bin(const struct pmo_jumps *jumps, int64_t t)
     if (jumps->last_up == NEVER)
         return PMO_JUMP_ELAPSED_BINS - 1;
     minutes = (float)(t - jumps->last_up) / 60;
-    return (size_t)fminf(4 * log2f(fmaxf(minutes, 1)), PMO_JUMP_ELAPSED_BINS - 1);
+    return (size_t)fminf(4 * log2f(pmo_at_least(1, minutes)), PMO_JUMP_ELAPSED_BINS - 1);
 }
 
 static float factor(const struct pmo_jump_factor *factor, float prior)
@@ -229,8 +230,8 @@ static float bins_ahead(const struct pmo_jumps *jumps, float ahead[PMO_JUMP_DIRE
             sum += rate[kind];
         }
         for (unsigned int kind = 0; kind < PMO_JUMP_DIRECTIONS; kind++)
-            ahead[kind][i] = none * rate[kind] / fmaxf(sum / RATE_MAX, 1);
-        none *= 1 - fminf(sum, RATE_MAX);
+            ahead[kind][i] = none * rate[kind] / pmo_at_least(1, sum / RATE_MAX);
+        none *= 1 - pmo_at_most(RATE_MAX, sum);
     }
     return 1 - none;
 }
@@ -258,7 +259,8 @@ static void spread(const struct pmo_jumps *jumps, const float ahead[BINS_AHEAD],
 
 static float bell(float mean, float deviation, float ratio_variance)
 {
-    return sqrtf(deviation * deviation * ratio_variance + fmaxf(mean, 1)); /* and counts' noise */
+    return sqrtf(deviation * deviation * ratio_variance +
+                 pmo_at_least(1, mean)); /* and counts' noise */
 }
 
 /* Second last + @h, over all seconds in which the jump may be detected. */
@@ -280,15 +282,15 @@ static void outlook_at(const struct pmo_jumps *jumps, unsigned int kind,
         mean += probability * log_ratio;
         squares += probability * (log_ratio * log_ratio + jumps->kind[kind].profile[i].variance);
     }
-    outlook->probability = all < NEGLIGIBLE ? 0 : fminf(all, RATE_MAX);
+    outlook->probability = all < NEGLIGIBLE ? 0 : pmo_at_most(RATE_MAX, all);
     if (all < NEGLIGIBLE)
         return;
     mean /= all;
     ratio = (level + 1) * expf(mean);
     outlook->mean = ratio - 1;
-    outlook->deviation =
-        bell(outlook->mean, ratio,
-             fmaxf(squares / all - mean * mean, 0) + COLD_VARIANCE / jumps->kind[kind].profiles);
+    outlook->deviation = bell(outlook->mean, ratio,
+                              pmo_at_least(0, squares / all - mean * mean) +
+                                  COLD_VARIANCE / jumps->kind[kind].profiles);
 }
 
 /* While a jump is under way, its profile goes before what the models say, which have yet to take it

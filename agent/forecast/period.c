@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
+#include "agent/forecast/bounds.h"
 
 #define MEMORY_SECONDS 600
 #define KEEP           (1.0F - 1.0F / MEMORY_SECONDS)
@@ -16,17 +17,18 @@
 #define AROUND         3           /* lags to each side that are the same dip */
 #define SEARCH_EVERY   5           /* seconds */
 #define PAIRS_MIN      30          /* compared seconds before a lag is believed */
+#define ALL_PAIRS      (20 * MEMORY_SECONDS) /* what is forgotten of more is beyond a float */
 
 /* Appends x and compares it with what lies 1..600 seconds back. */
 static void append(struct pmo_period *period, float x)
 {
-    size_t slot = period->seconds % PMO_PERIOD_RING;
-    const float *newest = &period->x[slot + PMO_PERIOD_RING];
+    size_t slot = PMO_PERIOD_RING - 1 - period->seconds % PMO_PERIOD_RING;
+    const float *newest = &period->x[slot];
     size_t lags = period->seconds < PMO_PERIOD_MAX ? period->seconds : PMO_PERIOD_MAX;
 
     period->x[slot] = period->x[slot + PMO_PERIOD_RING] = x;
     for (size_t lag = 1; lag <= lags; lag++) {
-        float d = x - newest[-(ptrdiff_t)lag];
+        float d = x - newest[lag];
 
         period->difference[lag] = KEEP * period->difference[lag] + d * d;
     }
@@ -44,7 +46,8 @@ static size_t normalise(const struct pmo_period *period, float normalised[PMO_PE
         longest = PMO_PERIOD_MAX;
     for (size_t lag = 1; lag <= longest; lag++) {
         float pairs = (float)(period->seconds - lag);
-        float weight = (1 - expf(pairs * logf(KEEP))) / (1 - KEEP);
+        float forgotten = pairs < ALL_PAIRS ? expf(pairs * logf(KEEP)) : 0;
+        float weight = (1 - forgotten) / (1 - KEEP);
         float mean = period->difference[lag] / weight;
 
         sum += mean;
@@ -70,7 +73,7 @@ static uint32_t search(const struct pmo_period *period)
     size_t longest = normalise(period, d);
 
     for (size_t lag = PMO_PERIOD_MIN; lag <= longest; lag++)
-        deepest = fminf(deepest, d[lag]);
+        deepest = pmo_at_most(deepest, d[lag]);
     if (deepest >= DEEP)
         return 0;
     if (period->period && d[period->period] <= fminf(DEEP, deepest + KEPT))

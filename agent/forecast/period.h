@@ -27,7 +27,7 @@ struct pmo_period {
     uint64_t seconds; /* since the first, missing ones included */
     float fast, slow;
     float difference[PMO_PERIOD_MAX + 1]; /* by lag, weighted sums */
-    /* x, each written twice, PMO_PERIOD_RING apart: any window of it is contiguous */
+    /* x, newest first, each written twice, PMO_PERIOD_RING apart: any window of it is contiguous */
     float x[2 * PMO_PERIOD_RING];
 };
 

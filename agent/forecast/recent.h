@@ -12,7 +12,8 @@ struct pmo_recent {
     int64_t first;                   /* oldest second that was ever observed */
     int64_t last;                    /* newest one; its value is never NAN */
     uint64_t observed;               /* seconds that had a value, ever; 0: nothing here is valid */
-    float value[PMO_RECENT_SECONDS]; /* second t in slot t mod size; NAN: missing */
+    float value[PMO_RECENT_SECONDS]; /* second t in slot t mod size; NAN: missing; unset: before
+                                        `first` */
 };
 
 static inline size_t pmo_recent_slot(int64_t t)
@@ -23,7 +24,7 @@ static inline size_t pmo_recent_slot(int64_t t)
 /* Value of second @t, NAN where it is missing, too old or not yet known. */
 static inline float pmo_recent_at(const struct pmo_recent *recent, int64_t t)
 {
-    if (t > recent->last || t <= recent->last - PMO_RECENT_SECONDS)
+    if (t > recent->last || t <= recent->last - PMO_RECENT_SECONDS || t < recent->first)
         return NAN;
     return recent->value[pmo_recent_slot(t)];
 }

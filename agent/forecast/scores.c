@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stddef.h>
+#include "agent/forecast/bounds.h"
 
 #define MEMORY_SECONDS 900
 
@@ -16,7 +17,7 @@ static void approach(float *mean, float share, float value)
 void pmo_scores_learn(struct pmo_scores *scores, double scored, const float value[PMO_QUANTILES],
                       float y)
 {
-    float share = fmaxf(1.0F / MEMORY_SECONDS, 1 / ((float)scored + 1)), pinball = 0;
+    float share = pmo_at_least(1.0F / MEMORY_SECONDS, 1 / ((float)scored + 1)), pinball = 0;
 
     for (size_t q = 0; q < PMO_QUANTILES; q++) {
         float off = y - value[q];

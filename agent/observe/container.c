@@ -15,12 +15,28 @@
 #include <unistd.h>
 
 #include "agent/base/cleanup.h"
+#include "agent/base/library.h"
 #include "agent/base/log.h"
 
 #define ASK_MS        200L
 #define ASK_AGAIN_S   60
 #define ANSWER_BYTES  (1U << 20) /* usual are 10,000 */
 #define SUFFIX_LENGTH 5U         /* of a pod's name */
+
+/* It takes 5 MiB with what it is linked with: only where there is a runtime to ask. */
+static struct {
+    typeof(curl_easy_init) *init;
+    typeof(curl_easy_reset) *reset;
+    typeof(curl_easy_setopt) *setopt;
+    typeof(curl_easy_perform) *perform;
+    typeof(curl_easy_cleanup) *cleanup;
+} libcurl;
+
+static const struct pmo_function functions[] = {
+    {"curl_easy_init", &libcurl.init},       {"curl_easy_reset", &libcurl.reset},
+    {"curl_easy_setopt", &libcurl.setopt},   {"curl_easy_perform", &libcurl.perform},
+    {"curl_easy_cleanup", &libcurl.cleanup},
+};
 
 struct runtime {
     const char *socket;
@@ -33,7 +49,7 @@ struct answer {
 };
 
 struct pmo_runtimes {
-    CURL *curl;
+    CURL *curl; /* NULL: nobody was asked yet */
     struct answer answer;
     struct runtime docker, podman;
 };
@@ -46,10 +62,8 @@ int pmo_runtimes_new(struct pmo_runtimes **runtimes)
         return -ENOMEM;
     made->docker.socket = "/var/run/docker.sock";
     made->podman.socket = "/run/podman/podman.sock";
-    /* no TLS: nothing of it is set up */
-    made->curl = curl_global_init(CURL_GLOBAL_NOTHING) ? NULL : curl_easy_init();
     made->answer.text = malloc(ANSWER_BYTES);
-    if (!made->curl || !made->answer.text) {
+    if (!made->answer.text) {
         pmo_runtimes_free(&made);
         return -ENOMEM;
     }
@@ -61,8 +75,8 @@ void pmo_runtimes_free(struct pmo_runtimes **runtimes)
 {
     if (!*runtimes)
         return;
-    curl_easy_cleanup((*runtimes)->curl);
-    curl_global_cleanup();
+    if ((*runtimes)->curl)
+        libcurl.cleanup((*runtimes)->curl);
     free((*runtimes)->answer.text);
     free(*runtimes);
     *runtimes = NULL;
@@ -155,29 +169,43 @@ static time_t now(void)
     return time.tv_sec;
 }
 
+/* NULL: the library is missing, which was said. */
+static CURL *curl_of(struct pmo_runtimes *runtimes)
+{
+    if (!runtimes->curl &&
+        !pmo_library_load("libcurl-gnutls.so.4", functions, sizeof(functions) / sizeof(*functions)))
+        runtimes->curl = libcurl.init();
+    return runtimes->curl;
+}
+
 static void ask(struct pmo_runtimes *runtimes, struct runtime *runtime, const char *id,
                 struct pmo_container *container)
 {
-    CURL *curl = runtimes->curl;
+    CURL *curl;
     char url[128];
     json_t *json;
     CURLcode r;
 
     if (access(runtime->socket, F_OK) < 0 || now() < runtime->ask_again)
         return;
+    curl = curl_of(runtimes);
+    if (!curl) {
+        runtime->ask_again = now() + ASK_AGAIN_S;
+        return;
+    }
     (void)snprintf(url, sizeof(url), "http://runtime/containers/%s/json", id);
     runtimes->answer.length = 0;
-    curl_easy_reset(curl);
-    (void)curl_easy_setopt(curl, CURLOPT_URL, url);
-    (void)curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, runtime->socket);
-    (void)curl_easy_setopt(curl, CURLOPT_PROXY, ""); /* whatever the environment says */
-    (void)curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    (void)curl_easy_setopt(curl, CURLOPT_FORBID_REUSE, 1L); /* Podman's service ends when idle */
-    (void)curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, ASK_MS);
-    (void)curl_easy_setopt(curl, CURLOPT_FAILONERROR, 1L);
-    (void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_answer);
-    (void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, &runtimes->answer);
-    r = curl_easy_perform(curl);
+    libcurl.reset(curl);
+    (void)libcurl.setopt(curl, CURLOPT_URL, url);
+    (void)libcurl.setopt(curl, CURLOPT_UNIX_SOCKET_PATH, runtime->socket);
+    (void)libcurl.setopt(curl, CURLOPT_PROXY, ""); /* whatever the environment says */
+    (void)libcurl.setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    (void)libcurl.setopt(curl, CURLOPT_FORBID_REUSE, 1L); /* Podman's service ends when idle */
+    (void)libcurl.setopt(curl, CURLOPT_TIMEOUT_MS, ASK_MS);
+    (void)libcurl.setopt(curl, CURLOPT_FAILONERROR, 1L);
+    (void)libcurl.setopt(curl, CURLOPT_WRITEFUNCTION, on_answer);
+    (void)libcurl.setopt(curl, CURLOPT_WRITEDATA, &runtimes->answer);
+    r = libcurl.perform(curl);
     if (r == CURLE_OPERATION_TIMEDOUT) {
         runtime->ask_again = now() + ASK_AGAIN_S;
         pmo_warn("%s does not answer within %ld ms: containers that begin to listen in the next "

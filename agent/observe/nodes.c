@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "agent/base/cleanup.h"
+#include "agent/base/library.h"
 
 #define ACCOUNT    "/var/run/secrets/kubernetes.io/serviceaccount/"
 #define PAGE       500         /* nodes */
@@ -16,6 +17,28 @@
 #define PAGES_MAX  100         /* a cluster is said to work with 5,000 nodes */
 #define TIMEOUT_S  20L
 #define REFRESH_S  60
+
+/* Only where a cluster's nodes have zones. */
+static struct {
+    typeof(curl_easy_init) *init;
+    typeof(curl_easy_setopt) *setopt;
+    typeof(curl_easy_perform) *perform;
+    typeof(curl_easy_getinfo) *getinfo;
+    typeof(curl_easy_escape) *escape;
+    typeof(curl_easy_strerror) *strerror;
+    typeof(curl_easy_cleanup) *cleanup;
+    typeof(curl_free) *free;
+    typeof(curl_slist_append) *append;
+    typeof(curl_slist_free_all) *free_all;
+} libcurl;
+
+static const struct pmo_function functions[] = {
+    {"curl_easy_init", &libcurl.init},       {"curl_easy_setopt", &libcurl.setopt},
+    {"curl_easy_perform", &libcurl.perform}, {"curl_easy_getinfo", &libcurl.getinfo},
+    {"curl_easy_escape", &libcurl.escape},   {"curl_easy_strerror", &libcurl.strerror},
+    {"curl_easy_cleanup", &libcurl.cleanup}, {"curl_free", &libcurl.free},
+    {"curl_slist_append", &libcurl.append},  {"curl_slist_free_all", &libcurl.free_all},
+};
 
 struct pmo_cluster {
     char *server, *authority, *token_file, *certificate, *key; /* NULL: none */
@@ -258,7 +281,7 @@ static int read_token(const struct pmo_cluster *cluster, struct curl_slist **hea
     (void)fclose(file);
     line[sizeof(before) - 1 + n] = '\0';
     line[sizeof(before) - 1 + strcspn(line + sizeof(before) - 1, " \r\n")] = '\0';
-    *headers = curl_slist_append(NULL, line);
+    *headers = libcurl.append(NULL, line);
     explicit_bzero(line, sizeof(line));
     return *headers ? 0 : -ENOMEM;
 }
@@ -266,24 +289,24 @@ static int read_token(const struct pmo_cluster *cluster, struct curl_slist **hea
 static void set_up(CURL *curl, const struct pmo_cluster *cluster, struct curl_slist *headers,
                    struct page *page, char *detail)
 {
-    (void)curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "https");
-    (void)curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+    (void)libcurl.setopt(curl, CURLOPT_PROTOCOLS_STR, "https");
+    (void)libcurl.setopt(curl, CURLOPT_HTTPHEADER, headers);
     if (cluster->authority)
-        (void)curl_easy_setopt(curl, CURLOPT_CAINFO, cluster->authority);
+        (void)libcurl.setopt(curl, CURLOPT_CAINFO, cluster->authority);
     if (cluster->certificate) {
-        (void)curl_easy_setopt(curl, CURLOPT_SSLCERT, cluster->certificate);
-        (void)curl_easy_setopt(curl, CURLOPT_SSLKEY, cluster->key);
+        (void)libcurl.setopt(curl, CURLOPT_SSLCERT, cluster->certificate);
+        (void)libcurl.setopt(curl, CURLOPT_SSLKEY, cluster->key);
     }
-    (void)curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    (void)curl_easy_setopt(curl, CURLOPT_TIMEOUT, TIMEOUT_S);
-    (void)curl_easy_setopt(curl, CURLOPT_ACCEPT_ENCODING, "");
-    (void)curl_easy_setopt(curl, CURLOPT_USERAGENT, "pmo-agent/" PMO_VERSION);
-    (void)curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, detail);
-    (void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, keep);
-    (void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, page);
-    (void)curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
-    (void)curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
-    (void)curl_easy_setopt(curl, CURLOPT_XFERINFODATA, page);
+    (void)libcurl.setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    (void)libcurl.setopt(curl, CURLOPT_TIMEOUT, TIMEOUT_S);
+    (void)libcurl.setopt(curl, CURLOPT_ACCEPT_ENCODING, "");
+    (void)libcurl.setopt(curl, CURLOPT_USERAGENT, "pmo-agent/" PMO_VERSION);
+    (void)libcurl.setopt(curl, CURLOPT_ERRORBUFFER, detail);
+    (void)libcurl.setopt(curl, CURLOPT_WRITEFUNCTION, keep);
+    (void)libcurl.setopt(curl, CURLOPT_WRITEDATA, page);
+    (void)libcurl.setopt(curl, CURLOPT_NOPROGRESS, 0L);
+    (void)libcurl.setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+    (void)libcurl.setopt(curl, CURLOPT_XFERINFODATA, page);
 }
 
 /* What a server says that refuses, where it says it as Kubernetes does. */
@@ -306,7 +329,7 @@ static int page_read(CURL *curl, const struct pmo_cluster *cluster, struct page 
                      size_t error_size)
 {
     _cleanup_free_ char *url = NULL;
-    char *escaped = curl_easy_escape(curl, *from, 0);
+    char *escaped = libcurl.escape(curl, *from, 0);
     long status = 0;
     CURLcode code;
     json_t *list;
@@ -314,18 +337,18 @@ static int page_read(CURL *curl, const struct pmo_cluster *cluster, struct page 
 
     r = !escaped ||
         asprintf(&url, "%s/api/v1/nodes?limit=%d&continue=%s", cluster->server, PAGE, escaped) < 0;
-    curl_free(escaped);
+    libcurl.free(escaped);
     if (r)
         return -ENOMEM;
     page->length = 0;
-    (void)curl_easy_setopt(curl, CURLOPT_URL, url);
-    code = curl_easy_perform(curl);
-    (void)curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+    (void)libcurl.setopt(curl, CURLOPT_URL, url);
+    code = libcurl.perform(curl);
+    (void)libcurl.getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
     if (code == CURLE_ABORTED_BY_CALLBACK)
         return -ECANCELED;
     if (code)
         (void)snprintf(error, error_size, "cannot be asked: %s",
-                       *detail ? detail : curl_easy_strerror(code));
+                       *detail ? detail : libcurl.strerror(code));
     else if (status != 200)
         explain(page, status, error, error_size);
     if (code || status != 200)
@@ -360,7 +383,7 @@ static int pages_read(CURL *curl, const struct pmo_cluster *cluster, struct page
         set_up(curl, cluster, headers, page, detail);
     for (int i = 0; !r && i < PAGES_MAX && (!i || *from); i++)
         r = page_read(curl, cluster, page, detail, &from, nodes, error, error_size);
-    curl_slist_free_all(headers);
+    libcurl.free_all(headers);
     return r;
 }
 
@@ -368,14 +391,18 @@ int pmo_cluster_nodes(const struct pmo_cluster *cluster, const bool *cancelled,
                       struct pmo_nodes *nodes, char *error, size_t error_size)
 {
     struct page page = {.cancelled = cancelled};
-    CURL *curl = curl_easy_init();
-    char why[400] = "";
-    int r = -ENOMEM;
+    char why[400] = "is not asked: there is no libcurl";
+    CURL *curl;
+    int r =
+        pmo_library_load("libcurl-gnutls.so.4", functions, sizeof(functions) / sizeof(*functions));
 
     memset(nodes, 0, sizeof(*nodes));
-    if (curl)
-        r = pages_read(curl, cluster, &page, nodes, why, sizeof(why));
-    curl_easy_cleanup(curl);
+    if (!r) {
+        curl = libcurl.init();
+        why[0] = '\0';
+        r = curl ? pages_read(curl, cluster, &page, nodes, why, sizeof(why)) : -ENOMEM;
+        libcurl.cleanup(curl);
+    }
     free(page.text);
     if (r == -ENOMEM)
         (void)snprintf(why, sizeof(why), "cannot be asked: no memory");

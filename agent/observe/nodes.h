@@ -41,7 +41,7 @@ double pmo_cluster_refresh_s(const struct pmo_cluster *cluster);
  * @cancelled: as soon as it is true, it ends (-ECANCELED)
  * @nodes: the caller's to clear; nothing on failure
  * @error: on failure, what is wrong and what to do, in one line that names the server
- * Returns 0, -ECANCELED, -ENOMEM or -EIO.
+ * Returns 0, -ECANCELED, -ENOMEM, -ELIBACC (see library.h) or -EIO.
  */
 int pmo_cluster_nodes(const struct pmo_cluster *cluster, const bool *cancelled,
                       struct pmo_nodes *nodes, char *error, size_t error_size);

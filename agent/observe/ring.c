@@ -15,7 +15,7 @@ int pmo_ring_open(struct pmo_ring *ring, int map_fd, size_t size)
     consumer = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED, map_fd, 0);
     if (consumer == MAP_FAILED)
         return -errno;
-    producer = mmap(NULL, page + 2 * size, PROT_READ, MAP_SHARED, map_fd, page);
+    producer = mmap(NULL, 2 * page + size, PROT_READ, MAP_SHARED, map_fd, page);
     if (producer == MAP_FAILED) {
         int r = -errno;
 
@@ -36,7 +36,7 @@ void pmo_ring_close(struct pmo_ring *ring)
     if (!ring->consumer)
         return;
     (void)munmap(ring->consumer, page);
-    (void)munmap((void *)ring->producer, page + 2 * ring->size);
+    (void)munmap((void *)ring->producer, 2 * page + ring->size);
     ring->consumer = NULL;
 }
 

@@ -12,7 +12,8 @@
 
 struct pmo_ring {
     unsigned long *consumer;       /* mapped page, written by us */
-    const unsigned long *producer; /* mapped page, followed by the data, mapped twice */
+    const unsigned long *producer; /* mapped page, followed by the data, and its first page again:
+                                    * records, all shorter than a page, are in one piece */
     size_t size;                   /* of the data, a power of two */
     unsigned long position;        /* read up to here; the consumer's page may be behind */
 };

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <pmo/abi.h>
+#include "agent/base/library.h"
 
 /* Functions that are built on others in this list may be in it too: the outermost call counts. */
 static const struct function {
@@ -70,6 +71,31 @@ static uint64_t file_offset(Elf *elf, uint64_t address)
     return 0;
 }
 
+#define TEXT_OF(version) #version
+#define FILE_OF(version) "libcapstone.so." TEXT_OF(version)
+#define CAPSTONE         FILE_OF(CS_API_MAJOR)
+
+/* Capstone takes 3 MiB, and only hosts with Go programs need it. */
+static struct {
+    typeof(cs_open) *open;
+    typeof(cs_option) *option;
+    typeof(cs_malloc) *new;
+    typeof(cs_disasm_iter) *disasm_iter;
+    typeof(cs_insn_group) *insn_group;
+    typeof(cs_free) *free;
+    typeof(cs_close) *close;
+} capstone;
+
+static const struct pmo_function capstone_functions[] = {
+    {"cs_open", &capstone.open},
+    {"cs_option", &capstone.option},
+    {"cs_malloc", &capstone.new},
+    {"cs_disasm_iter", &capstone.disasm_iter},
+    {"cs_insn_group", &capstone.insn_group},
+    {"cs_free", &capstone.free},
+    {"cs_close", &capstone.close},
+};
+
 /* Go's functions move their stacks, which return probes do not survive. */
 static void add_returns(struct reading *r, const struct function *f, uint64_t offset, uint64_t size)
 {
@@ -78,25 +104,28 @@ static void add_returns(struct reading *r, const struct function *f, uint64_t of
     uint8_t code[1 << 14]; /* each has some kilobytes */
     cs_insn *instruction;
     ssize_t length;
-    csh capstone;
+    csh handle;
 
+    if (pmo_library_load(CAPSTONE, capstone_functions,
+                         sizeof(capstone_functions) / sizeof(*capstone_functions)))
+        return;
 #if defined(__aarch64__)
-    if (cs_open(CS_ARCH_ARM64, CS_MODE_ARM, &capstone) != CS_ERR_OK)
+    if (capstone.open(CS_ARCH_ARM64, CS_MODE_ARM, &handle) != CS_ERR_OK)
 #else
-    if (cs_open(CS_ARCH_X86, CS_MODE_64, &capstone) != CS_ERR_OK)
+    if (capstone.open(CS_ARCH_X86, CS_MODE_64, &handle) != CS_ERR_OK)
 #endif
         return;
-    (void)cs_option(capstone, CS_OPT_DETAIL, CS_OPT_ON);
-    instruction = cs_malloc(capstone);
+    (void)capstone.option(handle, CS_OPT_DETAIL, CS_OPT_ON);
+    instruction = capstone.new(handle);
     length = size <= sizeof(code) ? pread(r->fd, code, size, (off_t)offset) : -1;
     size = length > 0 ? (uint64_t)length : 0;
     at = code;
-    while (instruction && cs_disasm_iter(capstone, &at, &size, &address, instruction))
-        if (cs_insn_group(capstone, instruction, CS_GRP_RET))
+    while (instruction && capstone.disasm_iter(handle, &at, &size, &address, instruction))
+        if (capstone.insn_group(handle, instruction, CS_GRP_RET))
             add(r, PMO_TLS_GO_EXIT, f->flags, instruction->address);
     if (instruction)
-        cs_free(instruction, 1);
-    (void)cs_close(&capstone);
+        capstone.free(instruction, 1);
+    (void)capstone.close(&handle);
 }
 
 static void read_symbol(struct reading *r, const char *name, const GElf_Sym *symbol)

@@ -19,6 +19,9 @@
 #define WARM_UP 3600 /* seconds before the measurement: all models have what they need */
 #define SECONDS 300  /* measured */
 
+#define FLEET           1000 /* services */
+#define FLEET_INSTANCES 20   /* of each */
+
 struct world {
     struct pmo_forecaster *forecaster[SERIES];
     struct pmo_forecast forecast[SERIES];
@@ -101,6 +104,36 @@ static double time_decisions(struct world *w, struct pmo_planner *planner,
     return (double)(now_ns() - start) / 1e3 / SERIES;
 }
 
+/* A second of the planner, in ms: a fleet of services, each with 20 instances and a forecast. */
+static double time_fleet(struct world *w, struct pmo_planner *planner,
+                         const struct pmo_policy *policy, int t)
+{
+    static struct pmo_forecast forecast[FLEET];
+    static char name[FLEET][32];
+    static uint32_t wanted[FLEET];
+    struct pmo_decision decision;
+    uint64_t start;
+
+    for (int s = 0; s < FLEET; s++) {
+        forecast[s] = w->forecast[s % SERIES];
+        (void)snprintf(name[s], sizeof(name[s]), "fleet-%d", s);
+    }
+    start = now_ns();
+    for (int s = 0; s < FLEET; s++) {
+        struct pmo_service_state state = {.name = name[s],
+                                          .load_rps = w->minute[s % SERIES][t % 60],
+                                          .in_flight = 3,
+                                          .latency_p99_s = 0.02,
+                                          .ready = FLEET_INSTANCES,
+                                          .lead_time_s = 3,
+                                          .capacity_rps = 10,
+                                          .forecast = &forecast[s]};
+
+        (void)pmo_planner_decide(planner, policy, PMO_MODE_ACT, &state, t, &wanted[s], &decision);
+    }
+    return (double)(now_ns() - start) / 1e6;
+}
+
 /* The HorizontalPodAutoscaler's algorithm on the same load, as one run of all seconds. */
 static double time_hpa(struct world *w)
 {
@@ -147,7 +180,7 @@ int main(void)
 {
     static struct world w = {.random = 1};
     static uint32_t wanted[SERIES];
-    static double forecasts[SECONDS], minutes[SECONDS], decisions[SECONDS];
+    static double forecasts[SECONDS], minutes[SECONDS], decisions[SECONDS], fleets[SECONDS];
     struct pmo_policy policy;
     struct pmo_planner *planner;
     int r = policy_fill(&policy);
@@ -166,11 +199,14 @@ int main(void)
         forecasts[i] = time_forecasts(&w, WARM_UP + i);
         minutes[i] = time_minutes(&w);
         decisions[i] = time_decisions(&w, planner, &policy, wanted, WARM_UP + i);
+        fleets[i] = time_fleet(&w, planner, &policy, WARM_UP + i);
     }
     (void)printf("forecast_p50 %.1f\n", quantile(forecasts, SECONDS, 0.5));
     (void)printf("forecast_p99 %.1f\n", quantile(forecasts, SECONDS, 0.99));
     (void)printf("minute %.1f\n", quantile(minutes, SECONDS, 0.5));
     (void)printf("decision %.2f\n", quantile(decisions, SECONDS, 0.5));
+    (void)printf("fleet_p50 %.2f\n", quantile(fleets, SECONDS, 0.5));
+    (void)printf("fleet_p99 %.2f\n", quantile(fleets, SECONDS, 0.99));
     (void)printf("hpa %.3f\n", time_hpa(&w));
     (void)printf("forecaster_kib %.1f\n", (double)pmo_forecaster_bytes() / 1024);
     for (int s = 0; s < SERIES; s++)
