@@ -628,6 +628,19 @@ static bool is_scored(const struct pmo_forecaster *forecaster, struct pmo_grid_p
     return (lower->scored > 0 || at.share >= 1) && (upper->scored > 0 || at.share <= 0);
 }
 
+/* What model @i says of @at, as it was kept to be scored. */
+static double model_mean(const struct pmo_forecaster *forecaster, struct pmo_grid_point at,
+                         size_t i)
+{
+    const int64_t last = forecaster->recent.last;
+    /* neither is changed */
+    struct pmo_forecaster *f = (struct pmo_forecaster *)(uintptr_t)forecaster;
+    const struct issued *lower = issued_for(f, at.i, last + pmo_grid[at.i]);
+    const struct issued *upper = issued_for(f, at.i + 1, last + pmo_grid[at.i + 1]);
+
+    return pmo_grid_between(at, lower->model[i], upper->model[i]);
+}
+
 size_t pmo_forecaster_scores(const struct pmo_forecaster *forecaster, unsigned int h,
                              struct pmo_model_score scores[PMO_MODELS_MAX])
 {
@@ -640,7 +653,7 @@ size_t pmo_forecaster_scores(const struct pmo_forecaster *forecaster, unsigned i
     upper = lower + 1;
     for (size_t i = 0; i < PMO_MODELS; i++) {
         scores[i].model = pmo_models[i]->name;
-        scores[i].mean = forecaster->model_mean[i][h - 1];
+        scores[i].mean = model_mean(forecaster, at, i);
         scores[i].weight = pmo_grid_between(at, lower->weight[i], upper->weight[i]);
         scores[i].error = NAN;
         if (is_scored(forecaster, at))
