@@ -11,7 +11,7 @@
 #include <uv.h>
 #include "agent/forecast/decomposition.h"
 
-#define PMO_DECOMPOSER_EVERY (6 * 3600) /* seconds after which a service's fit is made anew */
+#define PMO_DECOMPOSER_EVERY (6 * 3600) /* seconds between fits, at calm times */
 
 struct pmo_decomposer;
 

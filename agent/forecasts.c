@@ -110,7 +110,8 @@ void pmo_forecasts_train(struct pmo_core *core)
         pmo_forecaster_set_lstm(s->forecaster, net);
         if (core->trainer)
             offer(core, s);
-        if (core->agent.now - s->decomposed >= PMO_DECOMPOSER_EVERY &&
+        if (core->agent.now - s->decomposed >=
+                pmo_forecaster_study_after(s->forecaster, PMO_DECOMPOSER_EVERY) &&
             pmo_decomposer_begin(core->decomposer, s->name, core->agent.now))
             s->decomposed = core->agent.now;
     }

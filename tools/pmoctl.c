@@ -50,11 +50,14 @@ enum {
     EVENTS = 1 << 27,
     SCORES = 1 << 28,
     LEARN = 1 << 29,
+    FOR = 1 << 30,
+    REASON = 1ULL << 31,
+    TYPES = 1ULL << 32,
 };
 #define EVERYWHERE (SOCKET | JSON | HELP)
 
 static const struct option_text {
-    int bit;
+    uint64_t bit;
     const char *name, *value, *text;
 } option_texts[] = {
     {SERVICE, "service", "S", "only this service"},
@@ -83,6 +86,9 @@ static const struct option_text {
     {QUANTILES, "quantiles", "LIST", "which quantiles (0.1,0.5,0.9,0.99)"},
     {MODELS, "models", NULL, "print weight and error of each model at the end, too"},
     {SCORES, "scores", NULL, "print how forecasts did, by model and horizon"},
+    {FOR, "for", "TIME", "end by itself after this time, as in 30m or 1h"},
+    {REASON, "reason", "TEXT", "why, for who asks later"},
+    {TYPES, "types", NULL, "print what is expected of each type of request; needs --service"},
     {OUT, "out", "FILE", "write the outcome to this CSV file"},
     {PLOT, "plot", "FILE", "draw an SVG of the stretch with the strongest rise"},
     {SOCKET, "socket", "PATH", "the agent's socket (" SOCKET_PATH ")"},
@@ -101,7 +107,7 @@ static int print_version(struct pmoctl *ctl)
 
 static const struct command {
     const char *name, *arguments, *summary, *description;
-    int options;
+    uint64_t options;
     int least, most; /* arguments */
     int (*run)(struct pmoctl *ctl);
 } commands[] = {
@@ -144,8 +150,10 @@ static const struct command {
      "how\n"
      "far off forecasts were of late (MEAN ERROR: of the median; PINBALL: mean loss over all\n"
      "quantiles), how often 0.9 and 0.99 quantiles HELD, and each model's weight and mean error.\n"
-     "Where forecasts have been wrong in one way for a minute and more (drift), it says how.",
-     SERVICE | SCORES, 0, 0, pmoctl_forecast},
+     "Where forecasts have been wrong in one way for a minute and more (drift), it says how. With\n"
+     "--types: the busiest types' shares of the service in the last minutes, and what is expected\n"
+     "of them (0.5 and 0.9 quantile), which adds up to the service's.",
+     SERVICE | SCORES | TYPES, 0, 0, pmoctl_forecast},
     {"events", "", "what is known to come, and has come",
      "Lists events that change the load, of the last hour and to come, from the sources that\n"
      "EventSource documents name and from POST /v1/events: when they begin and how long they\n"
@@ -157,6 +165,27 @@ static const struct command {
     {"explain", "DECISION", "why a decision was made",
      "Prints everything that led to the decision with this number (see pmoctl decisions).", 0, 1, 1,
      pmoctl_explain},
+    {"pause", "", "order nothing from now on",
+     "The kill switch: for all services, or for --service, nothing is ordered until pmoctl "
+     "resume,\n"
+     "or until --for is over; also not by the next agent, if this one is restarted. Decisions are\n"
+     "made all the same, as in mode recommend. Instances that end are still replaced.",
+     SERVICE | FOR | REASON, 0, 0, pmoctl_pause},
+    {"resume", "", "end a pause", "Ends the pause of --service, or all pauses there are.", SERVICE,
+     0, 0, pmoctl_resume},
+    {"reload", "", "read the configuration file anew",
+     "Has the agent take over what its configuration file says now, which it also does by itself\n"
+     "when the file changes. A file with a mistake changes nothing; then the exit status is 1.",
+     0, 0, 0, pmoctl_reload},
+    {"audit", "", "what was done, and by whom",
+     "Lists pauses, reloads, orders, instances that started or ended and why, newest first, for\n"
+     "400 days. Entries that concern all services are listed with --service, too.",
+     SERVICE | SINCE, 0, 0, pmoctl_audit},
+    {"logs", "INSTANCE[.N]", "what an instance has printed",
+     "Prints what the instance of this name has printed, also if it is gone. N from 1 to 3: what "
+     "an\n"
+     "earlier one of that name has, or (if it prints more than 8 MiB) this one has before.",
+     0, 1, 1, pmoctl_logs},
     {"policy", "check FILE...", "check policy files",
      "Checks policy files and prints what is wrong with file, line and column. Exit status 1 "
      "where\n"
@@ -206,7 +235,7 @@ static const struct command {
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
-static void print_options(int bits)
+static void print_options(uint64_t bits)
 {
     for (size_t i = 0; i < OPTIONS; i++) {
         const struct option_text *option = &option_texts[i];
@@ -295,7 +324,7 @@ static int read_time(const char *name, const char *text, const char **out)
     return 0;
 }
 
-static int read_option(struct pmoctl *ctl, int bit, const char *value)
+static int read_option(struct pmoctl *ctl, uint64_t bit, const char *value)
 {
     switch (bit) {
     case SERVICE:
@@ -356,6 +385,9 @@ static int read_option(struct pmoctl *ctl, int bit, const char *value)
     case SCORES:
         ctl->scores = true;
         return 0;
+    case TYPES:
+        ctl->types = true;
+        return 0;
     case STRIDE:
         return read_positive("stride", value, PMO_DURATION, 1, &ctl->stride_s);
     case AGAINST:
@@ -369,6 +401,11 @@ static int read_option(struct pmoctl *ctl, int bit, const char *value)
         return read_positive("capacity", value, PMO_RATE, 1, &ctl->capacity_rps);
     case SLO:
         return read_positive("slo", value, PMO_DURATION, 1e-3, &ctl->slo_s);
+    case FOR:
+        return read_positive("for", value, PMO_DURATION, 1, &ctl->for_s);
+    case REASON:
+        ctl->reason = value;
+        return 0;
     case SOCKET:
         ctl->socket = value;
         return 0;
@@ -387,7 +424,7 @@ static const struct command *find_command(const char *name)
 }
 
 /* Reads all options; which of them were given goes to @given. */
-static int read_options(struct pmoctl *ctl, int argc, char **argv, int *given)
+static int read_options(struct pmoctl *ctl, int argc, char **argv, uint64_t *given)
 {
     struct option options[OPTIONS + 1] = {0};
     int index, c;
@@ -406,7 +443,7 @@ static int read_options(struct pmoctl *ctl, int argc, char **argv, int *given)
     return 0;
 }
 
-static int check_command(const struct pmoctl *ctl, const struct command *command, int given)
+static int check_command(const struct pmoctl *ctl, const struct command *command, uint64_t given)
 {
     for (size_t i = 0; i < OPTIONS; i++)
         if (given & option_texts[i].bit & ~(command->options | EVERYWHERE))
@@ -423,7 +460,8 @@ int main(int argc, char **argv)
     struct pmoctl ctl = {
         .socket = SOCKET_PATH, .interval_s = 1, .target = 0.7, .startup_s = NAN, .from_s = NAN};
     const struct command *command;
-    int given = 0, status;
+    int status;
+    uint64_t given = 0;
 
     (void)setlocale(LC_CTYPE, "");
     if (read_options(&ctl, argc, argv, &given) < 0)

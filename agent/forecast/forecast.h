@@ -70,11 +70,12 @@ double pmo_forecast_quantile(const struct pmo_forecast *forecast, unsigned int h
 /* The greatest such value over horizons 1..h. */
 double pmo_forecast_peak(const struct pmo_forecast *forecast, unsigned int h, double q);
 
-/* How a model did, for people: mean absolute error and weight at a horizon. */
+/* What a model says and how it did, for people: at a horizon. */
 struct pmo_model_score {
     const char *model;
+    double mean; /* of the second so far ahead of the last one; 0 before anything was observed */
     double weight;
-    double error; /* mean absolute error, exponentially forgetting; NAN before any */
+    double error; /* mean absolute one, exponentially forgetting; NAN before any */
 };
 #define PMO_MODELS_MAX 16
 /* Fills up to PMO_MODELS_MAX scores for horizon h; returns how many. */
@@ -104,6 +105,9 @@ enum pmo_drift {
 };
 #define PMO_DRIFTS (PMO_DRIFT_TOO_WIDE + 1)
 enum pmo_drift pmo_forecaster_drift(const struct pmo_forecaster *forecaster);
+/* Seconds after which to look at the past anew, to train on it or fit to it, where @seconds will do
+ * as long as forecasts are right: while there is drift, a quarter of that. */
+int64_t pmo_forecaster_study_after(const struct pmo_forecaster *forecaster, int64_t seconds);
 const char *pmo_drift_name(enum pmo_drift drift); /* "too_low", for machines */
 const char *pmo_drift_text(enum pmo_drift drift); /* "level: forecasts too low" */
 

@@ -63,6 +63,9 @@
 #define TRUST_NONE     0.6F  /* share held at which there is no trust, */
 #define TRUST_FULL     0.88F /* and full trust */
 
+/* While forecasts drift, what learns from the past looks at it so many times as often. */
+#define SOONER 4
+
 /* The simplest distribution there is, and sometimes the best: what the last minute was like. */
 struct minute {
     float mean, deviation;
@@ -637,6 +640,7 @@ size_t pmo_forecaster_scores(const struct pmo_forecaster *forecaster, unsigned i
     upper = lower + 1;
     for (size_t i = 0; i < PMO_MODELS; i++) {
         scores[i].model = pmo_models[i]->name;
+        scores[i].mean = forecaster->model_mean[i][h - 1];
         scores[i].weight = pmo_grid_between(at, lower->weight[i], upper->weight[i]);
         scores[i].error = NAN;
         if (is_scored(forecaster, at))
@@ -668,4 +672,9 @@ void pmo_forecaster_score(const struct pmo_forecaster *forecaster, unsigned int 
 enum pmo_drift pmo_forecaster_drift(const struct pmo_forecaster *forecaster)
 {
     return pmo_drift_now(&forecaster->drifting);
+}
+
+int64_t pmo_forecaster_study_after(const struct pmo_forecaster *forecaster, int64_t seconds)
+{
+    return pmo_forecaster_drift(forecaster) == PMO_DRIFT_STEADY ? seconds : seconds / SOONER;
 }

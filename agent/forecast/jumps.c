@@ -7,18 +7,20 @@
 #include "agent/forecast/bounds.h"
 
 /* Detection: the mean of the last FAST seconds against the BASE seconds before. */
-#define FAST     5U
-#define BASE     60U
-#define BASE_MIN 30U  /* of which so many must be known */
-#define RATIO    1.5F /* between the two, at least */
-#define NOISE    5.0F /* standard errors of FAST seconds between the two, at least */
+#define FAST        5U
+#define BASE        60U
+#define BASE_MIN    30U   /* of which so many must be known */
+#define RATIO       1.5F  /* between the two, at least; */
+#define RATIO_OF    0.6F  /* and this share of how far jumps have gone (of the logarithm), */
+#define RATIO_UP    2.0F  /* up to here, */
+#define RATIO_AFTER 10.0F /* once there have been so many */
+#define NOISE       5.0F  /* standard errors of FAST seconds between the two, at least */
 
 #define MEMORY_HOURS  336.0F  /* two weeks */
 #define MEMORY_JUMPS  0.99F   /* of a factor and of a profile, at each jump */
 #define PRIOR_PASSED  8640.0F /* bins in which one jump happened before anything was seen: a day */
 #define PRIOR_HOURS   3.0F    /* so many passes of a bin had the rate of all bins */
-#define PRIOR_DAY     3.0F    /* so many jumps were expected, and happened, in each of its bins, */
-#define PRIOR_ELAPSED 1.0F    /* and of this */
+#define PRIOR         1.0F /* so many jumps were expected, and happened, in each bin of a factor */
 #define BESIDE        0.2F /* of a bin's jumps might as well have been in the one before, or after */
 #define RATE_MAX      0.9F
 #define COLD_VARIANCE 0.06F  /* of a logarithm, where one jump is all that was seen */
@@ -58,9 +60,22 @@ static size_t elapsed_bin(const struct pmo_jumps *jumps, int64_t t)
     return (size_t)fminf(4 * log2f(pmo_at_least(1, minutes)), PMO_JUMP_ELAPSED_BINS - 1);
 }
 
-static float factor(const struct pmo_jump_factor *factor, float prior)
+static float factor(const struct pmo_jump_factor *factor)
 {
-    return (factor->happened + prior) / (factor->expected + prior);
+    return (factor->happened + PRIOR) / (factor->expected + PRIOR);
+}
+
+/* A jump a little earlier or later than a half hour's others may fall into the one beside it. */
+static float day_factor(const struct pmo_jump_factor day[PMO_JUMP_DAY_BINS], size_t at)
+{
+    const struct pmo_jump_factor *before = &day[at ? at - 1 : PMO_JUMP_DAY_BINS - 1];
+    const struct pmo_jump_factor *after = &day[at + 1 < PMO_JUMP_DAY_BINS ? at + 1 : 0];
+    const struct pmo_jump_factor all = {
+        .happened = day[at].happened + BESIDE * (before->happened + after->happened),
+        .expected = day[at].expected + BESIDE * (before->expected + after->expected),
+    };
+
+    return factor(&all);
 }
 
 /* Rate of jumps in each pass of an hour's bin. */
@@ -90,8 +105,9 @@ static void close_bin(struct pmo_jumps *jumps, int64_t bin)
     for (unsigned int kind = 0; kind < PMO_JUMP_DIRECTIONS; kind++) {
         struct pmo_jump_factor *day = &jumps->kind[kind].day[day_bin(middle)];
         struct pmo_jump_factor *elapsed = &jumps->kind[kind].elapsed[elapsed_bin(jumps, middle)];
-        float rate = hour_rate(jumps, kind, bin), of_day = factor(day, PRIOR_DAY),
-              of_rest = factor(elapsed, PRIOR_ELAPSED);
+        float rate = hour_rate(jumps, kind, bin),
+              of_day = day_factor(jumps->kind[kind].day, day_bin(middle)),
+              of_rest = factor(elapsed);
 
         if (!is_under_way(jumps, middle)) {
             day->expected += rate * of_rest;
@@ -169,6 +185,19 @@ static void happen(struct pmo_jumps *jumps, unsigned int kind, int64_t t, float 
         jumps->last_up = t;
 }
 
+/* Where the load trebles at times, half as much again is something else, which comes at other times
+ * and goes less far. */
+static float least_ratio(const struct pmo_jumps *jumps, unsigned int kind)
+{
+    float furthest = 0;
+
+    if (jumps->kind[kind].profiles < RATIO_AFTER)
+        return RATIO;
+    for (int i = 0; i < PMO_JUMP_PROFILE; i++)
+        furthest = fmaxf(furthest, fabsf(jumps->kind[kind].profile[i].mean));
+    return fminf(fmaxf(expf(RATIO_OF * furthest), RATIO), RATIO_UP);
+}
+
 static void detect(struct pmo_jumps *jumps, const struct pmo_recent *recent, int64_t t)
 {
     float variance = 0, now = mean_of(recent, t - FAST + 1, t, NULL, FAST);
@@ -177,9 +206,9 @@ static void detect(struct pmo_jumps *jumps, const struct pmo_recent *recent, int
 
     if (!(fabsf(now - before) > noise))
         return;
-    if (now > RATIO * fmaxf(before, jumps->expected))
+    if (now > least_ratio(jumps, PMO_JUMP_UP) * fmaxf(before, jumps->expected))
         happen(jumps, PMO_JUMP_UP, t, before);
-    else if (fminf(before, jumps->expected) > RATIO * now)
+    else if (fminf(before, jumps->expected) > least_ratio(jumps, PMO_JUMP_DOWN) * now)
         happen(jumps, PMO_JUMP_DOWN, t, before);
 }
 
@@ -221,10 +250,9 @@ static float bins_ahead(const struct pmo_jumps *jumps, float ahead[PMO_JUMP_DIRE
         float rate[PMO_JUMP_DIRECTIONS], sum = 0;
 
         for (unsigned int kind = 0; kind < PMO_JUMP_DIRECTIONS; kind++) {
-            rate[kind] =
-                left * hour_rate(jumps, kind, bin) *
-                factor(&jumps->kind[kind].day[day_bin(middle)], PRIOR_DAY) *
-                factor(&jumps->kind[kind].elapsed[elapsed_bin(jumps, middle)], PRIOR_ELAPSED);
+            rate[kind] = left * hour_rate(jumps, kind, bin) *
+                         day_factor(jumps->kind[kind].day, day_bin(middle)) *
+                         factor(&jumps->kind[kind].elapsed[elapsed_bin(jumps, middle)]);
             if (jumps->kind[kind].profiles < 1 || is_under_way(jumps, middle))
                 rate[kind] = 0;
             sum += rate[kind];

@@ -5,9 +5,10 @@
  * nothing in the minute before shows it. What does is when it happened before.
  *
  * A jump is detected where the mean of the last seconds has left that of the minute before, and
- * what was expected, by a factor, and by far more than noise would. Jumps are counted by the second
- * of the hour, in bins some seconds wide, over how often each bin was passed. The rate of a bin to
- * come is
+ * what was expected, by a factor, and by far more than noise would. The factor is 1.5; after ten
+ * jumps more where these have gone further, so that what is only half as much again, at any time,
+ * does not blur when the load trebles. Jumps are counted by the second of the hour, in bins some
+ * seconds wide, over how often each bin was passed. The rate of a bin to come is
  *
  *   rate(second of the hour) * factor(half hour of the day) * factor(time since the last one)
  *

@@ -19,10 +19,10 @@ struct pmo_study {
     struct pmo_lstm_trainer *trainer;
     struct pmo_lstm net[2]; /* the one in use, and the next */
     unsigned int in_use;
-    int64_t next;  /* second to train at */
-    int64_t since; /* second from which nothing was trained on yet */
+    int64_t trained; /* second of the last time; INT64_MIN: before the first one */
+    int64_t since;   /* second from which nothing was trained on yet */
     float seconds[PMO_RECENT_SECONDS];
-    int64_t fit_next;
+    int64_t fitted;
     size_t minutes; /* in `minute`, the last one not over */
     struct pmo_minute minute[FIT_MINUTES];
 };
@@ -37,7 +37,7 @@ int pmo_study_new(struct pmo_study **study)
         free(made);
         return -ENOMEM;
     }
-    made->next = made->since = INT64_MIN;
+    made->trained = made->since = INT64_MIN;
     *study = made;
     return 0;
 }
@@ -102,18 +102,15 @@ static void fit(struct pmo_study *study, struct pmo_forecaster *forecaster)
 
 void pmo_study_second(struct pmo_study *study, struct pmo_forecaster *forecaster, int64_t t)
 {
-    if (study->next == INT64_MIN) {
-        study->next = t + EVERY_SECONDS;
-        study->fit_next = t + FIT_EVERY;
-        study->since = t;
-    }
+    if (study->trained == INT64_MIN)
+        study->trained = study->fitted = study->since = t;
     note_minute(study, t, pmo_recent_at(pmo_forecaster_recent(forecaster), t));
-    if (t >= study->fit_next) {
-        study->fit_next = t + FIT_EVERY;
+    if (t - study->fitted >= pmo_forecaster_study_after(forecaster, FIT_EVERY)) {
+        study->fitted = t;
         fit(study, forecaster);
     }
-    if (t < study->next)
+    if (t - study->trained < pmo_forecaster_study_after(forecaster, EVERY_SECONDS))
         return;
-    study->next = t + EVERY_SECONDS;
+    study->trained = t;
     train(study, forecaster);
 }

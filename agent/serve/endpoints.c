@@ -41,14 +41,26 @@ static int answer_forecast(struct pmo_exchange *exchange)
 {
     const char *name = pmo_query_text(exchange, "service");
     json_t *forecasts, *quantiles;
+    int64_t types = 0;
 
     if (name && !find_service(exchange, name))
         return 0;
+    if (!pmo_query_integer(exchange, "types", 0, 1, &types))
+        return 0;
+    if (types && !name)
+        return pmo_answer_error(exchange, MHD_HTTP_BAD_REQUEST,
+                                "types=1 needs a service; write /v1/forecast?service=NAME&types=1");
     forecasts = json_array();
     quantiles = json_array();
-    for (const struct pmo_service *s = exchange->agent->services; s; s = s->next)
-        if (!name || !strcmp(name, s->name))
-            (void)json_array_append_new(forecasts, pmo_json_forecast(s));
+    for (const struct pmo_service *s = exchange->agent->services; s; s = s->next) {
+        json_t *forecast = name && strcmp(name, s->name) ? NULL : pmo_json_forecast(s);
+
+        if (!forecast)
+            continue;
+        if (types)
+            (void)json_object_set_new(forecast, "types", pmo_json_forecast_types(s));
+        (void)json_array_append_new(forecasts, forecast);
+    }
     for (int q = 0; q < PMO_QUANTILES; q++)
         (void)json_array_append_new(quantiles, pmo_json_number(pmo_quantiles[q]));
     return pmo_answer_json(exchange, MHD_HTTP_OK,
@@ -90,13 +102,14 @@ static int answer_status(struct pmo_exchange *exchange)
         instances++;
     return pmo_answer_json(
         exchange, MHD_HTTP_OK,
-        json_pack("{s:s, s:s, s:I, s:o, s:o, s:o, s:I, s:I, s:I, s:o}", "version", PMO_VERSION,
+        json_pack("{s:s, s:s, s:I, s:o, s:o, s:o, s:I, s:I, s:I, s:o, s:o}", "version", PMO_VERSION,
                   "mode", pmo_mode_name(agent->mode), "now", (json_int_t)agent->now, "startedAt",
                   pmo_json_number(agent->started), "uptimeS",
                   pmo_json_number(now.tv_sec + now.tv_nsec / 1e9 - agent->started), "cpuCores",
                   pmo_json_number(agent->cpu_share), "residentBytes",
                   (json_int_t)agent->resident_bytes, "services", services, "instances", instances,
-                  "totals", totals_json(agent)));
+                  "totals", totals_json(agent), "logs",
+                  *agent->logs ? pmo_json_text(agent->logs) : json_null()));
 }
 
 /* ---- GET /v1/decisions, /v1/decisions/{id} ----------------------------------------------------
@@ -306,6 +319,7 @@ static int answer_orchestrate(struct pmo_exchange *exchange)
 
 static const char *const no_parameters[] = {NULL};
 static const char *const service_parameter[] = {"service", NULL};
+static const char *const forecast_parameters[] = {"service", "types", NULL};
 static const char *const series_parameters[] = {"service", "since", "until", NULL};
 static const char *const types_parameters[] = {"service", "instance", NULL};
 static const char *const decisions_parameters[] = {"service", "limit", "since", NULL};
@@ -317,11 +331,17 @@ const struct pmo_endpoint pmo_endpoints[] = {
     {"GET", "/v1/types", types_parameters, pmo_answer_types},
     {"GET", "/v1/routes", service_parameter, pmo_answer_routes},
     {"GET", "/v1/graph", no_parameters, pmo_answer_graph},
-    {"GET", "/v1/forecast", service_parameter, answer_forecast},
+    {"GET", "/v1/forecast", forecast_parameters, answer_forecast},
     {"GET", "/v1/decisions", decisions_parameters, answer_decisions},
     {"GET", "/v1/decisions/{id}", no_parameters, answer_decision},
     {"GET", "/v1/events", service_parameter, pmo_answer_events},
     {"POST", "/v1/events", no_parameters, pmo_answer_events_post},
+    {"GET", "/v1/pause", no_parameters, pmo_answer_pauses},
+    {"POST", "/v1/pause", no_parameters, pmo_answer_pause},
+    {"POST", "/v1/resume", no_parameters, pmo_answer_resume},
+    {"GET", "/v1/reload", no_parameters, pmo_answer_config},
+    {"POST", "/v1/reload", no_parameters, pmo_answer_reload},
+    {"GET", "/v1/audit", decisions_parameters, pmo_answer_audit},
     {"GET", "/v1/status", no_parameters, answer_status},
     {"GET", "/metrics", no_parameters, pmo_answer_metrics},
     {0},

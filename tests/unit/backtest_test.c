@@ -11,6 +11,7 @@
 #include "agent/forecast/forecast.h"
 #include "tests/unit/directory.h"
 #include "tests/unit/suite.h"
+#include "tools/pmoctl/doublings.h"
 #include "tools/pmoctl/pmoctl.h"
 #include "tools/pmoctl/rules.h"
 #include "tools/pmoctl/score.h"
@@ -494,12 +495,56 @@ static void jumps_are_counted_with_who_foresaw_them(void)
                           (t >= 1000 && t < 1100) || (t >= 2000 && t < 2100) ? 300 : 100);
     }
     ctl.from_s = 500;
+    ctl.models = true;
     CU_ASSERT_EQUAL_FATAL(run_backtest(ctl, false), EXIT_SUCCESS);
     said = read_text("said");
-    CU_ASSERT_PTR_NOT_NULL(strstr(said, "Jumps to more than twice the level: 2."));
-    CU_ASSERT_PTR_NOT_NULL(strstr(said, "mean of 30 s 0 %"));
-    CU_ASSERT_PTR_NOT_NULL(strstr(said, "last value 0 %"));
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(said, "Jumps to more than twice the level: 2, 0 of them recur by the clock."));
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(said, "\nmean of 30 s                         0 %            -\n"));
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(said, "\nmodel: autoregression                0 %            -\n"));
     leave();
+}
+
+/* 100 a second, and 300 for 100 s from each second of @starts on. */
+static void find_doublings(struct pmo_doublings *doublings, size_t seconds, const size_t starts[],
+                           size_t count)
+{
+    struct pmo_trace trace = {.requests = calloc(seconds, sizeof(double)), .seconds = seconds};
+    _cleanup_free_ bool *scored = NULL;
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(trace.requests);
+    for (size_t t = 0; t < seconds; t++)
+        trace.requests[t] = 100;
+    for (size_t i = 0; i < count; i++)
+        for (size_t t = starts[i]; t < starts[i] + 100; t++)
+            trace.requests[t] = 300;
+    scored = pmo_score_seconds(&trace);
+    CU_ASSERT_EQUAL_FATAL(pmo_doublings_find(doublings, &trace, scored), 0);
+    pmo_trace_free(&trace);
+}
+
+static void jumps_recur_by_the_clock_where_hours_or_days_had_them(void)
+{
+    static const size_t hours[] = {7300, 10890, 14510, 18100, 21700, 23500, 25330, 28914};
+    static const size_t days[] = {40000, 86400 + 50000, 2 * 86400 + 40010, 3 * 86400 + 39995,
+                                  3 * 86400 + 50000};
+    struct pmo_doublings found;
+
+    find_doublings(&found, 40000, hours, 8);
+    CU_ASSERT_EQUAL_FATAL(found.count, 8);
+    for (size_t i = 0; i < 8; i++) {
+        CU_ASSERT_EQUAL(found.at[i].t, hours[i] - PMO_DOUBLING_AHEAD_S + 1);
+        /* 30 s late is another time; and that one counts for no other */
+        CU_ASSERT_EQUAL(found.at[i].recurs, i == 4 || i == 7);
+    }
+    free(found.at);
+    find_doublings(&found, 4 * 86400, days, 5);
+    CU_ASSERT_EQUAL_FATAL(found.count, 5);
+    for (size_t i = 0; i < 5; i++)
+        CU_ASSERT_EQUAL(found.at[i].recurs, i == 3);
+    free(found.at);
 }
 
 SUITE(backtest) = {TEST(the_same_trace_gives_the_same_output),
@@ -515,4 +560,5 @@ SUITE(backtest) = {TEST(the_same_trace_gives_the_same_output),
                    TEST(a_gap_and_the_minute_behind_it_are_not_scored),
                    TEST(events_are_known_when_their_file_says_so),
                    TEST(jumps_are_counted_with_who_foresaw_them),
+                   TEST(jumps_recur_by_the_clock_where_hours_or_days_had_them),
                    {0}};

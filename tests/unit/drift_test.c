@@ -160,12 +160,17 @@ static enum pmo_drift first_named(double (*series)(int t), int *first, int *last
 {
     _cleanup_forecaster_ struct pmo_forecaster *forecaster = NULL;
     enum pmo_drift kind = PMO_DRIFT_STEADY;
+    bool studied_in_time = true;
 
     random_state = 33;
     CU_ASSERT_EQUAL_FATAL(pmo_forecaster_new(&forecaster), 0);
     for (int t = -2000; t < HOUR; t++) {
+        bool steady;
+
         pmo_forecaster_observe(forecaster, t, fmax(series(t), 0));
-        if (pmo_forecaster_drift(forecaster) == PMO_DRIFT_STEADY)
+        steady = pmo_forecaster_drift(forecaster) == PMO_DRIFT_STEADY;
+        studied_in_time &= pmo_forecaster_study_after(forecaster, HOUR) == (steady ? HOUR : 900);
+        if (steady)
             continue;
         if (kind == PMO_DRIFT_STEADY) {
             kind = pmo_forecaster_drift(forecaster);
@@ -173,6 +178,7 @@ static enum pmo_drift first_named(double (*series)(int t), int *first, int *last
         }
         *last = t;
     }
+    CU_ASSERT(studied_in_time);
     return kind;
 }
 

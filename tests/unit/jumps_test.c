@@ -141,9 +141,36 @@ static void a_job_of_each_night_is_known_after_a_week(void)
         run(w, 7 * DAY + hour * (int64_t)HOUR - 15);
         probability[hour] = ahead(w, 30);
     }
-    CU_ASSERT(probability[3] > 0.12F);
+    CU_ASSERT(probability[3] > 0.3F);
     for (int hour = 0; hour < 24; hour++)
         CU_ASSERT(hour == 3 || probability[hour] < probability[3] / 2);
+}
+
+/* Three times as much at minute 2 of each hour; and at another minute in each, half as much again.
+ */
+static double each_hour_and_between(int64_t t)
+{
+    int64_t hour = t / HOUR, second = t % HOUR, between = 600 + hour * 37 % 40 * 60;
+
+    if (second >= 120 && second < 420)
+        return 300;
+    return second >= between && second < between + 300 ? 165 : 100;
+}
+
+static void where_jumps_go_far_small_ones_do_not_count(void)
+{
+    _cleanup_free_ struct world *w = world_new(each_hour_and_between, 0);
+    unsigned int up;
+
+    random_state = 9;
+    run(w, DAY);
+    up = w->up;
+    run(w, 2 * DAY + 105);
+    CU_ASSERT_EQUAL(w->up - up, 24);
+    CU_ASSERT(ahead(w, 30) > 0.85F);
+    CU_ASSERT_DOUBLE_EQUAL(w->outlook[PMO_JUMP_UP][29].mean, 300, 40);
+    run(w, 2 * DAY + 595);
+    CU_ASSERT(ahead(w, 30) < 0.02F);
 }
 
 static void a_clock_that_is_changed_is_learned_anew_within_a_week(void)
@@ -290,6 +317,7 @@ SUITE(jumps) = {
     TEST(days_before_1970_are_as_others),
     TEST(a_jump_that_goes_on_is_reckoned_with_at_its_level),
     TEST(a_job_of_each_night_is_known_after_a_week),
+    TEST(where_jumps_go_far_small_ones_do_not_count),
     TEST(a_clock_that_is_changed_is_learned_anew_within_a_week),
     TEST(noise_does_not_jump),
     TEST(what_was_expected_is_no_jump),

@@ -18,6 +18,7 @@
 #include "agent/forecast/effects.h"
 #include "agent/forecast/forecast.h"
 #include "agent/forecast/study.h"
+#include "tools/pmoctl/doublings.h"
 #include "tools/pmoctl/plot.h"
 #include "tools/pmoctl/progress.h"
 #include "tools/pmoctl/rules.h"
@@ -32,16 +33,10 @@
 #define BEFORE_S  300 /* of the picture: what is shown before the rise, */
 #define SHOWN_S   900 /* and altogether */
 
-/* A jump: the mean of JUMP_LEVEL_S around second t + JUMP_AHEAD_S is more than JUMP_TIMES that of
- * the minute up to t. After one there is no other for JUMP_APART_S. Who foresees it has it below
- * the JUMP_QUANTILE at t. */
-#define JUMP_AHEAD_S  30
-#define JUMP_TIMES    2
-#define JUMP_LEVEL_S  10
-#define JUMP_MINUTE_S 60
-#define JUMP_APART_S  600
-#define JUMP_QUANTILE 0.9
-#define JUMP_NORMAL   1.2815515655 /* the same of the standard normal distribution */
+/* Who foresees a doubling has it below this quantile so many seconds before. */
+#define FORESEEN_QUANTILE 0.9
+#define FORESEEN_NORMAL   1.2815515655 /* the same of the standard normal distribution */
+#define MEAN_TO_DEVIATION 1.2533141373 /* from its mean absolute error to the standard one */
 
 enum { PMO = PMO_RULES, METHODS }; /* who forecasts: the rules, and PMO */
 
@@ -50,6 +45,11 @@ enum { PMO = PMO_RULES, METHODS }; /* who forecasts: the rules, and PMO */
 struct picture {
     size_t first, seconds; /* 0: no picture */
     double t[SHOWN_S], q10[SHOWN_S], q50[SHOWN_S], q90[SHOWN_S], q99[SHOWN_S];
+};
+
+/* Of how many doublings each one had the level below the quantile. */
+struct foresight {
+    size_t count, methods[METHODS], models[PMO_MODELS_MAX];
 };
 
 struct backtest {
@@ -63,7 +63,9 @@ struct backtest {
     struct pmo_score scores[PMO_HORIZONS][METHODS];
     struct pmo_model_score models[PMO_HORIZONS][PMO_MODELS_MAX]; /* at the end */
     size_t models_count;
-    size_t jumps, next_jump, foreseen[METHODS];
+    struct pmo_doublings doublings;
+    size_t next_doubling;
+    struct foresight any, recurring; /* by the clock */
     struct picture picture;
     struct pmo_happening *events; /* by start */
     size_t events_count, events_over;
@@ -71,6 +73,7 @@ struct backtest {
 
 static void backtest_free(struct backtest *b)
 {
+    free(b->doublings.at);
     free(b->events);
     free(b->origins);
     free(b->scored);
@@ -229,7 +232,7 @@ static int prepare(struct backtest *b, const struct pmoctl *ctl)
         return r;
     b->scored = pmo_score_seconds(&b->trace);
     b->origins = calloc(b->trace.seconds, sizeof(*b->origins));
-    if (!b->scored || !b->origins)
+    if (!b->scored || !b->origins || pmo_doublings_find(&b->doublings, &b->trace, b->scored) < 0)
         return pmo_err_r(ENOMEM, "cannot hold %s", ctl->trace);
     r = ctl->origins ? read_origins(b) : make_origins(b);
     if (!r && ctl->plot)
@@ -334,43 +337,61 @@ static void tell_events(struct backtest *b, struct pmo_forecaster *forecaster, i
     pmo_forecaster_set_events(forecaster, events, count);
 }
 
-static double mean_between(const struct backtest *b, size_t from, size_t seconds)
+static void foresee(struct foresight *foresight, const bool methods[METHODS],
+                    const bool models[PMO_MODELS_MAX])
 {
-    double sum = 0;
-
-    for (size_t t = from; t < from + seconds; t++)
-        sum += b->trace.requests[t];
-    return sum / (double)seconds;
+    foresight->count++;
+    for (size_t i = 0; i < METHODS; i++)
+        foresight->methods[i] += methods[i];
+    for (size_t i = 0; i < PMO_MODELS_MAX; i++)
+        foresight->models[i] += models[i];
 }
 
-/* The level that a jump reaches JUMP_AHEAD_S after @t; NAN: there is none. */
-static double jump_after(const struct backtest *b, size_t t)
+/* Models by themselves say only a mean: taken as normal distributions, as wide as they have been
+ * wrong lately, like the rules. */
+static void judge_models(const struct pmo_forecaster *forecaster, double level,
+                         bool foreseen[PMO_MODELS_MAX])
 {
-    size_t around = t + JUMP_AHEAD_S - JUMP_LEVEL_S / 2, last = around + JUMP_LEVEL_S - 1;
-    double level;
+    struct pmo_model_score models[PMO_MODELS_MAX];
+    size_t count = pmo_forecaster_scores(forecaster, PMO_DOUBLING_AHEAD_S, models);
 
-    if (t < b->origins[0] || t < b->next_jump || t + 1 < JUMP_MINUTE_S ||
-        last >= b->trace.seconds || !b->scored[t] || !b->scored[last])
-        return NAN;
-    level = mean_between(b, around, JUMP_LEVEL_S);
-    return level > JUMP_TIMES * mean_between(b, t + 1 - JUMP_MINUTE_S, JUMP_MINUTE_S) ? level : NAN;
+    for (size_t i = 0; i < count; i++)
+        foreseen[i] =
+            models[i].mean + FORESEEN_NORMAL * MEAN_TO_DEVIATION * models[i].error > level;
 }
 
-static void judge_jump(struct backtest *b, const struct pmo_forecast *forecast, size_t t,
-                       double level)
+/* Who foresaw the doubling after second doubling->t, the last one that the forecaster has seen. */
+static void judge_doubling(struct backtest *b, const struct pmo_forecaster *forecaster,
+                           const struct pmo_forecast *forecast, const struct pmo_doubling *doubling)
 {
+    bool methods[METHODS], models[PMO_MODELS_MAX] = {0};
     struct pmo_rules rules;
 
-    pmo_rules_init(&rules, &b->trace, t);
+    pmo_rules_init(&rules, &b->trace, doubling->t);
     for (enum pmo_rule rule = 0; rule < PMO_RULES; rule++) {
         double mean, width;
 
-        pmo_rules_predict(&rules, rule, JUMP_AHEAD_S, &mean, &width);
-        b->foreseen[rule] += mean + JUMP_NORMAL * width > level;
+        pmo_rules_predict(&rules, rule, PMO_DOUBLING_AHEAD_S, &mean, &width);
+        methods[rule] = mean + FORESEEN_NORMAL * width > doubling->level;
     }
-    b->foreseen[PMO] += predicted(forecast, t, JUMP_AHEAD_S, JUMP_QUANTILE) > level;
-    b->jumps++;
-    b->next_jump = t + JUMP_APART_S;
+    methods[PMO] =
+        predicted(forecast, doubling->t, PMO_DOUBLING_AHEAD_S, FORESEEN_QUANTILE) > doubling->level;
+    judge_models(forecaster, doubling->level, models);
+    foresee(&b->any, methods, models);
+    if (doubling->recurs)
+        foresee(&b->recurring, methods, models);
+}
+
+/* The doubling that is to be foreseen at second @t; NULL: none. */
+static const struct pmo_doubling *doubling_at(struct backtest *b, size_t t)
+{
+    const struct pmo_doublings *all = &b->doublings;
+
+    while (b->next_doubling < all->count && all->at[b->next_doubling].t < t)
+        b->next_doubling++;
+    if (t < b->origins[0] || b->next_doubling == all->count || all->at[b->next_doubling].t != t)
+        return NULL;
+    return &all->at[b->next_doubling];
 }
 
 static void run_through(struct backtest *b, struct pmo_forecaster *forecaster,
@@ -382,7 +403,7 @@ static void run_through(struct backtest *b, struct pmo_forecaster *forecaster,
     pmo_progress_begin(&progress, last + 1);
     for (size_t t = 0; t <= last; t++) {
         bool origin = b->origins[next] == t, shown = shown_at(b, t) < b->picture.seconds;
-        double jump = jump_after(b, t);
+        const struct pmo_doubling *doubling = doubling_at(b, t);
         struct pmo_forecast forecast;
 
         if (!isnan(b->trace.requests[t])) {
@@ -390,14 +411,14 @@ static void run_through(struct backtest *b, struct pmo_forecaster *forecaster,
             pmo_forecaster_observe(forecaster, (int64_t)t, b->trace.requests[t]);
             pmo_study_second(study, forecaster, (int64_t)t);
         }
-        if (origin || shown || !isnan(jump))
+        if (origin || shown || doubling)
             pmo_forecaster_predict(forecaster, &forecast);
         if (origin) {
             forecast_at(b, &forecast, t, out);
             next++;
         }
-        if (!isnan(jump))
-            judge_jump(b, &forecast, t, jump);
+        if (doubling)
+            judge_doubling(b, forecaster, &forecast, doubling);
         if (shown)
             draw_at(b, &forecast, t);
         pmo_progress_at(&progress, t + 1);
@@ -493,18 +514,34 @@ static json_t *horizon_json(const struct backtest *b, size_t horizon)
     return json;
 }
 
+static json_t *foresight_json(const struct backtest *b, const struct foresight *foresight)
+{
+    json_t *methods = json_object(), *models = json_object();
+    json_t *json =
+        json_pack("{s:I, s:o}", "count", (json_int_t)foresight->count, "foreseen", methods);
+
+    for (size_t i = 0; i < METHODS; i++)
+        (void)json_object_set_new(methods, method_name(order[i]),
+                                  json_integer((json_int_t)foresight->methods[order[i]]));
+    for (size_t i = 0; i < b->models_count; i++)
+        (void)json_object_set_new(models, b->models[0][i].model,
+                                  json_integer((json_int_t)foresight->models[i]));
+    if (b->ctl->models)
+        (void)json_object_set(json, "models", models);
+    json_decref(models);
+    return json;
+}
+
 static json_t *report_json(const struct backtest *b)
 {
-    json_t *horizons = json_array(), *foreseen = json_object();
+    json_t *horizons = json_array();
 
     for (size_t i = 0; i < b->horizons_count; i++)
         (void)json_array_append_new(horizons, horizon_json(b, i));
-    for (size_t i = 0; i < METHODS; i++)
-        (void)json_object_set_new(foreseen, method_name(order[i]),
-                                  json_integer((json_int_t)b->foreseen[order[i]]));
-    return json_pack("{s:I, s:I, s:I, s:I, s:o, s:o}", "seconds", (json_int_t)b->trace.seconds,
+    return json_pack("{s:I, s:I, s:I, s:o, s:o, s:o}", "seconds", (json_int_t)b->trace.seconds,
                      "origins", (json_int_t)b->origins_count, "from", (json_int_t)b->origins[0],
-                     "jumps", (json_int_t)b->jumps, "foreseen", foreseen, "horizons", horizons);
+                     "jumps", foresight_json(b, &b->any), "recurring_jumps",
+                     foresight_json(b, &b->recurring), "horizons", horizons);
 }
 
 static const char *format(char text[32], double value, double scale, int digits, const char *unit)
@@ -551,17 +588,39 @@ static int print_scores(const struct backtest *b)
     return pmoctl_table_print(table);
 }
 
-static void print_jumps(const struct backtest *b)
+static void add_foresight(struct libscols_table *table, const struct backtest *b, const char *name,
+                          size_t any, size_t recurring)
 {
-    if (!b->jumps)
-        return;
-    printf(
-        "\nJumps to more than twice the level: %zu. The %g quantile, %d s before, was above it for",
-        b->jumps, JUMP_QUANTILE, JUMP_AHEAD_S);
-    for (size_t method = 0; method < METHODS; method++)
-        printf("%s %s %.0f %%", method ? "," : "", method_name(order[method]),
-               100.0 * (double)b->foreseen[order[method]] / (double)b->jumps);
-    puts("");
+    char of_any[32], of_recurring[32];
+
+    pmoctl_table_row(
+        table,
+        (const char *[]){
+            name, format(of_any, (double)any / (double)b->any.count, 100, 0, " %"),
+            format(of_recurring, (double)recurring / (double)b->recurring.count, 100, 0, " %")});
+}
+
+static int print_foresight(const struct backtest *b)
+{
+    static const char *const columns[] = {"METHOD", ">ANY JUMP", ">BY THE CLOCK", NULL};
+    struct libscols_table *table;
+
+    if (!b->any.count)
+        return EXIT_SUCCESS;
+    printf("\nJumps to more than twice the level: %zu, %zu of them recur by the clock.\n"
+           "The level reached was below the %g quantile of %d s before:\n\n",
+           b->any.count, b->recurring.count, FORESEEN_QUANTILE, PMO_DOUBLING_AHEAD_S);
+    table = pmoctl_table_new(columns);
+    for (size_t i = 0; table && i < METHODS; i++)
+        add_foresight(table, b, method_name(order[i]), b->any.methods[order[i]],
+                      b->recurring.methods[order[i]]);
+    for (size_t i = 0; table && b->ctl->models && i < b->models_count; i++) {
+        char name[64];
+
+        (void)snprintf(name, sizeof(name), "model: %s", b->models[0][i].model);
+        add_foresight(table, b, name, b->any.models[i], b->recurring.models[i]);
+    }
+    return pmoctl_table_print(table);
 }
 
 static int print_models(const struct backtest *b)
@@ -590,7 +649,8 @@ static int report(const struct backtest *b)
     if (b->ctl->json)
         return pmoctl_print_json(report_json(b));
     status = print_scores(b);
-    print_jumps(b);
+    if (status == EXIT_SUCCESS)
+        status = print_foresight(b);
     return status == EXIT_SUCCESS && b->ctl->models ? print_models(b) : status;
 }
 

@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "agent/base/log.h"
 #include "tools/pmoctl/chart.h"
 #include "tools/pmoctl/table.h"
 
@@ -135,6 +136,37 @@ static int print_scores(const json_t *forecast)
     return pmoctl_table_print(table);
 }
 
+/* Each with its share, and medians and 0.9 quantiles at a near and a far horizon. */
+static int print_types(const json_t *forecast, const json_t *quantiles)
+{
+    static const char *const columns[] = {">SHARE",       ">0.5 IN 5 S",  ">0.9 IN 5 S",
+                                          ">0.5 IN 30 S", ">0.9 IN 30 S", "PROTOCOL",
+                                          "METHOD",       "ROUTE",        NULL};
+    static const double shown[] = {0.5, 0.9};
+    static const json_int_t horizons[] = {5, 30};
+    struct libscols_table *table = pmoctl_table_new(columns);
+    json_t *type, *row;
+    size_t i, k;
+
+    json_array_foreach (json_object_get(forecast, "types"), i, type) {
+        char share[32], texts[4][32];
+        const char *cells[4] = {"-", "-", "-", "-"};
+
+        (void)snprintf(share, sizeof(share), "%.1f%%", pmoctl_number(type, "share") * 100);
+        json_array_foreach (json_object_get(type, "forecast"), k, row)
+            for (size_t n = 0; n < 4; n++)
+                if (pmoctl_integer(row, "horizonS") == horizons[n / 2])
+                    cells[n] =
+                        pmoctl_format(texts[n], number_at(json_object_get(row, "values"),
+                                                          column_of(quantiles, shown[n % 2])));
+        pmoctl_table_row(table,
+                         (const char *[]){share, cells[0], cells[1], cells[2], cells[3],
+                                          pmoctl_text(type, "protocol"),
+                                          pmoctl_text(type, "method"), pmoctl_text(type, "route")});
+    }
+    return pmoctl_table_print(table);
+}
+
 static int print_forecast(const struct pmoctl *ctl, const json_t *forecast, const json_t *quantiles)
 {
     char time[32];
@@ -146,6 +178,8 @@ static int print_forecast(const struct pmoctl *ctl, const json_t *forecast, cons
            pmoctl_text(json_object_get(forecast, "drift"), "text"));
     if (ctl->scores)
         return print_scores(forecast);
+    if (ctl->types)
+        return print_types(forecast, quantiles);
     print_chart(forecast, quantiles);
     return print_values(forecast, quantiles);
 }
@@ -156,7 +190,10 @@ int pmoctl_forecast(struct pmoctl *ctl)
     int status = EXIT_SUCCESS;
     size_t i;
 
-    answer = pmoctl_logged(ctl, pmoctl_get(ctl, "/v1/forecast", "service", ctl->service, NULL));
+    if (ctl->types && !ctl->service)
+        return -pmo_fail(1, "which service? write: pmoctl forecast --types --service S");
+    answer = pmoctl_logged(ctl, pmoctl_get(ctl, "/v1/forecast", "service", ctl->service, "types",
+                                           ctl->types ? "1" : NULL, NULL));
     if (!answer)
         return EXIT_FAILURE;
     if (ctl->json)
