@@ -106,7 +106,6 @@ struct pmo_forecaster {
     struct issued issued[PMO_GRID_SUM]; /* by grid horizon h, slot target mod h */
     struct unsure unsure[PMO_GRID_SUM]; /* of the same, where issued says so */
     uint32_t generation[PMO_MODELS];
-    float model_mean[PMO_MODELS][PMO_HORIZONS];
     float dispersion[PMO_GRID];
     float mean[PMO_HORIZONS];
     float scale[PMO_HORIZONS];
@@ -565,8 +564,7 @@ void pmo_forecaster_observe(struct pmo_forecaster *forecaster, int64_t t, double
     struct pmo_recent *recent = &forecaster->recent;
     const struct issued *issued;
     const struct pmo_jump_outlook *event;
-    float(*const means)[PMO_HORIZONS] = forecaster->model_mean;
-    float y = (float)fmin(value, VALUE_MAX), expected;
+    float means[PMO_MODELS][PMO_HORIZONS], y = (float)fmin(value, VALUE_MAX), expected;
 
     if (isnan(value) || value < 0 || t < -TIME_MAX || t > TIME_MAX)
         return;
