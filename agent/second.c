@@ -183,6 +183,11 @@ static double error_rate(const struct pmo_service *s, int64_t t)
     return all > 0 ? bad / all : NAN;
 }
 
+static double waiting(const struct pmo_service *s, int64_t t)
+{
+    return s->signals.t == t ? pmo_signals_wait_us(&s->signals.counts, 0.99) / 1e6 : NAN;
+}
+
 int pmo_second_decide(struct pmo_core *core, struct pmo_service *s, int64_t t,
                       struct pmo_decision *decision)
 {
@@ -197,7 +202,10 @@ int pmo_second_decide(struct pmo_core *core, struct pmo_service *s, int64_t t,
                                       .starting = s->starting,
                                       .draining = s->draining,
                                       .lead_time_s = s->lead_time_s,
-                                      .forecast = s->forecaster ? &s->forecast : NULL};
+                                      .forecast = s->forecaster ? &s->forecast : NULL,
+                                      .calendar = agent->calendar,
+                                      .waiting_s = waiting(s, t),
+                                      .cpu_cores = s->cpu_seconds};
     uint32_t wanted = s->wanted;
     char *text;
     int made;
@@ -208,6 +216,9 @@ int pmo_second_decide(struct pmo_core *core, struct pmo_service *s, int64_t t,
         state.load_rps = last.arrivals;
         state.in_flight = last.in_flight;
     }
+    for (unsigned int c = 1; c < PMO_STATUS_CLASSES; c++)
+        state.answered += (double)pmo_service_store_class(s->store, t, c);
+    state.failed = (double)pmo_service_store_class(s->store, t, 5);
     made = pmo_planner_decide(agent->planner, s->policy, agent->mode, &state, t, &wanted, decision);
     if (made < 0)
         return pmo_err_r(made, "cannot decide for service %s", s->name);

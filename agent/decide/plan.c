@@ -60,6 +60,7 @@ struct tracked {
     uint16_t needed[PMO_DOWN_DELAY_MAX_S]; /* by second, a ring */
     struct changes up, down;
     struct rule_memory rules[PMO_RULES_MAX];
+    struct pmo_windows windows; /* noted where the policy has rules */
 };
 
 struct pmo_planner {
@@ -73,7 +74,6 @@ struct verdict {
     uint32_t wants; /* what that rule wants */
     uint32_t hold;  /* going below this would only make a rule scale up again */
     bool any;       /* any condition holds */
-    double value;   /* of the strongest rule's quantity */
 };
 
 /* A decision in the making. */
@@ -270,42 +270,31 @@ static double load_of(struct tracked *service, double load_rps, int64_t t)
 
 /* ---- rules ----------------------------------------------------------------------------------- */
 
-/* The value of a rule's quantity in the unit of its threshold, for @count instances; NAN: unknown.
- */
-static double quantity(const struct pmo_rule *rule, const struct pmo_need *need,
-                       const struct pmo_service_state *state, uint32_t count)
-{
-    double value = NAN;
-
-    switch (rule->quantity) {
-    case PMO_PREDICTED_LOAD:
-        value = pmo_need_predict(need, state, rule->horizon_s ? rule->horizon_s : need->horizon_s);
-        break;
-    case PMO_LOAD:
-        value = state->load_rps;
-        break;
-    case PMO_LATENCY:
-        return state->latency_p99_s;
-    case PMO_ERROR_RATE:
-        return state->error_rate;
-    case PMO_IN_FLIGHT:
-        return state->in_flight / max_u32(state->ready, 1);
-    }
-    if (rule->unit != PMO_UNIT_CAPACITY)
-        return value;
-    return need->capacity_rps > 0 ? value / (max_u32(count, 1) * need->capacity_rps) : NAN;
-}
-
 /* How many instances keep an up-rule on the share of capacity from firing (again). */
-static uint32_t hold_of(const struct pmo_rule *rule, double value, uint32_t base)
+static uint32_t hold_of(const struct pmo_rule *rule, const struct pmo_situation *situation)
 {
-    double count;
+    const struct pmo_condition *condition = &rule->condition;
+    struct pmo_situation fewer = *situation;
+    uint32_t hold = 0;
 
-    if (rule->action != PMO_SCALE_UP_BY || rule->unit != PMO_UNIT_CAPACITY || !rule->above ||
-        isnan(value) || !(rule->threshold > 0))
-        return 0;
-    count = ceil(value * max_u32(base, 1) / rule->threshold - 1e-9);
-    return (uint32_t)fmin(fmax(count, 0), base);
+    for (size_t i = 0; i < condition->count && rule->action == PMO_SCALE_UP_BY; i++) {
+        const struct pmo_node *node = &condition->nodes[i];
+        double value, count;
+
+        if (!pmo_node_compares(node) || !pmo_node_is_above(node) || !(node->threshold > 0) ||
+            (node->quantity != PMO_PREDICTED_UTILIZATION && node->quantity != PMO_UTILIZATION))
+            continue;
+        value = pmo_quantity_value(condition, node, situation);
+        if (isnan(value))
+            continue;
+        count = ceil(value * max_u32(situation->count, 1) / node->threshold - 1e-9);
+        count = fmin(fmax(count, 0), situation->count);
+        fewer.count = count > 1 ? (uint32_t)count - 1 : 1;
+        /* what else stands in the condition may keep it from firing, however few there are */
+        if (condition->count == 1 || pmo_condition_holds(condition, &fewer))
+            hold = max_u32(hold, (uint32_t)count);
+    }
+    return hold;
 }
 
 /* What a rule wants whose condition has held for long enough; 0: nothing. */
@@ -328,19 +317,20 @@ static uint32_t wish_of(const struct pmo_rule *rule, const struct rule_memory *m
 }
 
 static struct verdict ask_rules(struct tracked *service, const struct pmo_policy *policy,
-                                const struct pmo_need *need, const struct pmo_service_state *state,
-                                uint32_t base, int64_t t)
+                                const struct pmo_situation *situation)
 {
+    int64_t t = situation->t;
     struct verdict verdict = {.strongest = -1};
 
+    if (policy->rules_count)
+        pmo_windows_note(&service->windows, situation->state, t);
     for (size_t i = 0; i < policy->rules_count; i++) {
         const struct pmo_rule *rule = &policy->rules[i];
         struct rule_memory *memory = &service->rules[i];
-        double value = quantity(rule, need, state, base);
         uint32_t wish;
 
-        verdict.hold = max_u32(verdict.hold, hold_of(rule, value, base));
-        if (!(rule->above ? value > rule->threshold : value < rule->threshold)) {
+        verdict.hold = max_u32(verdict.hold, hold_of(rule, situation));
+        if (!pmo_condition_holds(&rule->condition, situation)) {
             memory->held_since = NEVER;
             continue;
         }
@@ -349,14 +339,13 @@ static struct verdict ask_rules(struct tracked *service, const struct pmo_policy
             memory->held_since = t;
         if (t - memory->held_since < (int64_t)rule->for_s)
             continue;
-        wish = wish_of(rule, memory, need, base, t);
+        wish = wish_of(rule, memory, situation->need, situation->count, t);
         if (rule->action == PMO_SCALE_TO)
             verdict.hold = max_u32(verdict.hold, wish);
         if (wish <= verdict.wants)
             continue;
         verdict.wants = wish;
         verdict.strongest = (int)i;
-        verdict.value = value;
     }
     return verdict;
 }
@@ -421,40 +410,6 @@ static void say_down(struct draft *draft, const struct pmo_need *need,
     say_load(draft, need);
 }
 
-/* "predicted load is 86 % of the capacity of 3 instances" */
-static void say_rule(struct draft *draft, const struct pmo_rule *rule, const struct pmo_need *need,
-                     double value, uint32_t base)
-{
-    static const char *const names[] = {
-        [PMO_PREDICTED_LOAD] = "predicted load",
-        [PMO_LOAD] = "load",
-        [PMO_LATENCY] = "latency",
-        [PMO_ERROR_RATE] = "error rate",
-        [PMO_IN_FLIGHT] = "requests in flight",
-    };
-    double rps = value * max_u32(base, 1) * need->capacity_rps;
-
-    say(draft, "%s ", names[rule->quantity]);
-    switch (rule->unit) {
-    case PMO_UNIT_CAPACITY:
-        say(draft, "%.*f rps is %.0f %% of the capacity of %u instance%s", decimals(rps), rps,
-            100 * value, max_u32(base, 1), plural(max_u32(base, 1)));
-        break;
-    case PMO_UNIT_RPS:
-        say(draft, "is %.*f rps", decimals(value), value);
-        break;
-    case PMO_UNIT_SECONDS:
-        say(draft, "is %.0f ms", 1000 * value);
-        break;
-    case PMO_UNIT_SHARE:
-        say(draft, "is %.1f %%", 100 * value);
-        break;
-    case PMO_UNIT_COUNT:
-        say(draft, "are %.1f per ready instance", value);
-        break;
-    }
-}
-
 /* ---- deciding -------------------------------------------------------------------------------- */
 
 /* Steps 1 and 2. @enough: what sufficed during the delay; @keep: what is worth keeping. */
@@ -477,9 +432,10 @@ static void follow_need(struct draft *draft, const struct pmo_need *need,
 
 /* Step 3. @floor: no rule lowers the count below this. */
 static void follow_rules(struct draft *draft, struct tracked *service,
-                         const struct pmo_policy *policy, const struct pmo_need *need,
-                         const struct verdict *verdict, uint32_t base, uint32_t floor)
+                         const struct pmo_policy *policy, const struct pmo_situation *situation,
+                         const struct verdict *verdict, uint32_t floor)
 {
+    uint32_t base = situation->count;
     const struct pmo_rule *rule;
     uint32_t to = verdict->wants;
 
@@ -492,7 +448,7 @@ static void follow_rules(struct draft *draft, struct tracked *service,
     rule = &policy->rules[verdict->strongest];
     *draft =
         (struct draft){.to = to, .rule = rule->text, .memory = &service->rules[verdict->strongest]};
-    say_rule(draft, rule, need, verdict->value, base);
+    pmo_condition_describe(&rule->condition, situation, draft->reason, sizeof(draft->reason));
 }
 
 /* Step 4. */
@@ -533,7 +489,8 @@ static struct draft make_draft(struct tracked *service, const struct pmo_policy 
                                enum pmo_mode mode, int64_t t)
 {
     uint32_t base = mode == PMO_MODE_ACT ? service->standing : service->real;
-    struct verdict verdict = ask_rules(service, policy, need, state, base, t);
+    const struct pmo_situation situation = {need, state, &service->windows, base, t};
+    struct verdict verdict = ask_rules(service, policy, &situation);
     bool driven = policy->quantile > 0 && need->capacity_rps > 0;
     uint32_t floor = max_u32(need->now, verdict.hold), keep;
     struct draft draft = {.to = service->standing};
@@ -547,7 +504,7 @@ static struct draft make_draft(struct tracked *service, const struct pmo_policy 
     } else if (mode == PMO_MODE_RECOMMEND && !verdict.any) {
         draft.to = base; /* nothing speaks for the recommendation any more */
     }
-    follow_rules(&draft, service, policy, need, &verdict, base, floor);
+    follow_rules(&draft, service, policy, &situation, &verdict, floor);
     if (draft.rule)
         keep_limits(&draft, service, policy, base, t);
     keep_bounds(&draft, policy);

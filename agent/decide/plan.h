@@ -17,14 +17,19 @@
 /* What the planner is told of one service, once a second. */
 struct pmo_service_state {
     const char *name;
-    double load_rps;                    /* arrivals in the last complete second; NAN: unknown */
-    double in_flight;                   /* requests, all instances */
-    double latency_p99_s;               /* last 10 s; NAN: nothing answered */
-    double error_rate;                  /* share of 5xx in the last 10 s; NAN: nothing answered */
+    double load_rps;         /* arrivals in the last complete second; NAN: unknown */
+    double in_flight;        /* requests, all instances */
+    double latency_p99_s;    /* last 10 s; NAN: nothing answered */
+    double error_rate;       /* share of 5xx in the last 10 s; NAN: nothing answered */
+    double answered, failed; /* in the last second: all, and those with 5xx */
+    double waiting_s; /* received bytes until they were read, 99th percentile of the last second;
+                         NAN: not known */
+    double cpu_cores; /* used by all instances in the last second; NAN: not known */
     uint32_t ready, starting, draining; /* instances */
     double lead_time_s;                 /* measured from order to ready; NAN: not yet known */
     double capacity_rps; /* of one instance, learned; 0: not known. A policy's figure goes before */
     const struct pmo_forecast *forecast; /* NULL: none */
+    const struct pmo_calendar *calendar; /* of events; NULL: they are not known */
 };
 
 /* One decision, with the numbers that led to it. */

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <pmo/abi.h>
 #include "agent/base/document.h"
+#include "agent/decide/condition.h"
 
 enum pmo_mode { PMO_MODE_OBSERVE, PMO_MODE_RECOMMEND, PMO_MODE_ACT };
 const char *pmo_mode_name(enum pmo_mode mode);
@@ -18,26 +19,13 @@ int pmo_mode_parse(const char *text);
 
 /* A rule in words: "scale up by 2 instances if predicted load exceeds 80 % of capacity". */
 enum pmo_action_kind { PMO_SCALE_UP_BY, PMO_SCALE_DOWN_BY, PMO_SCALE_TO };
-enum pmo_quantity {
-    PMO_PREDICTED_LOAD, /* requests/s: `quantile` of the peak within `horizon_s` */
-    PMO_LOAD,           /* requests/s in the last second */
-    PMO_LATENCY,        /* seconds, 99th percentile of the last 10 s */
-    PMO_ERROR_RATE,     /* share of 5xx in the last 10 s */
-    PMO_IN_FLIGHT,      /* requests for each ready instance */
-};
-enum pmo_unit { PMO_UNIT_CAPACITY, PMO_UNIT_RPS, PMO_UNIT_SECONDS, PMO_UNIT_SHARE, PMO_UNIT_COUNT };
 
 struct pmo_rule {
     enum pmo_action_kind action;
     uint32_t instances;
-    enum pmo_quantity quantity;
-    bool above;       /* exceeds, or falls below */
-    double threshold; /* in `unit`; for PMO_UNIT_CAPACITY a fraction of the capacity of all
-                         instances, those that were ordered and are starting included */
-    enum pmo_unit unit;
-    uint32_t horizon_s; /* for predicted load; 0: lead time and a decision or two */
-    uint32_t for_s;     /* how long the condition must have held; 0: at once */
-    size_t line;        /* where it stands in the file */
+    struct pmo_condition condition;
+    uint32_t for_s; /* how long the condition must have held; 0: at once */
+    size_t line;    /* where it stands in the file */
     char text[160];
 };
 

@@ -112,7 +112,10 @@ int pmo_simulator_step(struct pmo_simulator *simulator, double requests)
                                       /* an order takes effect in the second it is made in */
                                       .lead_time_s = fmax(0, model->startup_s - 1.0),
                                       .capacity_rps = model->capacity_rps,
-                                      .forecast = &simulator->forecast};
+                                      .forecast = &simulator->forecast,
+                                      .answered = requests,
+                                      .waiting_s = NAN,
+                                      .cpu_cores = NAN};
     struct pmo_decision decision;
     int made;
 

@@ -46,11 +46,11 @@ static void the_seed_sentence_is_understood_as_it_stands(void)
     CU_ASSERT_EQUAL_FATAL(pmo_rule_parse(&rule, SEED, error, sizeof(error)), 0);
     CU_ASSERT_EQUAL(rule.action, PMO_SCALE_UP_BY);
     CU_ASSERT_EQUAL(rule.instances, 2);
-    CU_ASSERT_EQUAL(rule.quantity, PMO_PREDICTED_LOAD);
-    CU_ASSERT_TRUE(rule.above);
-    CU_ASSERT_EQUAL(rule.unit, PMO_UNIT_CAPACITY);
-    CU_ASSERT_DOUBLE_EQUAL(rule.threshold, 0.8, 1e-12);
-    CU_ASSERT_EQUAL(rule.horizon_s, 0);
+    CU_ASSERT_EQUAL(rule.condition.count, 1);
+    CU_ASSERT_EQUAL(rule.condition.nodes[0].quantity, PMO_PREDICTED_UTILIZATION);
+    CU_ASSERT_EQUAL(rule.condition.nodes[0].operator, PMO_ABOVE);
+    CU_ASSERT_DOUBLE_EQUAL(rule.condition.nodes[0].threshold, 0.8, 1e-12);
+    CU_ASSERT_EQUAL(rule.condition.nodes[0].seconds, 0);
     CU_ASSERT_EQUAL(rule.for_s, 0);
     CU_ASSERT_STRING_EQUAL(rule.text, SEED);
 }
@@ -59,43 +59,94 @@ static void rules_may_be_said_in_many_ways(void)
 {
     static const struct {
         const char *text;
-        struct pmo_rule rule;
+        enum pmo_action_kind action;
+        uint32_t instances;
+        struct pmo_node node;
+        uint32_t for_s;
     } cases[] = {
         {"Scale  Up by 1 INSTANCE if Load > 80% of capacity ",
-         {PMO_SCALE_UP_BY, 1, PMO_LOAD, true, 0.8, PMO_UNIT_CAPACITY, 0, 0, 0, ""}},
+         PMO_SCALE_UP_BY,
+         1,
+         {PMO_ABOVE, PMO_UTILIZATION, 0, 0, 0.8},
+         0},
         {"scale to 6 instances if predicted load in 30s exceeds 300 rps for 5s",
-         {PMO_SCALE_TO, 6, PMO_PREDICTED_LOAD, true, 300, PMO_UNIT_RPS, 30, 5, 0, ""}},
+         PMO_SCALE_TO,
+         6,
+         {PMO_ABOVE, PMO_PREDICTED_LOAD, 30, 0, 300},
+         5},
         {"scale down by 1 instance if load is below 20 % of capacity for 1 minute",
-         {PMO_SCALE_DOWN_BY, 1, PMO_LOAD, false, 0.2, PMO_UNIT_CAPACITY, 0, 60, 0, ""}},
+         PMO_SCALE_DOWN_BY,
+         1,
+         {PMO_BELOW, PMO_UTILIZATION, 0, 0, 0.2},
+         60},
         {"scale down by 3 instances if predicted load in 1m falls below 3000/m",
-         {PMO_SCALE_DOWN_BY, 3, PMO_PREDICTED_LOAD, false, 50, PMO_UNIT_RPS, 60, 0, 0, ""}},
+         PMO_SCALE_DOWN_BY,
+         3,
+         {PMO_BELOW, PMO_PREDICTED_LOAD, 60, 0, 50},
+         0},
         {"scale up by 1 instance if latency is above 0.2 s",
-         {PMO_SCALE_UP_BY, 1, PMO_LATENCY, true, 0.2, PMO_UNIT_SECONDS, 0, 0, 0, ""}},
+         PMO_SCALE_UP_BY,
+         1,
+         {PMO_ABOVE, PMO_LATENCY, 0, 0, 0.2},
+         0},
         {"scale up by 1 instance if error rate exceeds 2.5 %",
-         {PMO_SCALE_UP_BY, 1, PMO_ERROR_RATE, true, 0.025, PMO_UNIT_SHARE, 0, 0, 0, ""}},
+         PMO_SCALE_UP_BY,
+         1,
+         {PMO_ABOVE, PMO_ERROR_RATE, 0, 0, 0.025},
+         0},
         {"scale up by 1 instance if requests in flight exceed 20 per instance for 5s",
-         {PMO_SCALE_UP_BY, 1, PMO_IN_FLIGHT, true, 20, PMO_UNIT_COUNT, 0, 5, 0, ""}},
+         PMO_SCALE_UP_BY,
+         1,
+         {PMO_ABOVE, PMO_IN_FLIGHT, 0, 0, 20},
+         5},
         {"scale up by 1 instance if predicted load exceeds 120 percent of capacity",
-         {PMO_SCALE_UP_BY, 1, PMO_PREDICTED_LOAD, true, 1.2, PMO_UNIT_CAPACITY, 0, 0, 0, ""}},
+         PMO_SCALE_UP_BY,
+         1,
+         {PMO_ABOVE, PMO_PREDICTED_UTILIZATION, 0, 0, 1.2},
+         0},
         {"scale to 1 instance if requests in flight < 1",
-         {PMO_SCALE_TO, 1, PMO_IN_FLIGHT, false, 1, PMO_UNIT_COUNT, 0, 0, 0, ""}},
+         PMO_SCALE_TO,
+         1,
+         {PMO_BELOW, PMO_IN_FLIGHT, 0, 0, 1},
+         0},
+        {"scale to 1 instance if predicted.utilization(30s)>=80%",
+         PMO_SCALE_TO,
+         1,
+         {PMO_AT_LEAST, PMO_PREDICTED_UTILIZATION, 30, 0, 0.8},
+         0},
+        {"scale to 1 instance if Error_Rate (1m) <= 5 % for 2s",
+         PMO_SCALE_TO,
+         1,
+         {PMO_AT_MOST, PMO_ERROR_RATE, 60, 0, 0.05},
+         2},
+        {"scale to 1 instance if load(5m) > 80 % of capacity",
+         PMO_SCALE_TO,
+         1,
+         {PMO_ABOVE, PMO_UTILIZATION, 300, 0, 0.8},
+         0},
+        {"scale to 1 instance if instances.ready < 3",
+         PMO_SCALE_TO,
+         1,
+         {PMO_BELOW, PMO_READY, 0, 0, 3},
+         0},
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-        const struct pmo_rule *wanted = &cases[i].rule;
+        const struct pmo_node *wanted = &cases[i].node, *node;
         char error[256] = "";
         struct pmo_rule rule;
 
-        CU_ASSERT_EQUAL(pmo_rule_parse(&rule, cases[i].text, error, sizeof(error)), 0);
+        CU_ASSERT_EQUAL_FATAL(pmo_rule_parse(&rule, cases[i].text, error, sizeof(error)), 0);
         CU_ASSERT_STRING_EQUAL(error, "");
-        CU_ASSERT_EQUAL(rule.action, wanted->action);
-        CU_ASSERT_EQUAL(rule.instances, wanted->instances);
-        CU_ASSERT_EQUAL(rule.quantity, wanted->quantity);
-        CU_ASSERT_EQUAL(rule.above, wanted->above);
-        CU_ASSERT_DOUBLE_EQUAL(rule.threshold, wanted->threshold, 1e-9);
-        CU_ASSERT_EQUAL(rule.unit, wanted->unit);
-        CU_ASSERT_EQUAL(rule.horizon_s, wanted->horizon_s);
-        CU_ASSERT_EQUAL(rule.for_s, wanted->for_s);
+        CU_ASSERT_EQUAL(rule.action, cases[i].action);
+        CU_ASSERT_EQUAL(rule.instances, cases[i].instances);
+        CU_ASSERT_EQUAL(rule.condition.count, 1);
+        node = &rule.condition.nodes[0];
+        CU_ASSERT_EQUAL(node->quantity, wanted->quantity);
+        CU_ASSERT_EQUAL(node->operator, wanted->operator);
+        CU_ASSERT_DOUBLE_EQUAL(node->threshold, wanted->threshold, 1e-9);
+        CU_ASSERT_EQUAL(node->seconds, wanted->seconds);
+        CU_ASSERT_EQUAL(rule.for_s, cases[i].for_s);
         CU_ASSERT_STRING_EQUAL(rule.text, cases[i].text);
     }
 }
@@ -121,8 +172,7 @@ static void what_a_rule_gets_wrong_is_told_with_the_way_out(void)
         {"scale up by 2 instances fi load > 1 rps", "did you mean \"if\"?"},
         {UP "laod > 1 rps", "did you mean \"load\"?"},
         {UP "predicted lod > 1 rps", "did you mean \"load\"?"},
-        {UP "weather is bad", "write predicted load, load, latency, error rate or requests in "
-                              "flight"},
+        {UP "weather is bad", "write predicted load, predicted.load, predicted.utilization, load"},
         {UP "predicted load in 90s exceeds 1 rps", "whole seconds from 1s to 60s, e.g. in 30s"},
         {UP "predicted load in 30 exceeds 1 rps", "whole seconds from 1s to 60s"},
         {UP "load excedes 1 rps", "did you mean \"exceeds\"?"},
@@ -138,8 +188,26 @@ static void what_a_rule_gets_wrong_is_told_with_the_way_out(void)
         {UP "requests in flight exceed 5 s", "write e.g. 20, for each ready instance"},
         {UP "load exceeds 1 rps for ever", "\"for\" is followed by whole seconds"},
         {UP "load exceeds 1 rps for 0.5s", "\"for\" is followed by whole seconds"},
-        {UP "load exceeds 1 rps and latency > 1 s",
-         "\"and latency > 1 s\" is not understood; only \"for\" and a duration may end a rule"},
+        {UP "load exceeds 1 rps but latency > 1 s",
+         "\"but latency > 1 s\" is not understood; go on with and, or, or with for and a duration"},
+        {UP "load exceeds 1 rps and", "the rule ends too early; go on with predicted load"},
+        {UP "load exceeds 1 rps and latency(1m) > 80 % or load < 1 rps",
+         "latency cannot be compared with \"80 %\"; write e.g. 200 ms"},
+        {UP "predicted.utilization(30s) > 200 rps", "write e.g. 80 %"},
+        {UP "predicted.utilisation(30s) > 20 %", "did you mean \"predicted.utilization\"?"},
+        {UP "predicted.load(2m) > 1 rps", "\"predicted.load(\" is followed by whole seconds from 1s"
+                                          " to 60s"},
+        {UP "error_rate(10m) > 1 %", "from 1s to 300s, e.g. error_rate( 30s"},
+        {UP "trust(10s) < 50 %", "trust is what it is now; take out the parentheses"},
+        {UP "trust < 0.5", "trust cannot be compared with \"0.5\"; write e.g. 50 %"},
+        {UP "(load > 1 rps or load < 2 rps", "the rule ends too early; go on with )"},
+        {UP "load > 1 rps)", "\")\" is not understood"},
+        {UP "event(campaign).active", "which event? write its kind or id in quotes"},
+        {UP "event(\"\").active", "which event?"},
+        {UP "event(\"x\").activ", "did you mean \".active\"?"},
+        {UP "event(\"x\").starts_in < 80 %", "starts_in cannot be compared with \"80 %\""},
+        {UP "event(\"a\").active or event(\"b\").active or event(\"c\").active",
+         "names at most 2 events"},
     };
 #undef UP
 
