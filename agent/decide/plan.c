@@ -8,7 +8,8 @@
  *   3. rules: of those whose condition holds, the one that wants most. It raises at once; it lowers
  *      past the delay of 2, but never below what is needed now or expected;
  *   4. rate limits: not more changes in a period than allowed;
- *   5. the policy's minimum and maximum, which go before everything.
+ *   5. the policy's minimum and maximum, or those of a schedule, which go before all that;
+ *   6. freezes, in which nothing of it is done.
  *
  * Two counts matter. `standing` is what was last asked for (mode act) or last recommended, which 1
  * and 2 compare with, so that a need that goes to and fro does not make a decision each second.
@@ -24,6 +25,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include "agent/decide/need.h"
 
 #define CHANGES_KEPT 64
@@ -61,6 +63,8 @@ struct tracked {
     struct changes up, down;
     struct rule_memory rules[PMO_RULES_MAX];
     struct pmo_windows windows; /* noted where the policy has rules */
+    struct pmo_occurrence schedules[PMO_SCHEDULES_MAX], freezes[PMO_FREEZES_MAX];
+    int64_t frozen_since; /* of the freeze that was told of last */
 };
 
 struct pmo_planner {
@@ -81,6 +85,7 @@ struct draft {
     uint32_t to;
     const char *rule;           /* NULL: nothing changes */
     struct rule_memory *memory; /* of that rule, where it is one of the policy's */
+    bool withheld;              /* frozen, and that is not told yet */
     char reason[256];
 };
 
@@ -134,6 +139,7 @@ static struct tracked *track(struct pmo_planner *planner, const char *name)
         return NULL;
     (void)snprintf(service->name, sizeof(service->name), "%s", name);
     service->known_t = NEVER;
+    service->frozen_since = NEVER;
     for (int i = 0; i < PMO_RULES_MAX; i++)
         service->rules[i] = (struct rule_memory){NEVER, NEVER};
     service->next = planner->services;
@@ -470,18 +476,44 @@ static void keep_limits(struct draft *draft, const struct tracked *service,
 }
 
 /* Step 5. */
-static void keep_bounds(struct draft *draft, const struct pmo_policy *policy)
+static void keep_bounds(struct draft *draft, const struct pmo_bounds *bounds)
 {
     uint32_t to = draft->to;
+    const char *by = to < bounds->min ? bounds->min_by : bounds->max_by;
 
-    draft->to = bounded(to, policy->min, policy->max);
+    draft->to = bounded(to, bounds->min, bounds->max);
     if (draft->to == to)
         return;
     if (!draft->rule)
-        draft->rule = "bounds";
-    say(draft, "%s%s %u instance%s", *draft->reason ? "; " : "",
-        to < policy->min ? "the policy's minimum is" : "the policy's maximum is", draft->to,
+        draft->rule = by ? "schedule" : "bounds";
+    say(draft, *draft->reason ? "; " : "");
+    if (by)
+        say(draft, "schedule %s: the ", by);
+    else
+        say(draft, "the policy's ");
+    say(draft, "%s is %u instance%s", to < bounds->min ? "minimum" : "maximum", draft->to,
         plural(draft->to));
+}
+
+/* Step 6. */
+static void keep_freeze(struct draft *draft, struct tracked *service,
+                        const struct pmo_policy *policy, int64_t t)
+{
+    struct pmo_occurrence since;
+    const struct pmo_freeze *freeze =
+        pmo_freezes_at(policy->freezes, policy->freezes_count, service->freezes, t, &since);
+    char end[32] = "";
+    struct tm tm;
+
+    if (!freeze || draft->to == service->standing || (freeze->up && draft->to > service->standing))
+        return;
+    (void)strftime(end, sizeof(end), "%Y-%m-%d %H:%M UTC", gmtime_r(&(time_t){since.end}, &tm));
+    say(draft, "; not done: %s until %s", freeze->up ? "nothing is given up" : "frozen", end);
+    draft->to = service->standing;
+    draft->rule = "freeze";
+    draft->memory = NULL;
+    draft->withheld = service->frozen_since != since.start;
+    service->frozen_since = since.start;
 }
 
 static struct draft make_draft(struct tracked *service, const struct pmo_policy *policy,
@@ -493,6 +525,7 @@ static struct draft make_draft(struct tracked *service, const struct pmo_policy 
     struct verdict verdict = ask_rules(service, policy, &situation);
     bool driven = policy->quantile > 0 && need->capacity_rps > 0;
     uint32_t floor = max_u32(need->now, verdict.hold), keep;
+    struct pmo_bounds bounds = {.min = policy->min, .max = policy->max};
     struct draft draft = {.to = service->standing};
 
     note_needed(service, t, max_u32(need->wanted, verdict.hold));
@@ -507,7 +540,10 @@ static struct draft make_draft(struct tracked *service, const struct pmo_policy 
     follow_rules(&draft, service, policy, &situation, &verdict, floor);
     if (draft.rule)
         keep_limits(&draft, service, policy, base, t);
-    keep_bounds(&draft, policy);
+    pmo_schedules_bound(&bounds, policy->schedules, policy->schedules_count, service->schedules, t,
+                        need->lead_time_s);
+    keep_bounds(&draft, &bounds);
+    keep_freeze(&draft, service, policy, t);
     if (draft.to > service->standing)
         note_needed(service, t, draft.to); /* what a rule raised stays for the delay, too */
     if (draft.memory && draft.to != base)
@@ -546,12 +582,14 @@ int pmo_planner_decide(struct pmo_planner *planner, const struct pmo_policy *pol
     pmo_need_assess(&need, policy, &known, t);
     draft = make_draft(service, policy, &need, state, mode, t);
     *wanted = draft.to;
-    if (draft.to == service->standing)
+    if (draft.withheld)
+        draft.to = base; /* which is told, and no more */
+    else if (draft.to == service->standing)
         return 0;
-    if (mode == PMO_MODE_ACT)
+    else if (mode == PMO_MODE_ACT)
         note_change(service, t, base, draft.to);
-    service->standing = draft.to;
-    if (draft.to == base)
+    service->standing = *wanted;
+    if (draft.to == base && !draft.withheld)
         return 0; /* a recommendation is withdrawn */
     say(&draft, "; %u ready, %u starting", state->ready, state->starting);
 

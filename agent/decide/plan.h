@@ -38,10 +38,10 @@ struct pmo_decision {
     int64_t t;  /* seconds since 1970 */
     char service[64];
     char policy[64];
-    char rule[160];   /* the rule's text, or "forecast", "reactive", "bounds" */
+    char rule[160]; /* the rule's text, or "forecast", "reactive", "bounds", "schedule", "freeze" */
     char reason[256]; /* one sentence for people, numbers with units */
     enum pmo_mode mode;
-    uint32_t from, to; /* instances wanted before and now */
+    uint32_t from, to; /* instances wanted before and now; the same where a freeze withholds it */
     uint32_t ready, starting;
     double load_rps;      /* NAN: unknown */
     double predicted_rps; /* the quantile of the peak over the lead time that was planned for; the

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "agent/decide/policy.h"
+#include "agent/decide/policy_private.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -11,10 +11,9 @@
 #include "agent/base/quantity.h"
 #include "agent/base/spelling.h"
 
-#define API_VERSION   "pmo.dev/v1alpha1"
-#define KIND          "OrchestrationPolicy"
-#define INSTANCES_MAX 10000
-#define LEAD_MAX_S    3600
+#define API_VERSION "pmo.dev/v1alpha1"
+#define KIND        "OrchestrationPolicy"
+#define LEAD_MAX_S  3600
 
 struct pmo_policies {
     size_t count;
@@ -39,10 +38,8 @@ int pmo_mode_parse(const char *text)
     return -EINVAL;
 }
 
-/* Copies a name into @to; @key is where it stands in @map. A missing one is complained about at
- * @parent. */
-static void read_name(const struct pmo_value *parent, const struct pmo_value *map,
-                      const char *section, const char *key, char *to, size_t size)
+void pmo_policy_read_name(const struct pmo_value *parent, const struct pmo_value *map,
+                          const char *section, const char *key, char *to, size_t size)
 {
     const char *text = NULL;
 
@@ -69,8 +66,8 @@ static void read_instances(struct pmo_policy *policy, const struct pmo_value *sp
     long min = policy->min, max = policy->max;
 
     (void)pmo_value_only_keys(map, keys);
-    if (pmo_value_get_integer(map, "min", 1, INSTANCES_MAX, &min) < 0 ||
-        pmo_value_get_integer(map, "max", 1, INSTANCES_MAX, &max) < 0)
+    if (pmo_value_get_integer(map, "min", 1, PMO_POLICY_COUNT_MAX, &min) < 0 ||
+        pmo_value_get_integer(map, "max", 1, PMO_POLICY_COUNT_MAX, &max) < 0)
         min = max = 1; /* one complaint is enough */
     if (min > max)
         (void)pmo_value_complain(pmo_value_get(map, "min"),
@@ -145,7 +142,7 @@ static void read_limit(const struct pmo_value *map, uint32_t *limit, uint32_t *p
                                  text ? text : "");
         return;
     }
-    if (count < 1 || count > INSTANCES_MAX || count != floor(count) || period < 1 ||
+    if (count < 1 || count > PMO_POLICY_COUNT_MAX || count != floor(count) || period < 1 ||
         period > PMO_LIMIT_PERIOD_MAX_S || period != floor(period)) {
         (void)pmo_value_complain(
             value,
@@ -385,9 +382,9 @@ static void read_observe(struct pmo_policy *policy, const struct pmo_value *spec
 
 static void read_spec(struct pmo_policy *policy, const struct pmo_value *root)
 {
-    static const char *const keys[] = {"target",   "mode",    "objective", "instances",
-                                       "forecast", "scaleUp", "scaleDown", "rules",
-                                       "routes",   "observe", NULL};
+    static const char *const keys[] = {
+        "target", "mode",   "objective", "instances", "forecast", "scaleUp", "scaleDown",
+        "rules",  "routes", "observe",   "schedules", "freeze",   NULL};
     static const char *const target_keys[] = {"service", NULL};
     const struct pmo_value *spec = pmo_value_get(root, "spec"), *target;
     int mode = policy->mode;
@@ -400,7 +397,8 @@ static void read_spec(struct pmo_policy *policy, const struct pmo_value *root)
         return;
     target = pmo_value_get(spec, "target");
     if (!pmo_value_only_keys(target, target_keys))
-        read_name(spec, target, "target", "service", policy->service, sizeof(policy->service));
+        pmo_policy_read_name(spec, target, "target", "service", policy->service,
+                             sizeof(policy->service));
     (void)pmo_value_get_choice(spec, "mode", modes, &mode);
     policy->mode = mode;
     policy->mode_set = pmo_value_get(spec, "mode");
@@ -409,6 +407,8 @@ static void read_spec(struct pmo_policy *policy, const struct pmo_value *root)
     read_forecast(policy, spec);
     read_scale(policy, spec);
     read_rules(policy, spec);
+    pmo_policy_read_schedules(policy, spec);
+    pmo_policy_read_freezes(policy, spec);
     read_routes(policy, spec);
     read_observe(policy, spec);
 }
@@ -436,7 +436,8 @@ static void read_policy(struct pmo_policy *policy, const struct pmo_value *root)
         (void)pmo_value_complain(root, "apiVersion is missing; write apiVersion: " API_VERSION);
     (void)pmo_value_get_choice(root, "apiVersion", versions, &version);
     if (!pmo_value_only_keys(metadata, metadata_keys))
-        read_name(root, metadata, "metadata", "name", policy->name, sizeof(policy->name));
+        pmo_policy_read_name(root, metadata, "metadata", "name", policy->name,
+                             sizeof(policy->name));
     read_spec(policy, root);
 }
 

@@ -11,6 +11,7 @@
 #include <pmo/abi.h>
 #include "agent/base/document.h"
 #include "agent/decide/condition.h"
+#include "agent/decide/schedule.h"
 
 enum pmo_mode { PMO_MODE_OBSERVE, PMO_MODE_RECOMMEND, PMO_MODE_ACT };
 const char *pmo_mode_name(enum pmo_mode mode);
@@ -59,6 +60,10 @@ struct pmo_policy {
     double down_delay_s;                /* fewer only when that has been enough for this long */
     struct pmo_rule rules[PMO_RULES_MAX];
     size_t rules_count;
+    struct pmo_schedule schedules[PMO_SCHEDULES_MAX];
+    size_t schedules_count;
+    struct pmo_freeze freezes[PMO_FREEZES_MAX];
+    size_t freezes_count;
     bool calls; /* count what the service's instances ask others for */
     struct pmo_policy_header headers[PMO_HEADERS_MAX]; /* different in name */
     size_t headers_count;

@@ -367,6 +367,30 @@ static void each_mistake_is_one_complaint_at_its_place(void)
         {HEAD "  rules:\n    - scale up by 2 instances if laod > 1 rps\n",
          "7:7: \"laod\" is not understood; did you mean \"load\"?"},
         {HEAD "  rules:\n    - {scale: up}\n", "7:7: a rule is one sentence"},
+        {HEAD "  schedules: workday\n", "6:14: schedules must be a list; write e.g. schedules: [{"},
+        {HEAD "  schedules: [workday]\n", "6:15: a schedule has a name, times and bounds"},
+        {HEAD "  schedules:\n    - {name: a, cron: \"0 8 * *\", for: 1h, instances: {min: 2}}\n",
+         "7:23: cron: five fields are expected"},
+        {HEAD "  schedules:\n    - {name: a, for: 1h, instances: {min: 2}}\n",
+         "7:7: cron is missing: when does it begin?"},
+        {HEAD "  schedules:\n    - {name: a, cron: \"0 8 * * *\", instances: {min: 2}}\n",
+         "7:7: for is missing: how long does it last?"},
+        {HEAD "  schedules:\n    - {name: a, cron: \"0 8 * * *\", for: 8d, instances: {min: 2}}\n",
+         "7:41: for is from 1m to 7d"},
+        {HEAD "  schedules:\n    - {name: a, cron: \"0 8 * * *\", for: 1h}\n",
+         "7:7: which bounds hold in this time?"},
+        {HEAD "  schedules:\n    - {cron: \"0 8 * * *\", for: 1h, instances: {min: 2}}\n",
+         "7:7: schedule.name is missing"},
+        {HEAD "  schedules:\n    - {name: a, cron: \"0 8 * * *\", for: 1h, instances: {min: 20}}\n",
+         "7:62: min 20 is more than the policy's max 10; write max: 20 beside it"},
+        {HEAD "  schedules:\n    - {name: a, cron: \"0 8 * * *\", for: 1h, timezone: UTC, "
+              "instances: {min: 2}}\n",
+         "7:45: unknown field \"timezone\"; did you mean \"timeZone\"?"},
+        {HEAD "  schedules:\n    - {name: a, cron: \"0 8 * * *\", for: 1h, timeZone: Mars, "
+              "instances: {min: 2}}\n",
+         "7:55: timeZone: \"Mars\" is not known here; write UTC, or"},
+        {HEAD "  freeze: [{cron: \"0 8 * * *\", for: 1h, allow: down}]\n",
+         "6:48: allow: \"down\" is not known; write none or up"},
         {HEAD "  observe: calls\n", "6:12: observe: \"calls\" is not known; write {calls: true}"},
         {HEAD "  observe: {call: true}\n", "6:13: unknown field \"call\"; did you mean \"calls\"?"},
         {HEAD "  observe: {calls: perhaps}\n", "6:20: calls: \"perhaps\" is not known"},
@@ -519,6 +543,33 @@ static void pinned_routes_are_read(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(said, "39:7: a policy pins at most 32 routes; take out those"));
 }
 
+static void schedules_and_freezes_are_read(void)
+{
+    struct pmo_policies *policies = NULL;
+    const struct pmo_policy *p;
+
+    CU_ASSERT_EQUAL_FATAL(read_text(&policies,
+                                    HEAD "  schedules:\n"
+                                         "    - {name: day, cron: \"0 8 * * 1-5\", timeZone: "
+                                         "Europe/Berlin, for: 10h, instances: {min: 4}}\n"
+                                         "    - {name: sale, cron: \"0 0 1 12 *\", for: 1d, "
+                                         "instances: {min: 20, max: 40}}\n"
+                                         "  freeze: [{cron: \"0 18 * * 5\", for: 62h, allow: up}, "
+                                         "{cron: \"0 0 * * *\", for: 1m}]\n"),
+                          0);
+    p = pmo_policies_at(policies, 0);
+    CU_ASSERT_EQUAL_FATAL(p->schedules_count, 2);
+    CU_ASSERT_STRING_EQUAL(p->schedules[0].name, "day");
+    CU_ASSERT_EQUAL(p->schedules[0].when.for_s, 36000);
+    CU_ASSERT_TRUE(p->schedules[0].min == 4 && p->schedules[0].max == 0);
+    CU_ASSERT_EQUAL(p->schedules[0].line, 7);
+    CU_ASSERT_TRUE(p->schedules[1].min == 20 && p->schedules[1].max == 40);
+    CU_ASSERT_EQUAL_FATAL(p->freezes_count, 2);
+    CU_ASSERT_TRUE(p->freezes[0].up && !p->freezes[1].up);
+    CU_ASSERT_EQUAL(p->freezes[1].when.for_s, 60);
+    pmo_policies_free(&policies);
+}
+
 static void modes_have_names(void)
 {
     CU_ASSERT_EQUAL(pmo_mode_parse("act"), PMO_MODE_ACT);
@@ -535,7 +586,7 @@ static void the_example_policy_is_right(void)
     CU_ASSERT_EQUAL_FATAL(pmo_file_read(&file, "policies/example.yaml", note, NULL), 0);
     CU_ASSERT_EQUAL(pmo_policies_read(&policies, file), 0);
     CU_ASSERT_STRING_EQUAL(said, "");
-    CU_ASSERT_EQUAL(pmo_policies_at(policies, 0)->rules_count, 4);
+    CU_ASSERT_EQUAL(pmo_policies_at(policies, 0)->rules_count, 6);
     pmo_policies_free(&policies);
     pmo_file_free(&file);
 }
@@ -555,6 +606,7 @@ SUITE(policy) = {
     TEST(other_kinds_are_left_to_others),
     TEST(a_service_has_its_own_policy_or_the_general_one),
     TEST(pinned_routes_are_read),
+    TEST(schedules_and_freezes_are_read),
     TEST(modes_have_names),
     TEST(the_example_policy_is_right),
     {0},
