@@ -107,6 +107,7 @@ static int config_read(struct pmo_core *core, const char *path)
         if (ops)
             core->backend_ops = ops;
         else if (kind && strcmp(kind, "OrchestrationPolicy") != 0 &&
+                 strcmp(kind, "OrchestrationLimits") != 0 &&
                  strcmp(kind, PMO_EVENT_SOURCE_KIND) != 0)
             r = pmo_value_complain(value,
                                    "no document of kind \"%s\" is known; write "
@@ -303,6 +304,7 @@ int pmo_core_start(struct pmo_core *core, uv_loop_t *loop, const struct pmo_opti
                             pmo_history_last_decision(core->agent.history) + 1);
     if (r)
         return pmo_err_r(r, "cannot start");
+    pmo_planner_limit(core->agent.planner, pmo_policies_limit(core->agent.policies));
     r = pmo_kernel_open(&core->kernel, options->bpffs, &extras, &events);
     if (r)
         return r;

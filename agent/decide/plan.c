@@ -9,7 +9,11 @@
  *      past the delay of 2, but never below what is needed now or expected;
  *   4. rate limits: not more changes in a period than allowed;
  *   5. the policy's minimum and maximum, or those of a schedule, which go before all that;
- *   6. freezes, in which nothing of it is done.
+ *   6. the service's share, where all want more than the host may have;
+ *   7. freezes, in which nothing of it is done.
+ *
+ * Where the budget is nearly spent, what is needed is what the load of now needs, and no rule
+ * counts.
  *
  * Two counts matter. `standing` is what was last asked for (mode act) or last recommended, which 1
  * and 2 compare with, so that a need that goes to and fro does not make a decision each second.
@@ -28,8 +32,7 @@
 #include <time.h>
 #include "agent/decide/need.h"
 
-#define CHANGES_KEPT 64
-#define NEVER        (INT64_MIN / 2)
+#define NEVER (INT64_MIN / 2)
 
 #define LOAD_SECONDS   10
 #define LOAD_DOUBLES_S 3600.0
@@ -37,15 +40,6 @@
 struct rule_memory {
     int64_t held_since; /* NEVER: does not hold */
     int64_t acted;
-};
-
-/* The last changes of `base` in one direction, for the rate limit, a ring. */
-struct changes {
-    struct {
-        int64_t t;
-        uint32_t by; /* instances */
-    } kept[CHANGES_KEPT];
-    unsigned int count;
 };
 
 /* What is remembered of one service. */
@@ -60,7 +54,10 @@ struct tracked {
     double known_rps;                      /* load lately, where it was known */
     int64_t known_t;                       /* when that was */
     uint16_t needed[PMO_DOWN_DELAY_MAX_S]; /* by second, a ring */
-    struct changes up, down;
+    struct pmo_changes up, down;           /* of `base` */
+    struct pmo_spending spending;
+    double spent_s; /* instance-seconds in the budget's period */
+    size_t number;  /* of its wish */
     struct rule_memory rules[PMO_RULES_MAX];
     struct pmo_windows windows; /* noted where the policy has rules */
     struct pmo_occurrence schedules[PMO_SCHEDULES_MAX], freezes[PMO_FREEZES_MAX];
@@ -69,7 +66,10 @@ struct tracked {
 
 struct pmo_planner {
     int64_t next_id;
+    uint32_t limit; /* instances of all; 0: any number */
     struct tracked *services;
+    struct pmo_wish *wishes; /* the last of each, by their numbers */
+    size_t count;
 };
 
 /* What all rules together say. */
@@ -122,21 +122,34 @@ void pmo_planner_free(struct pmo_planner **planner)
         next = service->next;
         free(service);
     }
+    free((*planner)->wishes);
     free(*planner);
     *planner = NULL;
+}
+
+void pmo_planner_limit(struct pmo_planner *planner, uint32_t instances)
+{
+    planner->limit = instances;
 }
 
 static struct tracked *track(struct pmo_planner *planner, const char *name)
 {
     struct tracked *service = planner->services;
+    struct pmo_wish *wishes;
 
     while (service && strcmp(service->name, name) != 0)
         service = service->next;
     if (service)
         return service;
+    wishes = realloc(planner->wishes, (planner->count + 1) * sizeof(*wishes));
+    if (!wishes)
+        return NULL;
+    planner->wishes = wishes;
     service = calloc(1, sizeof(*service));
     if (!service)
         return NULL;
+    service->number = planner->count++;
+    wishes[service->number] = (struct pmo_wish){};
     (void)snprintf(service->name, sizeof(service->name), "%s", name);
     service->known_t = NEVER;
     service->frozen_since = NEVER;
@@ -164,42 +177,17 @@ int pmo_planner_adopt(struct pmo_planner *planner, const char *service, uint32_t
     if (!tracked)
         return -ENOMEM;
     stand_at(tracked, wanted, t);
+    planner->wishes[tracked->number].wanted = wanted;
     tracked->adopted = true;
     return 0;
 }
 
-/* When the ring is full, the newest change takes the further one in: a limit then is kept for
- * longer, never broken. */
 static void note_change(struct tracked *service, int64_t t, uint32_t from, uint32_t to)
 {
-    struct changes *changes = to > from ? &service->up : &service->down;
-    unsigned int oldest = changes->count % CHANGES_KEPT;
-    unsigned int newest = (changes->count + CHANGES_KEPT - 1) % CHANGES_KEPT;
-    uint32_t by = to > from ? to - from : from - to;
-
-    if (changes->count >= CHANGES_KEPT && t - changes->kept[oldest].t < PMO_LIMIT_PERIOD_MAX_S) {
-        changes->kept[newest].t = t;
-        changes->kept[newest].by += by;
-        return;
-    }
-    changes->kept[oldest].t = t;
-    changes->kept[oldest].by = by;
-    changes->count++;
-}
-
-/* Instances that may still come (or go) under a limit. */
-static uint32_t allowance(const struct changes *changes, int64_t t, uint32_t limit,
-                          uint32_t period_s)
-{
-    unsigned int kept = changes->count < CHANGES_KEPT ? changes->count : CHANGES_KEPT;
-    uint64_t used = 0;
-
-    if (!limit)
-        return UINT32_MAX;
-    for (unsigned int i = 0; i < kept; i++)
-        if (t - changes->kept[i].t < (int64_t)period_s)
-            used += changes->kept[i].by;
-    return used < limit ? limit - (uint32_t)used : 0;
+    if (to > from)
+        pmo_changes_note(&service->up, t, to - from);
+    else
+        pmo_changes_note(&service->down, t, from - to);
 }
 
 static uint16_t *needed_at(struct tracked *service, int64_t t)
@@ -272,6 +260,12 @@ static double load_of(struct tracked *service, double load_rps, int64_t t)
     if (service->known_t == NEVER)
         return NAN;
     return service->known_rps * (1 + sqrt((double)(t - service->known_t) / LOAD_DOUBLES_S));
+}
+
+static bool is_spent(const struct tracked *service, const struct pmo_policy *policy)
+{
+    return policy->budget.period_s &&
+           service->spent_s >= PMO_BUDGET_NEAR * policy->budget.instance_s;
 }
 
 /* ---- rules ----------------------------------------------------------------------------------- */
@@ -416,6 +410,14 @@ static void say_down(struct draft *draft, const struct pmo_need *need,
     say_load(draft, need);
 }
 
+static void say_spent(struct draft *draft, const struct tracked *service,
+                      const struct pmo_policy *policy)
+{
+    say(draft, "; %.1f of %g instance-hours in %g h are spent: only what the load needs now",
+        service->spent_s / 3600, policy->budget.instance_s / 3600,
+        policy->budget.period_s / 3600.0);
+}
+
 /* ---- deciding -------------------------------------------------------------------------------- */
 
 /* Steps 1 and 2. @enough: what sufficed during the delay; @keep: what is worth keeping. */
@@ -461,8 +463,8 @@ static void follow_rules(struct draft *draft, struct tracked *service,
 static void keep_limits(struct draft *draft, const struct tracked *service,
                         const struct pmo_policy *policy, uint32_t base, int64_t t)
 {
-    uint32_t up = allowance(&service->up, t, policy->up_limit, policy->up_period_s);
-    uint32_t down = allowance(&service->down, t, policy->down_limit, policy->down_period_s);
+    uint32_t up = pmo_changes_left(&service->up, t, policy->up_limit, policy->up_period_s);
+    uint32_t down = pmo_changes_left(&service->down, t, policy->down_limit, policy->down_period_s);
 
     if (draft->to > base && draft->to - base > up) {
         draft->to = base + up;
@@ -496,8 +498,27 @@ static void keep_bounds(struct draft *draft, const struct pmo_bounds *bounds)
 }
 
 /* Step 6. */
+static void share(struct draft *draft, struct pmo_planner *planner, const struct tracked *service,
+                  uint32_t min, uint32_t priority)
+{
+    uint32_t granted;
+
+    planner->wishes[service->number] = (struct pmo_wish){min, draft->to, priority};
+    if (!planner->limit)
+        return;
+    granted = pmo_limits_grant(planner->wishes, planner->count, service->number, planner->limit);
+    if (granted >= draft->to)
+        return;
+    if (!draft->rule)
+        draft->rule = "limits";
+    draft->to = granted;
+    say(draft, "%sheld to %u: all services together have %u instances (priority %u)",
+        *draft->reason ? "; " : "", granted, planner->limit, priority);
+}
+
+/* Step 7. */
 static void keep_freeze(struct draft *draft, struct tracked *service,
-                        const struct pmo_policy *policy, int64_t t)
+                        const struct pmo_policy *policy, int64_t t, uint32_t *wish)
 {
     struct pmo_occurrence since;
     const struct pmo_freeze *freeze =
@@ -510,24 +531,29 @@ static void keep_freeze(struct draft *draft, struct tracked *service,
     (void)strftime(end, sizeof(end), "%Y-%m-%d %H:%M UTC", gmtime_r(&(time_t){since.end}, &tm));
     say(draft, "; not done: %s until %s", freeze->up ? "nothing is given up" : "frozen", end);
     draft->to = service->standing;
+    *wish = draft->to;
     draft->rule = "freeze";
     draft->memory = NULL;
     draft->withheld = service->frozen_since != since.start;
     service->frozen_since = since.start;
 }
 
-static struct draft make_draft(struct tracked *service, const struct pmo_policy *policy,
-                               const struct pmo_need *need, const struct pmo_service_state *state,
-                               enum pmo_mode mode, int64_t t)
+static struct draft make_draft(struct pmo_planner *planner, struct tracked *service,
+                               const struct pmo_policy *policy, const struct pmo_need *need,
+                               const struct pmo_service_state *state, enum pmo_mode mode, int64_t t)
 {
     uint32_t base = mode == PMO_MODE_ACT ? service->standing : service->real;
     const struct pmo_situation situation = {need, state, &service->windows, base, t};
     struct verdict verdict = ask_rules(service, policy, &situation);
-    bool driven = policy->quantile > 0 && need->capacity_rps > 0;
-    uint32_t floor = max_u32(need->now, verdict.hold), keep;
+    bool spent = is_spent(service, policy);
+    bool driven = (policy->quantile > 0 || spent) && need->capacity_rps > 0;
+    uint32_t floor, keep;
     struct pmo_bounds bounds = {.min = policy->min, .max = policy->max};
     struct draft draft = {.to = service->standing};
 
+    if (spent)
+        verdict = (struct verdict){.strongest = -1};
+    floor = max_u32(need->now, verdict.hold);
     note_needed(service, t, max_u32(need->wanted, verdict.hold));
     if (driven) {
         keep = pmo_need_keep(need, state->forecast, service->standing);
@@ -538,12 +564,15 @@ static struct draft make_draft(struct tracked *service, const struct pmo_policy 
         draft.to = base; /* nothing speaks for the recommendation any more */
     }
     follow_rules(&draft, service, policy, &situation, &verdict, floor);
+    if (draft.rule && spent)
+        say_spent(&draft, service, policy);
     if (draft.rule)
         keep_limits(&draft, service, policy, base, t);
     pmo_schedules_bound(&bounds, policy->schedules, policy->schedules_count, service->schedules, t,
                         need->lead_time_s);
     keep_bounds(&draft, &bounds);
-    keep_freeze(&draft, service, policy, t);
+    share(&draft, planner, service, bounds.min, policy->priority);
+    keep_freeze(&draft, service, policy, t, &planner->wishes[service->number].wanted);
     if (draft.to > service->standing)
         note_needed(service, t, draft.to); /* what a rule raised stays for the delay, too */
     if (draft.memory && draft.to != base)
@@ -580,7 +609,14 @@ int pmo_planner_decide(struct pmo_planner *planner, const struct pmo_policy *pol
     base = mode == PMO_MODE_ACT ? service->standing : real;
     known.load_rps = load_of(service, state->load_rps, t);
     pmo_need_assess(&need, policy, &known, t);
-    draft = make_draft(service, policy, &need, state, mode, t);
+    if (policy->budget.period_s)
+        service->spent_s =
+            pmo_spending_note(&service->spending, &policy->budget, t, real + state->draining);
+    if (is_spent(service, policy)) {
+        need.trusted = false;
+        need.wanted = need.now;
+    }
+    draft = make_draft(planner, service, policy, &need, state, mode, t);
     *wanted = draft.to;
     if (draft.withheld)
         draft.to = base; /* which is told, and no more */

@@ -38,7 +38,8 @@ struct pmo_decision {
     int64_t t;  /* seconds since 1970 */
     char service[64];
     char policy[64];
-    char rule[160]; /* the rule's text, or "forecast", "reactive", "bounds", "schedule", "freeze" */
+    char rule[160];   /* the rule's text, or "forecast", "reactive", "bounds", "schedule",
+                           "limits", "freeze" */
     char reason[256]; /* one sentence for people, numbers with units */
     enum pmo_mode mode;
     uint32_t from, to; /* instances wanted before and now; the same where a freeze withholds it */
@@ -61,6 +62,10 @@ struct pmo_planner;
 /* @first_id: id of the first decision it will make. */
 int pmo_planner_new(struct pmo_planner **planner, int64_t first_id);
 void pmo_planner_free(struct pmo_planner **planner);
+
+/* All services together get @instances at most (the last wish of each counts), see
+ * pmo_limits_grant(); 0: any number, as at first. */
+void pmo_planner_limit(struct pmo_planner *planner, uint32_t instances);
 
 /**
  * pmo_planner_decide - decide for one service

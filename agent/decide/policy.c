@@ -11,11 +11,12 @@
 #include "agent/base/quantity.h"
 #include "agent/base/spelling.h"
 
-#define API_VERSION "pmo.dev/v1alpha1"
 #define KIND        "OrchestrationPolicy"
+#define LIMITS_KIND "OrchestrationLimits"
 #define LEAD_MAX_S  3600
 
 struct pmo_policies {
+    uint32_t limit; /* instances of all; 0: any number */
     size_t count;
     struct pmo_policy policies[];
 };
@@ -124,37 +125,6 @@ static void read_forecast(struct pmo_policy *policy, const struct pmo_value *spe
                                  "target must be from 10%% to 100%%; write e.g. target: 97%%");
 }
 
-/* "4 per 10s" */
-static void read_limit(const struct pmo_value *map, uint32_t *limit, uint32_t *period_s)
-{
-    const struct pmo_value *value = pmo_value_get(map, "limit");
-    const char *text = pmo_value_text(value), *at = text;
-    enum pmo_dimension count_dimension, period_dimension;
-    double count, period;
-
-    if (!value)
-        return;
-    if (!text || pmo_quantity_scan(&at, &count, &count_dimension) < 0 ||
-        count_dimension != PMO_NUMBER || strncmp(at, "per ", 4) != 0 || !(at += 4) ||
-        pmo_quantity_scan(&at, &period, &period_dimension) < 0 ||
-        period_dimension != PMO_DURATION || *at) {
-        (void)pmo_value_complain(value, "limit: \"%.60s\" is not understood; write e.g. 4 per 10s",
-                                 text ? text : "");
-        return;
-    }
-    if (count < 1 || count > PMO_POLICY_COUNT_MAX || count != floor(count) || period < 1 ||
-        period > PMO_LIMIT_PERIOD_MAX_S || period != floor(period)) {
-        (void)pmo_value_complain(
-            value,
-            "limit: \"%.60s\" is out of range; write whole instances per whole "
-            "seconds (up to 1h), e.g. 4 per 10s",
-            text);
-        return;
-    }
-    *limit = (uint32_t)count;
-    *period_s = (uint32_t)period;
-}
-
 static void read_scale(struct pmo_policy *policy, const struct pmo_value *spec)
 {
     static const char *const up_keys[] = {"limit", NULL};
@@ -163,9 +133,9 @@ static void read_scale(struct pmo_policy *policy, const struct pmo_value *spec)
     const struct pmo_value *down = pmo_value_get(spec, "scaleDown");
 
     (void)pmo_value_only_keys(up, up_keys);
-    read_limit(up, &policy->up_limit, &policy->up_period_s);
+    pmo_policy_read_limit(up, &policy->up_limit, &policy->up_period_s);
     (void)pmo_value_only_keys(down, down_keys);
-    read_limit(down, &policy->down_limit, &policy->down_period_s);
+    pmo_policy_read_limit(down, &policy->down_limit, &policy->down_period_s);
     if (!pmo_value_get_duration(down, "after", &policy->down_delay_s) &&
         policy->down_delay_s > PMO_DOWN_DELAY_MAX_S)
         (void)pmo_value_complain(pmo_value_get(down, "after"),
@@ -383,8 +353,8 @@ static void read_observe(struct pmo_policy *policy, const struct pmo_value *spec
 static void read_spec(struct pmo_policy *policy, const struct pmo_value *root)
 {
     static const char *const keys[] = {
-        "target", "mode",   "objective", "instances", "forecast", "scaleUp", "scaleDown",
-        "rules",  "routes", "observe",   "schedules", "freeze",   NULL};
+        "target", "mode",    "objective", "instances", "forecast", "scaleUp",  "scaleDown", "rules",
+        "routes", "observe", "schedules", "freeze",    "budget",   "priority", NULL};
     static const char *const target_keys[] = {"service", NULL};
     const struct pmo_value *spec = pmo_value_get(root, "spec"), *target;
     int mode = policy->mode;
@@ -409,6 +379,8 @@ static void read_spec(struct pmo_policy *policy, const struct pmo_value *root)
     read_rules(policy, spec);
     pmo_policy_read_schedules(policy, spec);
     pmo_policy_read_freezes(policy, spec);
+    pmo_policy_read_budget(policy, spec);
+    pmo_policy_read_priority(policy, spec);
     read_routes(policy, spec);
     read_observe(policy, spec);
 }
@@ -418,7 +390,7 @@ static void read_policy(struct pmo_policy *policy, const struct pmo_value *root)
     static const char *const keys[] = {"apiVersion", "kind", "metadata", "spec", NULL};
     /* what Kubernetes knows of every object is its own business */
     static const char *const metadata_keys[] = {"name", "namespace", "labels", "annotations", NULL};
-    static const char *const versions[] = {API_VERSION, NULL};
+    static const char *const versions[] = {PMO_POLICY_API_VERSION, NULL};
     const struct pmo_value *metadata = pmo_value_get(root, "metadata");
     int version = 0;
 
@@ -430,10 +402,12 @@ static void read_policy(struct pmo_policy *policy, const struct pmo_value *root)
         .max = 10,
         .target = 0.97,
         .down_delay_s = 15,
+        .priority = 50,
     };
     (void)pmo_value_only_keys(root, keys);
     if (!pmo_value_get(root, "apiVersion"))
-        (void)pmo_value_complain(root, "apiVersion is missing; write apiVersion: " API_VERSION);
+        (void)pmo_value_complain(
+            root, "apiVersion is missing; write apiVersion: " PMO_POLICY_API_VERSION);
     (void)pmo_value_get_choice(root, "apiVersion", versions, &version);
     if (!pmo_value_only_keys(metadata, metadata_keys))
         pmo_policy_read_name(root, metadata, "metadata", "name", policy->name,
@@ -501,26 +475,51 @@ static bool check_headers(const struct pmo_policies *policies, const struct pmo_
     return false;
 }
 
-/* Is this document a policy? A kind that was probably meant to be one is complained about. */
-static bool is_policy(const struct pmo_value *root)
+static void read_limits(struct pmo_policies *policies, const struct pmo_value *root)
 {
-    static const char *const kinds[] = {KIND, NULL};
-    const char *kind = pmo_value_text(pmo_value_get(root, "kind"));
+    if (policies->limit)
+        (void)pmo_value_complain(root, "there are " LIMITS_KIND " already; keep one of the two");
+    policies->limit = pmo_policy_read_host(root);
+}
+
+/* Minima come first, so the bound must have room for them. */
+static void check_limit(const struct pmo_policies *policies, const struct pmo_value *root)
+{
+    uint64_t least = 0;
+
+    for (size_t i = 0; i < policies->count; i++)
+        least += policies->policies[i].min;
+    if (policies->limit && least > policies->limit)
+        (void)pmo_value_complain(pmo_value_get(pmo_value_get(root, "spec"), "instances"),
+                                 "the minima of all policies are %llu instances together; write as "
+                                 "many or more",
+                                 (unsigned long long)least);
+}
+
+/* Whose document is it: KIND's, LIMITS_KIND's, or another's, NULL? A kind that was probably meant
+ * to be one of these is complained about. */
+static const char *kind_of(const struct pmo_value *root)
+{
+    static const char *const kinds[] = {KIND, LIMITS_KIND, NULL};
+    const char *kind = pmo_value_text(pmo_value_get(root, "kind")), *near;
 
     if (!kind)
-        return false;
-    if (!strcmp(kind, KIND))
-        return true;
-    if (pmo_spelling_nearest(kind, kinds))
+        return NULL;
+    for (size_t i = 0; kinds[i]; i++)
+        if (!strcmp(kind, kinds[i]))
+            return kinds[i];
+    near = pmo_spelling_nearest(kind, kinds);
+    if (near)
         (void)pmo_value_complain(pmo_value_get(root, "kind"),
-                                 "kind: \"%.60s\" is not known; did you mean \"" KIND "\"?", kind);
-    return false;
+                                 "kind: \"%.60s\" is not known; did you mean \"%s\"?", kind, near);
+    return NULL;
 }
 
 int pmo_policies_read(struct pmo_policies **policies, const struct pmo_file *file)
 {
     size_t documents = pmo_file_documents(file), before = pmo_file_complaints(file);
     _cleanup_free_ struct pmo_policies *read = NULL;
+    const struct pmo_value *limits = NULL;
     bool headers_fit = true;
 
     read = calloc(1, sizeof(*read) + documents * sizeof(*read->policies));
@@ -529,8 +528,13 @@ int pmo_policies_read(struct pmo_policies **policies, const struct pmo_file *fil
     for (size_t i = 0; i < documents; i++) {
         const struct pmo_value *root = pmo_file_document(file, i);
         struct pmo_policy *policy = &read->policies[read->count];
+        const char *kind = kind_of(root);
 
-        if (!is_policy(root))
+        if (kind && !strcmp(kind, LIMITS_KIND)) {
+            limits = root;
+            read_limits(read, root);
+        }
+        if (!kind || strcmp(kind, KIND) != 0)
             continue;
         read_policy(policy, root);
         check_unique(read, policy, root);
@@ -538,6 +542,7 @@ int pmo_policies_read(struct pmo_policies **policies, const struct pmo_file *fil
         if (headers_fit)
             headers_fit = check_headers(read, root);
     }
+    check_limit(read, limits);
     if (pmo_file_complaints(file) != before)
         return -EINVAL;
     *policies = TAKE_PTR(read);
@@ -548,6 +553,11 @@ void pmo_policies_free(struct pmo_policies **policies)
 {
     free(*policies);
     *policies = NULL;
+}
+
+uint32_t pmo_policies_limit(const struct pmo_policies *policies)
+{
+    return policies ? policies->limit : 0;
 }
 
 size_t pmo_policies_count(const struct pmo_policies *policies)

@@ -11,6 +11,7 @@
 #include <pmo/abi.h>
 #include "agent/base/document.h"
 #include "agent/decide/condition.h"
+#include "agent/decide/limits.h"
 #include "agent/decide/schedule.h"
 
 enum pmo_mode { PMO_MODE_OBSERVE, PMO_MODE_RECOMMEND, PMO_MODE_ACT };
@@ -38,10 +39,9 @@ struct pmo_policy_header {
     size_t values_count;
 };
 
-#define PMO_RULES_MAX          16
-#define PMO_PATTERNS_MAX       32
-#define PMO_DOWN_DELAY_MAX_S   600
-#define PMO_LIMIT_PERIOD_MAX_S 3600
+#define PMO_RULES_MAX        16
+#define PMO_PATTERNS_MAX     32
+#define PMO_DOWN_DELAY_MAX_S 600
 
 struct pmo_policy {
     char name[64];
@@ -58,6 +58,8 @@ struct pmo_policy {
     uint32_t up_limit, up_period_s;     /* at most so many instances more in so long; 0: no limit */
     uint32_t down_limit, down_period_s; /* the same for fewer */
     double down_delay_s;                /* fewer only when that has been enough for this long */
+    struct pmo_budget budget;
+    uint32_t priority; /* 0..100, where the host's bound is too low for all */
     struct pmo_rule rules[PMO_RULES_MAX];
     size_t rules_count;
     struct pmo_schedule schedules[PMO_SCHEDULES_MAX];
@@ -74,9 +76,9 @@ struct pmo_policy {
 struct pmo_policies; /* an ordered set; at most one for each service */
 
 /**
- * pmo_policies_read - all `kind: OrchestrationPolicy` documents of a parsed file
- * Documents of other kinds are left to others. Complaints go where the file's go. Returns 0, or
- * -EINVAL when there was any complaint; then *policies is unchanged.
+ * pmo_policies_read - all documents of `kind: OrchestrationPolicy` and OrchestrationLimits of a
+ * file Documents of other kinds are left to others. Complaints go where the file's go. Returns 0,
+ * or -EINVAL when there was any complaint; then *policies is unchanged.
  */
 int pmo_policies_read(struct pmo_policies **policies, const struct pmo_file *file);
 void pmo_policies_free(struct pmo_policies **policies);
@@ -84,6 +86,9 @@ size_t pmo_policies_count(const struct pmo_policies *policies);
 const struct pmo_policy *pmo_policies_at(const struct pmo_policies *policies, size_t i);
 /* The policy for a service ("*" as a last resort), NULL where none applies. */
 const struct pmo_policy *pmo_policies_for(const struct pmo_policies *policies, const char *service);
+
+/* Instances that all services together may have, of `kind: OrchestrationLimits`; 0: any number. */
+uint32_t pmo_policies_limit(const struct pmo_policies *policies);
 
 /* The different headers that policies name: the kernel side has one table for all. Returns how many
  * they are, at most PMO_HEADERS_MAX in what pmo_policies_read() gives. */

@@ -391,6 +391,25 @@ static void each_mistake_is_one_complaint_at_its_place(void)
          "7:55: timeZone: \"Mars\" is not known here; write UTC, or"},
         {HEAD "  freeze: [{cron: \"0 8 * * *\", for: 1h, allow: down}]\n",
          "6:48: allow: \"down\" is not known; write none or up"},
+        {HEAD "  priority: 101\n", "6:13: priority must be a whole number from 0 to 100, not 101"},
+        {HEAD "  budget: 40 hours per 1d\n", "6:11: budget: \"40 hours per 1d\" is not understood"},
+        {HEAD "  budget: 40 instance-hours per 1m\n",
+         "6:11: budget: \"40 instance-hours per 1m\" is out "
+         "of range; write more than 0 per 1h to 31d"},
+        {HEAD "  instances: {min: 2}\n  budget: 40 instance-hours per 1d\n",
+         "7:11: budget: the minimum of 2 instances takes 48 instance-hours in this time"},
+        {HEAD
+         "---\napiVersion: pmo.dev/v1alpha1\nkind: OrchestrationLimits\nmetadata: {name: host}\n"
+         "spec: {instances: 0}\n",
+         "10:19: instances must be a whole number from 1"},
+        {HEAD
+         "  instances: {min: 5}\n---\napiVersion: pmo.dev/v1alpha1\nkind: OrchestrationLimits\n"
+         "metadata: {name: host}\nspec: {instances: 4}\n",
+         "11:19: the minima of all policies are 5 instances together; write as many or more"},
+        {HEAD
+         "---\napiVersion: pmo.dev/v1alpha1\nkind: OrchestrationLimit\nmetadata: {name: host}\n"
+         "spec: {instances: 9}\n",
+         "8:7: kind: \"OrchestrationLimit\" is not known; did you mean \"OrchestrationLimits\"?"},
         {HEAD "  observe: calls\n", "6:12: observe: \"calls\" is not known; write {calls: true}"},
         {HEAD "  observe: {call: true}\n", "6:13: unknown field \"call\"; did you mean \"calls\"?"},
         {HEAD "  observe: {calls: perhaps}\n", "6:20: calls: \"perhaps\" is not known"},
@@ -570,6 +589,31 @@ static void schedules_and_freezes_are_read(void)
     pmo_policies_free(&policies);
 }
 
+static void budgets_priorities_and_the_hosts_bound_are_read(void)
+{
+    struct pmo_policies *policies = NULL;
+    const struct pmo_policy *p;
+
+    CU_ASSERT_EQUAL_FATAL(read_text(&policies,
+                                    HEAD "  budget: 40 instance-hours per 1d\n"
+                                         "  priority: 80\n---\n"
+                                         "apiVersion: pmo.dev/v1alpha1\nkind: OrchestrationLimits\n"
+                                         "metadata: {name: host}\nspec: {instances: 40}\n"),
+                          0);
+    p = pmo_policies_at(policies, 0);
+    CU_ASSERT_EQUAL(p->budget.instance_s, 40 * 3600);
+    CU_ASSERT_EQUAL(p->budget.period_s, 86400);
+    CU_ASSERT_EQUAL(p->priority, 80);
+    CU_ASSERT_EQUAL(pmo_policies_count(policies), 1);
+    CU_ASSERT_EQUAL(pmo_policies_limit(policies), 40);
+    pmo_policies_free(&policies);
+    CU_ASSERT_EQUAL(pmo_policies_limit(NULL), 0);
+    CU_ASSERT_EQUAL_FATAL(read_text(&policies, HEAD), 0);
+    CU_ASSERT_EQUAL(pmo_policies_at(policies, 0)->priority, 50);
+    CU_ASSERT_EQUAL(pmo_policies_at(policies, 0)->budget.period_s, 0);
+    pmo_policies_free(&policies);
+}
+
 static void modes_have_names(void)
 {
     CU_ASSERT_EQUAL(pmo_mode_parse("act"), PMO_MODE_ACT);
@@ -607,6 +651,7 @@ SUITE(policy) = {
     TEST(a_service_has_its_own_policy_or_the_general_one),
     TEST(pinned_routes_are_read),
     TEST(schedules_and_freezes_are_read),
+    TEST(budgets_priorities_and_the_hosts_bound_are_read),
     TEST(modes_have_names),
     TEST(the_example_policy_is_right),
     {0},

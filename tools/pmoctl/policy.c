@@ -42,10 +42,11 @@ static void check_kinds(struct findings *findings, const struct pmo_file *file)
         else if (!strcmp(kind, "LocalService"))
             (void)json_array_append_new(findings->local_services, json_string(name ? name : "?"));
         else if (strcmp(kind, "OrchestrationPolicy") != 0 &&
+                 strcmp(kind, "OrchestrationLimits") != 0 &&
                  strcmp(kind, PMO_EVENT_SOURCE_KIND) != 0)
             (void)pmo_value_complain(pmo_value_get(root, "kind"),
                                      "kind \"%.40s\" is not known; write OrchestrationPolicy, "
-                                     "LocalService or " PMO_EVENT_SOURCE_KIND,
+                                     "OrchestrationLimits, LocalService or " PMO_EVENT_SOURCE_KIND,
                                      kind);
     }
 }
