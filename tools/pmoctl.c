@@ -15,8 +15,9 @@
 #include "agent/base/quantity.h"
 #include "tools/pmoctl/pmoctl.h"
 
-#define SOCKET_PATH "/run/pmo/pmo.sock"
-#define USAGE_ERROR 2
+#define SOCKET_PATH     "/run/pmo/pmo.sock"
+#define STATE_DIRECTORY "/var/lib/pmo"
+#define USAGE_ERROR     2
 
 /* Options by bit, so that a command can say which it takes. */
 enum {
@@ -49,6 +50,8 @@ enum {
     MODELS = 1 << 26,
     EVENTS = 1 << 27,
     SCORES = 1 << 28,
+    HISTORY = 1 << 29,
+    STATE_DIR = 1 << 30,
 };
 #define EVERYWHERE (SOCKET | JSON | HELP)
 
@@ -81,6 +84,8 @@ static const struct option_text {
     {QUANTILES, "quantiles", "LIST", "which quantiles (0.1,0.5,0.9,0.99)"},
     {MODELS, "models", NULL, "print weight and error of each model at the end, too"},
     {SCORES, "scores", NULL, "print how forecasts did, by model and horizon"},
+    {HISTORY, "history", NULL, "say what it would have come to on the load that was recorded"},
+    {STATE_DIR, "state-dir", "DIR", "where the agent keeps its history (" STATE_DIRECTORY ")"},
     {OUT, "out", "FILE", "write the outcome to this CSV file"},
     {PLOT, "plot", "FILE", "draw an SVG of the stretch with the strongest rise"},
     {SOCKET, "socket", "PATH", "the agent's socket (" SOCKET_PATH ")"},
@@ -156,10 +161,16 @@ static const struct command {
      "Prints everything that led to the decision with this number (see pmoctl decisions).", 0, 1, 1,
      pmoctl_explain},
     {"policy", "check FILE...", "check policy files",
-     "Checks policy files and prints what is wrong with file, line and column. Exit status 1 "
-     "where\n"
-     "anything is. Needs no agent.",
-     0, 2, 1000, pmoctl_policy},
+     "Checks policy files and prints what is wrong with file, line and column (exit status 1), "
+     "and\n"
+     "warns of what is right but will hardly do what was meant: rules that never act, or pull to\n"
+     "and fro, schedules that contradict each other or are frozen. Needs no agent.\n\n"
+     "With --history, it says what each policy would have come to on what the agent has recorded\n"
+     "of its service's load --since a week ago (the last day by seconds, before that by minutes;\n"
+     "the live code in virtual time, as in simulate): decisions, requests that are late, and "
+     "instance-seconds, beside those that\n"
+     "there were. --capacity and --startup go in the place of what the policy does not state.",
+     HISTORY | STATE_DIR | SINCE | SERVICE | CAPACITY | STARTUP, 2, 1000, pmoctl_policy},
     {"report", "", "what a load run came to",
      "Compares requests sent (by pmo-load) and counted (by the kernel), and instances and late\n"
      "requests with what the Kubernetes HPA algorithm would have reached on the same load.",
@@ -273,7 +284,8 @@ static int read_share(const char *name, const char *text, double *share)
     return 0;
 }
 
-/* The API takes whole seconds, from now where they are not positive; people may write -5m. */
+/* The API takes whole seconds, from now where they are not positive; people may write -5m, or 5m.
+ */
 static int read_time(const char *name, const char *text, const char **out)
 {
     static char texts[2][32]; /* --since and --until */
@@ -284,10 +296,11 @@ static int read_time(const char *name, const char *text, const char **out)
     double seconds;
 
     if (pmo_quantity_scan(&at, &seconds, &dimension) < 0 || *at || seconds > 1e11 ||
-        (dimension != PMO_NUMBER && !(relative && dimension == PMO_DURATION)))
+        (dimension != PMO_NUMBER && dimension != PMO_DURATION))
         return pmo_fail(EINVAL, "--%s %s: not a time; write seconds since 1970, or e.g. -60s", name,
                         text);
     used = (used + 1) % 2;
+    relative |= dimension == PMO_DURATION;
     (void)snprintf(texts[used], sizeof(texts[used]), "%s%.0f", relative ? "-" : "", floor(seconds));
     *out = texts[used];
     return 0;
@@ -350,6 +363,12 @@ static int read_option(struct pmoctl *ctl, int bit, const char *value)
         return 0;
     case SCORES:
         ctl->scores = true;
+        return 0;
+    case HISTORY:
+        ctl->history = true;
+        return 0;
+    case STATE_DIR:
+        ctl->state_dir = value;
         return 0;
     case STRIDE:
         return read_positive("stride", value, PMO_DURATION, 1, &ctl->stride_s);
@@ -415,8 +434,12 @@ static int check_command(const struct pmoctl *ctl, const struct command *command
 
 int main(int argc, char **argv)
 {
-    struct pmoctl ctl = {
-        .socket = SOCKET_PATH, .interval_s = 1, .target = 0.7, .startup_s = NAN, .from_s = NAN};
+    struct pmoctl ctl = {.socket = SOCKET_PATH,
+                         .state_dir = STATE_DIRECTORY,
+                         .interval_s = 1,
+                         .target = 0.7,
+                         .startup_s = NAN,
+                         .from_s = NAN};
     const struct command *command;
     int given = 0, status;
 

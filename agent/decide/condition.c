@@ -188,8 +188,8 @@ static enum truth compare(const struct pmo_node *node, double value)
     }
 }
 
-bool pmo_condition_holds(const struct pmo_condition *condition,
-                         const struct pmo_situation *situation)
+bool pmo_condition_holds_with(const struct pmo_condition *condition, pmo_value_fn value,
+                              void *context)
 {
     enum truth stack[PMO_NODES_MAX];
     size_t depth = 0;
@@ -199,7 +199,7 @@ bool pmo_condition_holds(const struct pmo_condition *condition,
         enum truth top;
 
         if (pmo_node_compares(node)) {
-            stack[depth++] = compare(node, pmo_quantity_value(condition, node, situation));
+            stack[depth++] = compare(node, value(context, condition, node));
             continue;
         }
         assert(depth > (node->operator!= PMO_NOT));
@@ -210,6 +210,18 @@ bool pmo_condition_holds(const struct pmo_condition *condition,
             stack[depth - 1] = top;
     }
     return depth == 1 && stack[0] == TRUE;
+}
+
+static double value_now(void *context, const struct pmo_condition *condition,
+                        const struct pmo_node *node)
+{
+    return pmo_quantity_value(condition, node, context);
+}
+
+bool pmo_condition_holds(const struct pmo_condition *condition,
+                         const struct pmo_situation *situation)
+{
+    return pmo_condition_holds_with(condition, value_now, (void *)situation);
 }
 
 /* ---- in words -------------------------------------------------------------------------------- */

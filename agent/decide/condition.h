@@ -110,7 +110,12 @@ struct pmo_situation {
  */
 double pmo_quantity_value(const struct pmo_condition *condition, const struct pmo_node *node,
                           const struct pmo_situation *situation);
-/* Is it true (and not just unknown)? */
+/* Is it true (and not just unknown) with these values of its comparisons' quantities? */
+typedef double (*pmo_value_fn)(void *context, const struct pmo_condition *condition,
+                               const struct pmo_node *node);
+bool pmo_condition_holds_with(const struct pmo_condition *condition, pmo_value_fn value,
+                              void *context);
+/* The same with those of a situation. */
 bool pmo_condition_holds(const struct pmo_condition *condition,
                          const struct pmo_situation *situation);
 

@@ -24,6 +24,7 @@ struct pmo_simulator {
     struct pmo_forecast forecast;
     struct pmo_planner *planner;
     uint32_t *wanted;
+    int64_t begin; /* second 0 in real time */
     size_t t;
     double load_rps;                               /* last that was known */
     double waiting;                                /* at the last second's end */
@@ -59,6 +60,11 @@ void pmo_simulator_free(struct pmo_simulator **simulator)
     pmo_planner_free(&(*simulator)->planner);
     free(*simulator);
     *simulator = NULL;
+}
+
+void pmo_simulator_begin(struct pmo_simulator *simulator, int64_t t)
+{
+    simulator->begin = t;
 }
 
 /* How many of a second's requests waited longer than @wait_s. */
@@ -106,6 +112,7 @@ int pmo_simulator_step(struct pmo_simulator *simulator, double requests)
 {
     const struct pmo_queue_model *model = simulator->model;
     size_t t = simulator->t++;
+    int64_t now = simulator->begin + (int64_t)t;
     uint32_t *wanted = simulator->wanted;
     struct pmo_queue_second *second = &simulator->past[t % LATENCY_SECONDS];
     struct pmo_service_state state = {.name = simulator->policy.service,
@@ -121,8 +128,8 @@ int pmo_simulator_step(struct pmo_simulator *simulator, double requests)
 
     if (!isnan(requests)) {
         simulator->load_rps = requests;
-        pmo_forecaster_observe(simulator->forecaster, (int64_t)t, requests);
-        pmo_study_second(simulator->study, simulator->forecaster, (int64_t)t);
+        pmo_forecaster_observe(simulator->forecaster, now, requests);
+        pmo_study_second(simulator->study, simulator->forecaster, now);
     }
     pmo_forecaster_predict(simulator->forecaster, &simulator->forecast);
     wanted[t] = t ? wanted[t - 1] : first_count(simulator);
@@ -132,8 +139,8 @@ int pmo_simulator_step(struct pmo_simulator *simulator, double requests)
     state.load_rps = requests;
     state.in_flight = isnan(requests) ? NAN : second->waiting;
     state.latency_p99_s = latency(simulator->past);
-    made = pmo_planner_decide(simulator->planner, &simulator->policy, PMO_MODE_ACT, &state,
-                              (int64_t)t, &wanted[t], &decision);
+    made = pmo_planner_decide(simulator->planner, &simulator->policy, PMO_MODE_ACT, &state, now,
+                              &wanted[t], &decision);
     pmo_queue_step(model, simulator->waiting, pmo_queue_ready(model, wanted, t),
                    simulator->load_rps, second);
     simulator->waiting = second->waiting;
