@@ -349,10 +349,9 @@ static __always_inline __u64 tls_received_from(const struct tls_thread *thread,
     return cookie;
 }
 
-SEC("uretprobe")
-int tls_exit(struct pt_regs *ctx)
+static __always_inline int tls_exit(struct pt_regs *ctx, __u64 probe)
 {
-    __u64 probe = bpf_get_attach_cookie(ctx), cookie;
+    __u64 cookie;
     struct tls_thread thread = tls_thread_of(0);
     struct tls_call *entered = bpf_map_lookup_elem(&tls_calls, &thread), call;
     struct tls_session *s;
@@ -457,10 +456,9 @@ static __always_inline struct tls_session *go_session(const struct tls_key *key,
  * answered, to another goroutine, before the call returns: it is read at once, but where the call
  * begins with a handshake. A function whose stack has to grow begins again from its first
  * instruction. */
-SEC("uprobe")
-int tls_go_enter(struct pt_regs *ctx)
+static __always_inline int tls_go_enter(struct pt_regs *ctx, __u64 probe)
 {
-    __u64 probe = bpf_get_attach_cookie(ctx), n = GO_LENGTH(ctx);
+    __u64 n = GO_LENGTH(ctx);
     struct tls_thread thread = tls_thread_of(GO_GOROUTINE(ctx));
     struct tls_call call = {.session = {thread.process, GO_OBJECT(ctx)}, .buffer = GO_BUFFER(ctx)};
     struct tls_call *begun = bpf_map_lookup_elem(&tls_calls, &thread);
@@ -477,10 +475,8 @@ int tls_go_enter(struct pt_regs *ctx)
     return 0;
 }
 
-SEC("uprobe")
-int tls_go_exit(struct pt_regs *ctx)
+static __always_inline int tls_go_exit(struct pt_regs *ctx, __u64 probe)
 {
-    __u64 probe = bpf_get_attach_cookie(ctx);
     struct tls_thread thread = tls_thread_of(GO_GOROUTINE(ctx));
     struct tls_call *entered = bpf_map_lookup_elem(&tls_calls, &thread), call;
     __s64 n = GO_RESULT(ctx);
@@ -495,4 +491,18 @@ int tls_go_exit(struct pt_regs *ctx)
     if (s && n > 0 && n <= 0x7fffffff)
         tls_feed(s, call.session.object, call.buffer, n, probe & PMO_TLS_WRITE ? 1 : 0);
     return 0;
+}
+
+/* Where decrypted bytes are at hand. One program for the three, as the parsers take the verifier a
+ * third of a second in each that has them. */
+SEC("uprobe")
+int tls_bytes(struct pt_regs *ctx)
+{
+    __u64 probe = bpf_get_attach_cookie(ctx);
+
+    if (probe & PMO_TLS_GO_ENTRY)
+        return tls_go_enter(ctx, probe);
+    if (probe & PMO_TLS_GO_RETURN)
+        return tls_go_exit(ctx, probe);
+    return tls_exit(ctx, probe);
 }

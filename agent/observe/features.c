@@ -82,17 +82,12 @@ static const struct role {
     {"reset_sent", "resets sent", "they are not counted", {0}},
     {"reset_received", "resets received", "they are not counted", {0}},
     {"tls_enter", "TLS calls", "requests inside TLS are not counted", {BPF_FUNC_get_attach_cookie}},
-    {"tls_exit",
+    {"tls_bytes",
      "TLS bytes",
      "requests inside TLS are not counted",
      {BPF_FUNC_get_attach_cookie, BPF_FUNC_loop}},
     {"tls_linger", "ends of TLS sockets", "requests inside TLS are not counted", {BPF_FUNC_loop}},
     {"tls_free", "ends of TLS", "requests inside TLS are not counted", {0}},
-    {"tls_go_enter", "TLS calls in Go", "requests inside TLS of Go are not counted", {0}},
-    {"tls_go_exit",
-     "TLS bytes in Go",
-     "requests inside TLS of Go are not counted",
-     {BPF_FUNC_get_attach_cookie, BPF_FUNC_loop}},
 };
 
 static const struct {

@@ -404,9 +404,8 @@ static uint32_t tick_us(void)
 static void leave_out(struct pmo_bpf *s, const struct pmo_kernel_extras *extras)
 {
     struct bpf_program *const calls[] = {s->progs.call_request, s->progs.call_response};
-    struct bpf_program *const tls[] = {s->progs.tls_enter,   s->progs.tls_exit,
-                                       s->progs.tls_free,    s->progs.tls_go_enter,
-                                       s->progs.tls_go_exit, s->progs.tls_linger};
+    struct bpf_program *const tls[] = {s->progs.tls_enter, s->progs.tls_bytes, s->progs.tls_free,
+                                       s->progs.tls_linger};
 
     for (size_t i = 0; !(extras && extras->calls) && i < sizeof(calls) / sizeof(*calls); i++)
         (void)bpf_program__set_autoload(calls[i], false);

@@ -21,13 +21,23 @@ bool pmo_kernel_tls_replaces;
 static struct bpf_program *tls_program(const struct pmo_kernel *k, enum pmo_tls_program which)
 {
     const struct pmo_bpf *s = k->skeleton;
-    struct bpf_program *const programs[PMO_TLS_PROGRAMS] = {
-        [PMO_TLS_ENTER] = s->progs.tls_enter,     [PMO_TLS_EXIT] = s->progs.tls_exit,
-        [PMO_TLS_FREE] = s->progs.tls_free,       [PMO_TLS_GO_ENTER] = s->progs.tls_go_enter,
-        [PMO_TLS_GO_EXIT] = s->progs.tls_go_exit,
-    };
 
-    return programs[which];
+    switch (which) {
+    case PMO_TLS_ENTER:
+        return s->progs.tls_enter;
+    case PMO_TLS_FREE:
+        return s->progs.tls_free;
+    default:
+        return s->progs.tls_bytes;
+    }
+}
+
+/* What it has to know besides. */
+static uint32_t tls_program_flags(enum pmo_tls_program which)
+{
+    return which == PMO_TLS_GO_ENTER  ? PMO_TLS_GO_ENTRY
+           : which == PMO_TLS_GO_EXIT ? PMO_TLS_GO_RETURN
+                                      : 0;
 }
 
 /* Event source of uprobes, and its bit that makes it one on the return; perf_event_open(2). */
@@ -128,7 +138,7 @@ int pmo_kernel_tls_probe(struct pmo_kernel *k, const struct pmo_tls_probe *probe
     (void)clock_gettime(CLOCK_MONOTONIC, &now);
     options.perf_event.bpf_cookie = ((uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec) >>
                                         PMO_TLS_SINCE_UNIT << PMO_TLS_SINCE_SHIFT |
-                                    probe->flags;
+                                    probe->flags | tls_program_flags(probe->program);
     link = bpf_link_create(bpf_program__fd(program), event, BPF_PERF_EVENT, &options);
     if (link < 0 || ioctl(event, PERF_EVENT_IOC_ENABLE, 0))
         return -errno;

@@ -389,6 +389,8 @@ struct pmo_listening_event { /* PMO_EVENT_LISTENING */
 #define PMO_TLS_INT         4U  /* returns how many bytes as an int, not as a long, */
 #define PMO_TLS_LENGTH_AT   8U  /* or stores it where the fourth argument points, and returns 1 */
 #define PMO_TLS_UNSEEN      16U /* the bytes are never in memory (SSL_sendfile()) */
+#define PMO_TLS_GO_ENTRY    32U /* in Go's convention: where the function is entered, */
+#define PMO_TLS_GO_RETURN   64U /* or left */
 #define PMO_TLS_SINCE_SHIFT 8
 #define PMO_TLS_SINCE_UNIT  20
 
