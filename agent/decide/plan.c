@@ -31,16 +31,10 @@
 #include <string.h>
 #include <time.h>
 #include "agent/decide/need.h"
-
-#define NEVER (INT64_MIN / 2)
+#include "agent/decide/rules.h"
 
 #define LOAD_SECONDS   10
 #define LOAD_DOUBLES_S 3600.0
-
-struct rule_memory {
-    int64_t held_since; /* NEVER: does not hold */
-    int64_t acted;
-};
 
 /* What is remembered of one service. */
 struct tracked {
@@ -58,7 +52,7 @@ struct tracked {
     struct pmo_spending spending;
     double spent_s; /* instance-seconds in the budget's period */
     size_t number;  /* of its wish */
-    struct rule_memory rules[PMO_RULES_MAX];
+    struct pmo_rule_memory rules[PMO_RULES_MAX];
     struct pmo_windows windows; /* noted where the policy has rules */
     struct pmo_occurrence schedules[PMO_SCHEDULES_MAX], freezes[PMO_FREEZES_MAX];
     int64_t frozen_since; /* of the freeze that was told of last */
@@ -72,20 +66,12 @@ struct pmo_planner {
     size_t count;
 };
 
-/* What all rules together say. */
-struct verdict {
-    int strongest;  /* index of the rule that wants most, -1: none wants anything */
-    uint32_t wants; /* what that rule wants */
-    uint32_t hold;  /* going below this would only make a rule scale up again */
-    bool any;       /* any condition holds */
-};
-
 /* A decision in the making. */
 struct draft {
     uint32_t to;
-    const char *rule;           /* NULL: nothing changes */
-    struct rule_memory *memory; /* of that rule, where it is one of the policy's */
-    bool withheld;              /* frozen, and that is not told yet */
+    const char *rule;               /* NULL: nothing changes */
+    struct pmo_rule_memory *memory; /* of that rule, where it is one of the policy's */
+    bool withheld;                  /* frozen, and that is not told yet */
     char reason[256];
 };
 
@@ -151,10 +137,10 @@ static struct tracked *track(struct pmo_planner *planner, const char *name)
     service->number = planner->count++;
     wishes[service->number] = (struct pmo_wish){};
     (void)snprintf(service->name, sizeof(service->name), "%s", name);
-    service->known_t = NEVER;
-    service->frozen_since = NEVER;
+    service->known_t = PMO_NEVER;
+    service->frozen_since = PMO_NEVER;
     for (int i = 0; i < PMO_RULES_MAX; i++)
-        service->rules[i] = (struct rule_memory){NEVER, NEVER};
+        service->rules[i] = (struct pmo_rule_memory){PMO_NEVER, PMO_NEVER};
     service->next = planner->services;
     planner->services = service;
     return service;
@@ -251,13 +237,13 @@ static void observe_real(struct tracked *service, enum pmo_mode mode, uint32_t r
 static double load_of(struct tracked *service, double load_rps, int64_t t)
 {
     if (!isnan(load_rps)) {
-        double share = service->known_t == NEVER ? 1 : 1.0 / LOAD_SECONDS;
+        double share = service->known_t == PMO_NEVER ? 1 : 1.0 / LOAD_SECONDS;
 
         service->known_rps += share * (load_rps - service->known_rps);
         service->known_t = t;
         return load_rps;
     }
-    if (service->known_t == NEVER)
+    if (service->known_t == PMO_NEVER)
         return NAN;
     return service->known_rps * (1 + sqrt((double)(t - service->known_t) / LOAD_DOUBLES_S));
 }
@@ -266,88 +252,6 @@ static bool is_spent(const struct tracked *service, const struct pmo_policy *pol
 {
     return policy->budget.period_s &&
            service->spent_s >= PMO_BUDGET_NEAR * policy->budget.instance_s;
-}
-
-/* ---- rules ----------------------------------------------------------------------------------- */
-
-/* How many instances keep an up-rule on the share of capacity from firing (again). */
-static uint32_t hold_of(const struct pmo_rule *rule, const struct pmo_situation *situation)
-{
-    const struct pmo_condition *condition = &rule->condition;
-    struct pmo_situation fewer = *situation;
-    uint32_t hold = 0;
-
-    for (size_t i = 0; i < condition->count && rule->action == PMO_SCALE_UP_BY; i++) {
-        const struct pmo_node *node = &condition->nodes[i];
-        double value, count;
-
-        if (!pmo_node_compares(node) || !pmo_node_is_above(node) || !(node->threshold > 0) ||
-            (node->quantity != PMO_PREDICTED_UTILIZATION && node->quantity != PMO_UTILIZATION))
-            continue;
-        value = pmo_quantity_value(condition, node, situation);
-        if (isnan(value))
-            continue;
-        count = ceil(value * max_u32(situation->count, 1) / node->threshold - 1e-9);
-        count = fmin(fmax(count, 0), situation->count);
-        fewer.count = count > 1 ? (uint32_t)count - 1 : 1;
-        /* what else stands in the condition may keep it from firing, however few there are */
-        if (condition->count == 1 || pmo_condition_holds(condition, &fewer))
-            hold = max_u32(hold, (uint32_t)count);
-    }
-    return hold;
-}
-
-/* What a rule wants whose condition has held for long enough; 0: nothing. */
-static uint32_t wish_of(const struct pmo_rule *rule, const struct rule_memory *memory,
-                        const struct pmo_need *need, uint32_t base, int64_t t)
-{
-    bool cooling = (double)(t - memory->acted) < fmax(1, need->lead_time_s);
-
-    switch (rule->action) {
-    case PMO_SCALE_TO:
-        return rule->instances;
-    case PMO_SCALE_UP_BY:
-        return cooling ? base : base + rule->instances; /* and does not let others lower it */
-    case PMO_SCALE_DOWN_BY:
-        if (cooling)
-            return 0;
-        return base > rule->instances ? base - rule->instances : 1;
-    }
-    return 0;
-}
-
-static struct verdict ask_rules(struct tracked *service, const struct pmo_policy *policy,
-                                const struct pmo_situation *situation)
-{
-    int64_t t = situation->t;
-    struct verdict verdict = {.strongest = -1};
-
-    if (policy->rules_count)
-        pmo_windows_note(&service->windows, situation->state, t);
-    for (size_t i = 0; i < policy->rules_count; i++) {
-        const struct pmo_rule *rule = &policy->rules[i];
-        struct rule_memory *memory = &service->rules[i];
-        uint32_t wish;
-
-        verdict.hold = max_u32(verdict.hold, hold_of(rule, situation));
-        if (!pmo_condition_holds(&rule->condition, situation)) {
-            memory->held_since = NEVER;
-            continue;
-        }
-        verdict.any = true;
-        if (memory->held_since == NEVER)
-            memory->held_since = t;
-        if (t - memory->held_since < (int64_t)rule->for_s)
-            continue;
-        wish = wish_of(rule, memory, situation->need, situation->count, t);
-        if (rule->action == PMO_SCALE_TO)
-            verdict.hold = max_u32(verdict.hold, wish);
-        if (wish <= verdict.wants)
-            continue;
-        verdict.wants = wish;
-        verdict.strongest = (int)i;
-    }
-    return verdict;
 }
 
 /* ---- sentences ------------------------------------------------------------------------------- */
@@ -441,7 +345,7 @@ static void follow_need(struct draft *draft, const struct pmo_need *need,
 /* Step 3. @floor: no rule lowers the count below this. */
 static void follow_rules(struct draft *draft, struct tracked *service,
                          const struct pmo_policy *policy, const struct pmo_situation *situation,
-                         const struct verdict *verdict, uint32_t floor)
+                         const struct pmo_verdict *verdict, uint32_t floor)
 {
     uint32_t base = situation->count;
     const struct pmo_rule *rule;
@@ -544,15 +448,18 @@ static struct draft make_draft(struct pmo_planner *planner, struct tracked *serv
 {
     uint32_t base = mode == PMO_MODE_ACT ? service->standing : service->real;
     const struct pmo_situation situation = {need, state, &service->windows, base, t};
-    struct verdict verdict = ask_rules(service, policy, &situation);
+    struct pmo_verdict verdict;
     bool spent = is_spent(service, policy);
     bool driven = (policy->quantile > 0 || spent) && need->capacity_rps > 0;
     uint32_t floor, keep;
     struct pmo_bounds bounds = {.min = policy->min, .max = policy->max};
     struct draft draft = {.to = service->standing};
 
+    if (policy->rules_count)
+        pmo_windows_note(&service->windows, state, t);
+    verdict = pmo_rules_ask(policy, service->rules, &situation);
     if (spent)
-        verdict = (struct verdict){.strongest = -1};
+        verdict = (struct pmo_verdict){.strongest = -1};
     floor = max_u32(need->now, verdict.hold);
     note_needed(service, t, max_u32(need->wanted, verdict.hold));
     if (driven) {
@@ -576,7 +483,8 @@ static struct draft make_draft(struct pmo_planner *planner, struct tracked *serv
     if (draft.to > service->standing)
         note_needed(service, t, draft.to); /* what a rule raised stays for the delay, too */
     if (draft.memory && draft.to != base)
-        *draft.memory = (struct rule_memory){.acted = t, .held_since = t}; /* "for" begins anew */
+        *draft.memory =
+            (struct pmo_rule_memory){.acted = t, .held_since = t}; /* "for" begins anew */
     return draft;
 }
 
