@@ -60,9 +60,9 @@ struct tracked {
 
 struct pmo_planner {
     int64_t next_id;
-    uint32_t limit; /* instances of all; 0: any number */
-    struct tracked *services;
-    struct pmo_wish *wishes; /* the last of each, by their numbers */
+    uint32_t limit;                   /* instances of all; 0: any number */
+    struct tracked *services, *asked; /* a list, and who of it was asked for last */
+    struct pmo_wish *wishes;          /* the last of each, by their numbers */
     size_t count;
 };
 
@@ -118,13 +118,24 @@ void pmo_planner_limit(struct pmo_planner *planner, uint32_t instances)
     planner->limit = instances;
 }
 
+/* Services are asked for in the same order each second: so the next one is mostly the next. */
+static struct tracked *find(struct pmo_planner *planner, const char *name)
+{
+    struct tracked *service = planner->asked ? planner->asked->next : NULL;
+
+    if (service && !strcmp(service->name, name))
+        return planner->asked = service;
+    for (service = planner->services; service; service = service->next)
+        if (!strcmp(service->name, name))
+            return planner->asked = service;
+    return NULL;
+}
+
 static struct tracked *track(struct pmo_planner *planner, const char *name)
 {
-    struct tracked *service = planner->services;
+    struct tracked *service = find(planner, name), **end = &planner->services;
     struct pmo_wish *wishes;
 
-    while (service && strcmp(service->name, name) != 0)
-        service = service->next;
     if (service)
         return service;
     wishes = realloc(planner->wishes, (planner->count + 1) * sizeof(*wishes));
@@ -141,8 +152,9 @@ static struct tracked *track(struct pmo_planner *planner, const char *name)
     service->frozen_since = PMO_NEVER;
     for (int i = 0; i < PMO_RULES_MAX; i++)
         service->rules[i] = (struct pmo_rule_memory){PMO_NEVER, PMO_NEVER};
-    service->next = planner->services;
-    planner->services = service;
+    while (*end)
+        end = &(*end)->next;
+    *end = service;
     return service;
 }
 
