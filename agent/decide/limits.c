@@ -56,6 +56,13 @@ double pmo_spending_note(struct pmo_spending *spending, const struct pmo_budget 
     return sum;
 }
 
+void pmo_spending_begin(struct pmo_spending *spending, int64_t t, double instance_s)
+{
+    for (size_t i = 0; i < PMO_BUDGET_SLOTS; i++)
+        spending->slots[i] = instance_s / PMO_BUDGET_SLOTS;
+    spending->t = t;
+}
+
 static uint32_t extra_of(const struct pmo_wish *wish)
 {
     return wish->wanted > wish->min ? wish->wanted - wish->min : 0;

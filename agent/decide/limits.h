@@ -51,6 +51,9 @@ struct pmo_spending {
 double pmo_spending_note(struct pmo_spending *spending, const struct pmo_budget *budget, int64_t t,
                          uint32_t instances);
 
+/* Begins with @instance_s spent in a budget's period up to second @t, as if evenly. */
+void pmo_spending_begin(struct pmo_spending *spending, int64_t t, double instance_s);
+
 /* ---- shares ---- */
 
 struct pmo_wish {

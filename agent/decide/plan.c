@@ -180,6 +180,17 @@ int pmo_planner_adopt(struct pmo_planner *planner, const char *service, uint32_t
     return 0;
 }
 
+int pmo_planner_adopt_spending(struct pmo_planner *planner, const char *service, double instance_s,
+                               int64_t t)
+{
+    struct tracked *tracked = track(planner, service);
+
+    if (!tracked)
+        return -ENOMEM;
+    pmo_spending_begin(&tracked->spending, t, instance_s);
+    return 0;
+}
+
 static void note_change(struct tracked *service, int64_t t, uint32_t from, uint32_t to)
 {
     if (to > from)

@@ -91,3 +91,8 @@ int pmo_planner_decide(struct pmo_planner *planner, const struct pmo_policy *pol
 /* Makes the planner continue with a count that an earlier agent had asked for. Returns 0 or
  * -ENOMEM. */
 int pmo_planner_adopt(struct pmo_planner *planner, const char *service, uint32_t wanted, int64_t t);
+
+/* Makes it continue with what an earlier agent had spent of a service's budget in the budget's
+ * period up to second @t: @instance_s instance-seconds. Returns 0 or -ENOMEM. */
+int pmo_planner_adopt_spending(struct pmo_planner *planner, const char *service, double instance_s,
+                               int64_t t);

@@ -159,6 +159,26 @@ static void a_budget_that_is_nearly_spent_leaves_what_the_load_needs(void)
     pmo_planner_free(&w.planner);
 }
 
+static void what_an_earlier_agent_spent_is_spent(void)
+{
+    struct world w;
+
+    begin(&w);
+    w.states[0].load_rps = 1;
+    w.policies[0].min = 2;
+    w.policies[0].rules_count = 1;
+    CU_ASSERT_EQUAL_FATAL(pmo_rule_parse(&w.policies[0].rules[0],
+                                         "scale to 4 instances if load > 0 rps", (char[64]){0}, 64),
+                          0);
+    w.policies[0].budget = (struct pmo_budget){.instance_s = 9 * 3600, .period_s = 7200};
+    CU_ASSERT_EQUAL(pmo_planner_adopt_spending(w.planner, "a", 8.5 * 3600, w.t), 0);
+    run(&w, 1, 30);
+    CU_ASSERT_EQUAL(w.wanted[0], 2);
+    run(&w, 1, 3600); /* half of it is a period old */
+    CU_ASSERT_EQUAL(w.wanted[0], 4);
+    pmo_planner_free(&w.planner);
+}
+
 static void the_hosts_bound_goes_by_priority(void)
 {
     struct world w;
@@ -188,6 +208,7 @@ SUITE(limits) = {
     TEST(shares_add_up_to_the_limit),
     TEST(spending_rolls_with_its_period),
     TEST(a_budget_that_is_nearly_spent_leaves_what_the_load_needs),
+    TEST(what_an_earlier_agent_spent_is_spent),
     TEST(the_hosts_bound_goes_by_priority),
     {0},
 };
