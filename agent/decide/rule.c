@@ -264,8 +264,8 @@ static int add(struct sentence *s, struct pmo_condition *condition, const struct
 /* 'event("campaign").active' or '.starts_in', "event" being taken already. */
 static int read_event(struct sentence *s, struct pmo_condition *condition, struct pmo_node *node)
 {
-    size_t length = *s->at && s->at[0] == '(' && s->at[1] == '"' ? strcspn(s->at + 2, "\"") : 0;
-    const char *name = s->at + 2;
+    const char *name = strncmp(s->at, "(\"", 2) != 0 ? "" : s->at + 2;
+    size_t length = strcspn(name, "\"");
 
     if (!length || length >= PMO_HAPPENING_BYTES || strncmp(name + length, "\")", 2) != 0)
         return refuse(s, "which event? write its kind or id in quotes, e.g. event(\"campaign\")"
