@@ -211,31 +211,41 @@ static void what_is_wrong_breaks_the_schema(void)
 #undef POLICY
 }
 
-/* Is each of the words in "a, b or c" a property, and each property one of the words? */
-static void same_words(const char *place, const char *list, const struct pmo_value *properties)
+/* Notes the words of "a, b or c" in @known; each is a property. */
+static void note_words(const char *place, const char *list, const struct pmo_value *properties,
+                       json_t *known)
 {
     _cleanup_free_ char *words = strndup(list, strcspn(list, "\n"));
     char *rest = words, *word;
-    size_t count = 0;
 
     while ((word = strsep(&rest, " ,"))) {
         if (!*word || !strcmp(word, "or"))
             continue;
-        count++;
+        (void)json_object_set_new(known, word, json_true());
         CU_ASSERT_PTR_NOT_NULL(pmo_value_get(properties, word));
         if (!pmo_value_get(properties, word))
             (void)printf("\n    %s.%s is not in the schema\n", place, word);
     }
-    CU_ASSERT_EQUAL(count, pmo_value_count(properties));
-    if (count != pmo_value_count(properties))
-        (void)printf("\n    %s: the reader knows %zu fields, the schema %zu\n", place, count,
-                     pmo_value_count(properties));
+}
+
+/* Was each property noted? */
+static void all_known(const char *place, const struct pmo_value *properties, const json_t *known)
+{
+    for (size_t i = 0; i < pmo_value_count(properties); i++) {
+        bool is_known = json_object_get(known, pmo_value_key(properties, i));
+
+        CU_ASSERT_TRUE(is_known);
+        if (!is_known)
+            (void)printf("\n    %s: the reader does not know %s\n", place,
+                         pmo_value_key(properties, i));
+    }
 }
 
 /* Puts a field that nobody knows into @map: the reader then lists those that it knows. */
-static void compare(json_t *document, json_t *map, const char *place,
-                    const struct pmo_value *properties)
+static void ask(json_t *document, json_t *map, const char *place,
+                const struct pmo_value *properties, json_t *known)
 {
+    static const char before[] = "unknown field \"" MARK "\"; write ";
     _cleanup_free_ char *text = NULL;
     const char *list;
 
@@ -243,12 +253,22 @@ static void compare(json_t *document, json_t *map, const char *place,
     text = json_dumps(document, JSON_ENCODE_ANY);
     (void)json_object_del(map, MARK);
     read_all(text, strlen(text));
-    list = strstr(said, "unknown field \"" MARK "\"; write ");
+    list = strstr(said, before);
     CU_ASSERT_PTR_NOT_NULL(list);
     if (list)
-        same_words(place, list + strlen("unknown field \"" MARK "\"; write "), properties);
+        note_words(place, list + sizeof(before) - 1, properties, known);
     else
         (void)printf("\n    %s: %s\n", place, said);
+}
+
+static void compare(json_t *document, json_t *map, const char *place,
+                    const struct pmo_value *properties)
+{
+    json_t *known = json_object();
+
+    ask(document, map, place, properties, known);
+    all_known(place, properties, known);
+    json_decref(known);
 }
 
 static void walk(json_t *document, json_t *json, const struct pmo_value *schema, const char *place)
@@ -351,6 +371,35 @@ static void check_block(const char *text, size_t length)
     free(out);
 }
 
+static json_t *source_fields; /* that readers of sources know */
+
+static void ask_source(const char *text, size_t length)
+{
+    json_t *documents = load(text, length), *document = json_array_get(documents, 0);
+    const struct pmo_value *schema =
+        pmo_value_get(pmo_value_get(root, "definitions"), "EventSource");
+    const struct pmo_value *properties = pmo_value_get(schema, "properties");
+
+    compare(document, document, "EventSource", properties);
+    ask(document, json_object_get(document, "spec"), "EventSource.spec",
+        pmo_value_get(pmo_value_get(properties, "spec"), "properties"), source_fields);
+    json_decref(documents);
+}
+
+static void each_type_of_source_knows_fields_of_the_schema_and_all_together_all(void)
+{
+    const struct pmo_value *at;
+
+    open_schema();
+    source_fields = json_object();
+    CU_ASSERT_TRUE(each_block("docs/events.md", ask_source) >= 5);
+    at = pmo_value_get(pmo_value_get(root, "definitions"), "EventSource");
+    at = pmo_value_get(pmo_value_get(at, "properties"), "spec");
+    all_known("EventSource.spec", pmo_value_get(at, "properties"), source_fields);
+    json_decref(source_fields);
+    close_schema();
+}
+
 static void every_example_of_the_documentation_is_right(void)
 {
     open_schema();
@@ -363,6 +412,7 @@ SUITE(policy_schema) = {
     TEST(the_policies_that_come_along_keep_the_schema),
     TEST(what_is_wrong_breaks_the_schema),
     TEST(readers_and_schema_know_the_same_fields),
+    TEST(each_type_of_source_knows_fields_of_the_schema_and_all_together_all),
     TEST(every_example_of_the_documentation_is_right),
     {0},
 };
