@@ -10,6 +10,9 @@
 #include <stdint.h>
 #include "agent/act/backend.h"
 #include "agent/attempts.h"
+#include "agent/decide/capacity.h"
+#include "agent/decide/lead_time.h"
+#include "agent/decide/outcome.h"
 #include "agent/decide/plan.h"
 #include "agent/decide/policy.h"
 #include "agent/events/sources.h"
@@ -24,6 +27,12 @@
 #include "agent/use.h"
 
 struct pmo_zones; /* agent/observe/zones.h */
+
+/* What an instance answered in a second. */
+struct pmo_answers {
+    int64_t t;                  /* that second; 0: none */
+    double requests, latency_s; /* latency: the sum, to the first byte */
+};
 
 /* One instance, found by discovery or started by a backend. */
 struct pmo_agent_instance {
@@ -46,8 +55,12 @@ struct pmo_agent_instance {
     struct pmo_use use;               /* last second */
     struct pmo_usage_reading reading; /* the last one, for differences */
     struct pmo_signals_second signals;
-    double load_rps;                   /* arrivals in the last second */
-    int64_t load_second;               /* that second */
+    double load_rps;     /* arrivals in the last second */
+    int64_t load_second; /* that second */
+    struct pmo_answers answers;
+    double cpu_limit;                  /* cores; NAN: no limit is known */
+    bool started;                      /* `start` was begun: an instance has one */
+    struct pmo_start start;            /* until it serves well */
     double predicted_latency_s;        /* in the next second; NAN where not known */
     int64_t gone;                      /* second it went, 0: it is there */
     unsigned int missed;               /* scans in a row that did not find its listener */
@@ -73,8 +86,13 @@ struct pmo_service {
     int hints_number;                /* in the hints map, -1: it did not fit */
     uint32_t wanted;                 /* instances asked for, when managed */
     uint32_t ready, starting, draining;
-    double lead_time_s;      /* measured, NAN before the first */
-    double capacity_rps;     /* of one instance, 0 where not known */
+    struct pmo_capacity capacity;
+    struct pmo_capacity_second together; /* its instances that serve well, last second */
+    struct pmo_capacity_estimate learned;
+    struct pmo_lead_times lead_times;
+    struct pmo_outcome outcome;
+    double lead_time_s;      /* that is planned with, NAN where nothing is known */
+    double capacity_rps;     /* of one instance, likewise; 0 where not known */
     double instance_seconds; /* since the agent's start, starting ones included */
     double cpu_seconds, memory_bytes, rx_bytes, tx_bytes; /* of its instances, last second */
     struct pmo_use use;                                   /* of its instances, last second */

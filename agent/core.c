@@ -52,8 +52,11 @@ struct pmo_service *pmo_core_service(struct pmo_core *core, const char *name)
     s->hints_number = pmo_hints_service(core->hints, s->name, NULL, 0);
     if (core->agent.policies)
         s->policy = pmo_policies_for(core->agent.policies, s->name);
-    if (s->policy)
+    if (s->policy) { /* until more is known */
         s->capacity_rps = s->policy->capacity_rps;
+        s->lead_time_s = s->policy->lead_time_s > 0 ? s->policy->lead_time_s : NAN;
+    }
+    pmo_learn_restore(core, s);
     pmo_routes_follow(core, s);
     while (*at && strcmp((*at)->name, s->name) < 0)
         at = &(*at)->next;
@@ -381,6 +384,8 @@ void pmo_core_stop(struct pmo_core *core, bool leave)
     /* one that did not get so far cannot tell whose records they are: they are the next one's */
     if (core->second.loop) {
         (void)pmo_kernel_drain(core->kernel);
+        for (struct pmo_service *s = core->agent.services; s; s = s->next)
+            pmo_learn_keep(core, s);
         if (!pmo_history_flush(core->agent.history, core->agent.now))
             pmo_kernel_commit(core->kernel);
     }
@@ -440,7 +445,7 @@ int pmo_agent_orchestrate(struct pmo_agent *agent, const struct pmo_orchestrate_
     if (!s)
         return -ENOENT;
     answer->service = s;
-    lead = isnan(s->lead_time_s) ? (s->policy ? s->policy->lead_time_s : 0) : s->lead_time_s;
+    lead = isnan(s->lead_time_s) ? 0 : s->lead_time_s;
     answer->predicted_rps =
         pmo_forecast_peak(&s->forecast, (unsigned int)fmin(lead + 1, PMO_HORIZONS),
                           s->policy && s->policy->quantile > 0 ? s->policy->quantile : 0.5);

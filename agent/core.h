@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The agent's own parts, wired together: instances.c knows who is there, second.c is what happens
- * each second, node.c counts on the node's interfaces, calls.c, headers.c and routes.c tell the
- * kernel side what policies want of it, core.c starts and ends it all. Only these and main.c see
- * this header.
+ * each second, learn.c what is learned from it for decisions, node.c counts on the node's
+ * interfaces, calls.c, headers.c and routes.c tell the kernel side what policies want of it, core.c
+ * starts and ends it all. Only these and main.c see this header.
  */
 #pragma once
 
@@ -68,6 +68,7 @@ struct pmo_core {
     uint64_t own_netns;     /* cookie */
     char own_cgroups[4096]; /* see pmo_workload_parse() */
     bool calls;             /* of any service are counted */
+    bool learned_else;      /* it was told that an earlier agent's learning cannot be used */
     uint32_t rules_read;    /* rules of folding that the kernel side had made */
     int64_t rules_refreshed;
     int64_t committed;       /* last second that an earlier agent has on disk */
@@ -103,6 +104,22 @@ void pmo_second_run(struct pmo_core *core);
 /* Decides for a service now, and acts. Returns as pmo_planner_decide(). */
 int pmo_second_decide(struct pmo_core *core, struct pmo_service *service, int64_t t,
                       struct pmo_decision *decision);
+
+/* learn.c */
+/* An instance of the backend is ready: how long it takes until it serves well begins to be known.
+ */
+void pmo_learn_start(struct pmo_agent_instance *instance, const struct pmo_backend_instance *b);
+/* Requests that an instance answered in [since, until]. */
+void pmo_learn_answered(struct pmo_agent_instance *instance, int64_t since, int64_t until,
+                        const struct pmo_counts *counts);
+/* Second @t is over: what instances can take, how long they took to start, and what came of
+ * decisions, of all services. */
+void pmo_learn_second(struct pmo_core *core, int64_t t);
+
+/* What an earlier agent had learned of a new service. */
+void pmo_learn_restore(struct pmo_core *core, struct pmo_service *service);
+/* Writes to the history what was learned of a service. */
+void pmo_learn_keep(struct pmo_core *core, const struct pmo_service *service);
 
 /* forecasts.c */
 int pmo_forecasts_start(struct pmo_core *core, const char *state_dir, double cpu_share);

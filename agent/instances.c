@@ -63,6 +63,7 @@ static struct pmo_agent_instance *instance_add(struct pmo_core *core, const char
     made->use = pmo_use_unknown;
     memset(&made->reading, 0xff, sizeof(made->reading)); /* PMO_USAGE_UNKNOWN */
     made->predicted_latency_s = NAN;
+    made->cpu_limit = NAN;
     while (*at) {
         int order = strcmp((*at)->service->name, service);
 
@@ -85,6 +86,7 @@ static void usage_begin(struct pmo_core *core, struct pmo_agent_instance *i)
         return;
     if (!pmo_usage_read(i->usage, &now))
         i->reading = now;
+    i->cpu_limit = pmo_usage_cpu_limit((pid_t)i->pid, i->cgroup);
 }
 
 static void instance_gone(struct pmo_core *core, struct pmo_agent_instance *i)
@@ -487,13 +489,7 @@ void pmo_instances_backend(struct pmo_core *core, const struct pmo_backend_insta
         if (i->id && i->interface[0])
             (void)pmo_kernel_count_syns(core->kernel, i->netns_fd, i->interface, i->name,
                                         &i->listener, i->id);
-        if (b->ready_s > b->ordered_s) {
-            double lead = b->ready_s - b->ordered_s;
-            double *known = &i->service->lead_time_s;
-
-            /* the recent ones, leaning to the slow side: too early costs little */
-            *known = isnan(*known) || lead > *known ? lead : *known * 0.8 + lead * 0.2;
-        }
+        pmo_learn_start(i, b);
         instance_ready(core, i);
         break;
     case PMO_INSTANCE_DRAINING:

@@ -74,6 +74,8 @@ static void on_type(void *context, const struct pmo_type_record *record)
     pmo_routes_name(core->agent.routes, scope, route, type.route, NULL, NULL);
     if (type.status_class == PMO_STATUS_ARRIVED && !call)
         arrived(i, record->since, record->window, record->counts.requests);
+    if (i && type.status_class != PMO_STATUS_ARRIVED && !call)
+        pmo_learn_answered(i, since, until, &record->counts);
     (void)pmo_service_store_add(service->store, &type, since, until, &record->counts);
     if (set && (*set || !pmo_operations_new(set)))
         (void)pmo_operations_add(*set, &type, since, until, &record->counts);
@@ -193,19 +195,24 @@ int pmo_second_decide(struct pmo_core *core, struct pmo_service *s, int64_t t,
 {
     struct pmo_agent *agent = &core->agent;
     struct pmo_service_second last;
-    struct pmo_service_state state = {.name = s->name,
-                                      .load_rps = NAN,
-                                      .latency_p99_s =
-                                          pmo_service_store_latency(s->store, t, 10, 0.99) / 1e6,
-                                      .error_rate = error_rate(s, t),
-                                      .ready = s->ready,
-                                      .starting = s->starting,
-                                      .draining = s->draining,
-                                      .lead_time_s = s->lead_time_s,
-                                      .forecast = s->forecaster ? &s->forecast : NULL,
-                                      .calendar = agent->calendar,
-                                      .waiting_s = waiting(s, t),
-                                      .cpu_cores = s->cpu_seconds};
+    struct pmo_service_state state = {
+        .name = s->name,
+        .load_rps = NAN,
+        .latency_p99_s = pmo_service_store_latency(s->store, t, 10, 0.99) / 1e6,
+        .error_rate = error_rate(s, t),
+        .ready = s->ready,
+        .starting = s->starting,
+        .draining = s->draining,
+        .lead_time_s = s->lead_time_s,
+        .capacity_rps = s->capacity_rps,
+        .quantile = s->policy && s->policy->late > 0
+                        ? pmo_outcome_quantile(&s->outcome, s->policy->late)
+                        : 0,
+        .forecast = s->forecaster ? &s->forecast : NULL,
+        .calendar = agent->calendar,
+        .waiting_s = waiting(s, t),
+        .cpu_cores = s->cpu_seconds};
+    const struct pmo_signals_second *signals = &s->signals;
     uint32_t wanted = s->wanted;
     char *text;
     int made;
@@ -219,6 +226,11 @@ int pmo_second_decide(struct pmo_core *core, struct pmo_service *s, int64_t t,
     for (unsigned int c = 1; c < PMO_STATUS_CLASSES; c++)
         state.answered += (double)pmo_service_store_class(s->store, t, c);
     state.failed = (double)pmo_service_store_class(s->store, t, 5);
+    if (signals->t == t) {
+        state.accept_queue = signals->queues.window ? signals->queues.accept_queue : 0;
+        if (signals->counts.waits)
+            state.wait_s = (double)signals->counts.wait_us / (double)signals->counts.waits / 1e6;
+    }
     made = pmo_planner_decide(agent->planner, s->policy, agent->mode, &state, t, &wanted, decision);
     if (made < 0)
         return pmo_err_r(made, "cannot decide for service %s", s->name);
@@ -229,6 +241,8 @@ int pmo_second_decide(struct pmo_core *core, struct pmo_service *s, int64_t t,
     }
     if (!made)
         return 0;
+    pmo_outcome_expect(&s->outcome, decision->id, t, decision->horizon_s,
+                       decision->to * decision->capacity_rps);
     agent->decisions[agent->decisions_made++ % PMO_DECISIONS_KEPT] = *decision;
     text = pmo_decision_text(decision);
     if (text)
@@ -320,6 +334,7 @@ void pmo_second_run(struct pmo_core *core)
     waits_choose(core);
     pmo_forecasts_train(core);
     pmo_routes_settle(core);
+    pmo_learn_second(core, agent->now);
     for (struct pmo_service *s = agent->services; s; s = s->next) {
         struct pmo_decision decision;
 

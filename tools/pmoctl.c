@@ -50,13 +50,14 @@ enum {
     MODELS = 1 << 26,
     EVENTS = 1 << 27,
     SCORES = 1 << 28,
-    HISTORY = 1 << 29,
-    STATE_DIR = 1 << 30,
+    LEARN = 1 << 29,
+    HISTORY = 1 << 30,
+    STATE_DIR = 1LL << 31,
 };
 #define EVERYWHERE (SOCKET | JSON | HELP)
 
 static const struct option_text {
-    int bit;
+    int64_t bit;
     const char *name, *value, *text;
 } option_texts[] = {
     {SERVICE, "service", "S", "only this service"},
@@ -72,6 +73,7 @@ static const struct option_text {
     {TRACE, "trace", "FILE", "CSV with the header t,requests, one row a second; .gz is fine"},
     {CAPACITY, "capacity", "RPS", "requests per second that one instance serves in time"},
     {STARTUP, "startup", "S", "seconds from the order of an instance to its first request"},
+    {LEARN, "learn", NULL, "PMO is told neither capacity nor start, and learns them as live"},
     {SLO, "slo", "MS", "milliseconds; who waits longer is late (the policy's objective, or 250)"},
     {POLICY, "policy", "FILE", "what to scale by (every field's default, up to 10000 instances)"},
     {AGAINST, "against", "LIST", "whom to compare with (hpa:70,fast:70,oracle)"},
@@ -104,7 +106,7 @@ static int print_version(struct pmoctl *ctl)
 
 static const struct command {
     const char *name, *arguments, *summary, *description;
-    int options;
+    int64_t options;
     int least, most; /* arguments */
     int (*run)(struct pmoctl *ctl);
 } commands[] = {
@@ -201,8 +203,8 @@ static const struct command {
      "Needs --trace, --capacity, --startup and --out, and no agent. Where the policy file has\n"
      "several policies, --service chooses. The rows of --out are t,replicas: what was asked for\n"
      "in second t, knowing no later one. Scored is the whole trace, if not --from says else.",
-     TRACE | CAPACITY | STARTUP | SLO | POLICY | SERVICE | AGAINST | FROM | OUT | PLOT, 0, 0,
-     pmoctl_simulate},
+     TRACE | CAPACITY | STARTUP | LEARN | SLO | POLICY | SERVICE | AGAINST | FROM | OUT | PLOT, 0,
+     0, pmoctl_simulate},
     {"status", "", "the agent itself", "Prints version, mode, cost and totals of the agent.", 0, 0,
      0, pmoctl_status},
     {"doctor", "", "what this machine can do for the agent",
@@ -215,7 +217,7 @@ static const struct command {
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
-static void print_options(int bits)
+static void print_options(int64_t bits)
 {
     for (size_t i = 0; i < OPTIONS; i++) {
         const struct option_text *option = &option_texts[i];
@@ -306,7 +308,7 @@ static int read_time(const char *name, const char *text, const char **out)
     return 0;
 }
 
-static int read_option(struct pmoctl *ctl, int bit, const char *value)
+static int read_option(struct pmoctl *ctl, int64_t bit, const char *value)
 {
     switch (bit) {
     case SERVICE:
@@ -361,6 +363,9 @@ static int read_option(struct pmoctl *ctl, int bit, const char *value)
     case MODELS:
         ctl->models = true;
         return 0;
+    case LEARN:
+        ctl->learn = true;
+        return 0;
     case SCORES:
         ctl->scores = true;
         return 0;
@@ -401,7 +406,7 @@ static const struct command *find_command(const char *name)
 }
 
 /* Reads all options; which of them were given goes to @given. */
-static int read_options(struct pmoctl *ctl, int argc, char **argv, int *given)
+static int read_options(struct pmoctl *ctl, int argc, char **argv, int64_t *given)
 {
     struct option options[OPTIONS + 1] = {0};
     int index, c;
@@ -420,7 +425,7 @@ static int read_options(struct pmoctl *ctl, int argc, char **argv, int *given)
     return 0;
 }
 
-static int check_command(const struct pmoctl *ctl, const struct command *command, int given)
+static int check_command(const struct pmoctl *ctl, const struct command *command, int64_t given)
 {
     for (size_t i = 0; i < OPTIONS; i++)
         if (given & option_texts[i].bit & ~(command->options | EVERYWHERE))
@@ -441,7 +446,8 @@ int main(int argc, char **argv)
                          .startup_s = NAN,
                          .from_s = NAN};
     const struct command *command;
-    int given = 0, status;
+    int64_t given = 0;
+    int status;
 
     (void)setlocale(LC_CTYPE, "");
     if (read_options(&ctl, argc, argv, &given) < 0)

@@ -9,6 +9,11 @@
  * requests in flight = arrival rate * time in the system, so requests beyond load * objective wait
  * longer than the objective, and capacity is added to serve them within a lead time.
  *
+ * How sure to be, the policy says as a quantile; or by a share of requests that may be late, which
+ * outcome.c turns into one; or by costs: one instance too few costs the late requests that it would
+ * have served, one too many what it costs to run, so the quantile is the newsvendor's critical
+ * ratio, few / (few + many).
+ *
  * Giving up is a bet: an idle instance costs a second each second; one that is missed costs
  * requests, and a start until it is back. The quantile q says what missing is worth: planning for q
  * is the best answer to the newsvendor's problem (Arrow, Harris, Marschak 1951) exactly when a
@@ -19,10 +24,13 @@
 #include <math.h>
 
 #define DEFAULT_QUANTILE    0.99
+#define QUANTILE_MIN        0.5
+#define QUANTILE_MAX        0.999
 #define DEFAULT_LEAD_TIME_S 5.0
 #define REACTIVE_TARGET     0.7
 #define TRUST_MIN           0.5F
-#define STALE_S             10 /* a forecast from before is not used */
+#define TRUST_AGAIN         0.6F /* once it was lost */
+#define STALE_S             10   /* a forecast from before is not used */
 #define EPSILON             1e-9
 
 static uint32_t instances_for(double rps, double rps_each)
@@ -37,9 +45,12 @@ static unsigned int horizon(double seconds)
     return (unsigned int)fmin(PMO_HORIZONS, fmax(1, ceil(seconds)));
 }
 
-static bool is_trusted(const struct pmo_forecast *forecast, int64_t t)
+static bool is_trusted(const struct pmo_service_state *state, int64_t t)
 {
-    return forecast && forecast->trust >= TRUST_MIN && t - forecast->origin <= STALE_S;
+    const struct pmo_forecast *forecast = state->forecast;
+    float least = state->lost_trust ? TRUST_AGAIN : TRUST_MIN;
+
+    return forecast && forecast->trust >= least && t - forecast->origin <= STALE_S;
 }
 
 double pmo_need_predict(const struct pmo_need *need, const struct pmo_service_state *state,
@@ -50,13 +61,27 @@ double pmo_need_predict(const struct pmo_need *need, const struct pmo_service_st
     return state->load_rps;
 }
 
-/* In flight beyond what the objective explains. */
+/* Requests beyond what the objective explains, by whichever of the kernel's signals says most: in
+ * flight, in the accept queue, or received and not yet read. */
 static double waiting(const struct pmo_policy *policy, const struct pmo_service_state *state,
                       double load_rps)
 {
-    double beyond = state->in_flight - load_rps * policy->latency_objective_s;
+    double most = fmax(fmax(state->in_flight, state->accept_queue), load_rps * state->wait_s);
+    double beyond = most - load_rps * policy->latency_objective_s;
 
-    return beyond > 0 ? beyond : 0; /* also where in_flight is NAN */
+    return beyond > 0 ? beyond : 0; /* also where nothing is known */
+}
+
+static double quantile_of(const struct pmo_policy *policy, const struct pmo_service_state *state,
+                          double capacity_rps)
+{
+    double few = capacity_rps * policy->late_request, many = policy->instance_hour / 3600;
+
+    if (state->quantile > 0)
+        return state->quantile;
+    if (few > 0 && many > 0)
+        return fmin(fmax(few / (few + many), QUANTILE_MIN), QUANTILE_MAX);
+    return policy->quantile > 0 ? policy->quantile : DEFAULT_QUANTILE;
 }
 
 void pmo_need_assess(struct pmo_need *need, const struct pmo_policy *policy,
@@ -65,15 +90,15 @@ void pmo_need_assess(struct pmo_need *need, const struct pmo_policy *policy,
     double predicted_rps, catch_up_rps;
 
     *need = (struct pmo_need){
-        .capacity_rps = policy->capacity_rps > 0 ? policy->capacity_rps : state->capacity_rps,
-        .lead_time_s = policy->lead_time_s > 0 ? policy->lead_time_s : state->lead_time_s,
+        .capacity_rps = state->capacity_rps > 0 ? state->capacity_rps : policy->capacity_rps,
+        .lead_time_s = state->lead_time_s,
         .target = policy->target,
-        .quantile = policy->quantile > 0 ? policy->quantile : DEFAULT_QUANTILE,
-        .trusted = is_trusted(state->forecast, t),
+        .trusted = is_trusted(state, t),
         .load_rps = isnan(state->load_rps) ? 0 : state->load_rps,
     };
+    need->quantile = quantile_of(policy, state, need->capacity_rps);
     if (isnan(need->lead_time_s))
-        need->lead_time_s = DEFAULT_LEAD_TIME_S;
+        need->lead_time_s = policy->lead_time_s > 0 ? policy->lead_time_s : DEFAULT_LEAD_TIME_S;
     if (!need->trusted)
         need->target = fmin(need->target, REACTIVE_TARGET);
     need->horizon_s = horizon(need->lead_time_s + 2);
@@ -111,6 +136,18 @@ static double probability_above(const float values[PMO_QUANTILES], double rps)
     slope = (values[PMO_QUANTILES - 1] - values[PMO_QUANTILES - 2]) /
             (pmo_quantiles[PMO_QUANTILES - 1] - pmo_quantiles[PMO_QUANTILES - 2]);
     return slope > 0 ? fmax(0, 1 - q0 - (rps - v0) / slope) : 0;
+}
+
+double pmo_need_over(const struct pmo_need *need, const struct pmo_forecast *forecast,
+                     uint32_t count)
+{
+    double sum = 0;
+
+    if (!need->trusted || !(need->capacity_rps > 0))
+        return NAN;
+    for (unsigned int h = 1; h <= need->horizon_s; h++)
+        sum += probability_above(forecast->value[h - 1], count * need->capacity_rps);
+    return sum / need->horizon_s;
 }
 
 /* Is the last of @count instances worth keeping? Followed to the second in which it would be wanted

@@ -34,6 +34,11 @@ void pmo_need_assess(struct pmo_need *need, const struct pmo_policy *policy,
 double pmo_need_predict(const struct pmo_need *need, const struct pmo_service_state *state,
                         unsigned int horizon_s);
 
+/* Share of the seconds within need->horizon_s in which the load is expected to be more than what
+ * @count instances can take; NAN where no forecast is trusted, or capacity is not known. */
+double pmo_need_over(const struct pmo_need *need, const struct pmo_forecast *forecast,
+                     uint32_t count);
+
 /* Of @count instances, how many are worth keeping by what is expected in the next minute: @count or
  * less, need->wanted or more. */
 uint32_t pmo_need_keep(const struct pmo_need *need, const struct pmo_forecast *forecast,

@@ -41,6 +41,8 @@ struct tracked {
     char name[64];
     struct tracked *next;
     bool adopted;
+    bool trusted; /* the forecast, at the last call */
+    bool lost_trust;
     bool decided;      /* pmo_planner_decide() was called before */
     uint32_t standing; /* see above */
     uint32_t real;     /* instances there were at the last call */
@@ -539,7 +541,10 @@ int pmo_planner_decide(struct pmo_planner *planner, const struct pmo_policy *pol
     observe_real(service, mode, real, t);
     base = mode == PMO_MODE_ACT ? service->standing : real;
     known.load_rps = load_of(service, state->load_rps, t);
+    known.lost_trust = service->lost_trust;
     pmo_need_assess(&need, policy, &known, t);
+    service->lost_trust = !need.trusted && (service->lost_trust || service->trusted);
+    service->trusted = need.trusted;
     if (policy->budget.period_s)
         service->spent_s =
             pmo_spending_note(&service->spending, &policy->budget, t, real + state->draining);
@@ -573,6 +578,12 @@ int pmo_planner_decide(struct pmo_planner *planner, const struct pmo_policy *pol
         .quantile = need.quantile,
         .horizon_s = need.horizon_s,
         .capacity_rps = need.capacity_rps,
+        .over = pmo_need_over(&need, state->forecast, draft.to),
+        .over_fewer = draft.to ? pmo_need_over(&need, state->forecast, draft.to - 1) : NAN,
+        .over_more = pmo_need_over(&need, state->forecast, draft.to + 1),
+        .came_over = NAN,
+        .came_peak_rps = NAN,
+        .came_late = NAN,
         .utilization = utilization(&need, state),
     };
     (void)snprintf(decision->service, sizeof(decision->service), "%s", state->name);

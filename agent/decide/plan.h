@@ -19,17 +19,22 @@ struct pmo_service_state {
     const char *name;
     double load_rps;         /* arrivals in the last complete second; NAN: unknown */
     double in_flight;        /* requests, all instances */
+    double accept_queue;     /* connections that wait to be accepted; 0 also where not known */
+    double wait_s;           /* mean time that what was received waited to be read; likewise */
     double latency_p99_s;    /* last 10 s; NAN: nothing answered */
     double error_rate;       /* share of 5xx in the last 10 s; NAN: nothing answered */
     double answered, failed; /* in the last second: all, and those with 5xx */
-    double waiting_s; /* received bytes until they were read, 99th percentile of the last second;
-                         NAN: not known */
+    double waiting_s; /* time that what was received waited to be read, 99th percentile of the last
+                         second; NAN: not known */
     double cpu_cores; /* used by all instances in the last second; NAN: not known */
     uint32_t ready, starting, draining; /* instances */
-    double lead_time_s;                 /* measured from order to ready; NAN: not yet known */
-    double capacity_rps; /* of one instance, learned; 0: not known. A policy's figure goes before */
+    double lead_time_s;  /* to plan with (lead_time.h); NAN: not known, the policy's figure holds */
+    double capacity_rps; /* of one instance, to plan with (capacity.h); 0: likewise */
+    double quantile;     /* that the policy's share of late requests asks for (outcome.h); 0: the
+                            policy says it in another way */
     const struct pmo_forecast *forecast; /* NULL: none */
     const struct pmo_calendar *calendar; /* of events; NULL: they are not known */
+    bool lost_trust; /* the planner's own: the forecast was trusted, and then no more */
 };
 
 /* One decision, with the numbers that led to it. */
@@ -50,8 +55,15 @@ struct pmo_decision {
     double quantile;
     double horizon_s;
     double capacity_rps; /* of one instance, as used; 0: not known */
-    double utilization;  /* predicted over ready capacity; NAN: none is ready, or not known */
-    bool carried_out;    /* the backend was told (mode act); set by who tells it */
+    /* Share of the seconds within horizon_s in which the load is expected to be more than what `to`
+     * instances can take, one fewer, one more; NAN where no forecast is trusted */
+    double over, over_fewer, over_more;
+    /* what came, once that time is over; NAN before */
+    double came_over;     /* share of the seconds in which the load was more */
+    double came_peak_rps; /* greatest load */
+    double came_late;     /* share of its requests that were late */
+    double utilization;   /* predicted over ready capacity; NAN: none is ready, or not known */
+    bool carried_out;     /* the backend was told (mode act); set by who tells it */
 };
 
 /* What the planner remembers: wanted counts, delays, rate limits, how long rules have held. It
@@ -77,8 +89,9 @@ void pmo_planner_limit(struct pmo_planner *planner, uint32_t instances);
  * once a second.
  *
  * Up: at once. Down: stepwise after down_delay_s, never below what the current load needs.
- * When the forecast is absent or its trust is low, a reactive rule on load_rps and in_flight
- * replaces it: never worse than reactive. In every mode the wanted count is bounded by min and max.
+ * When the forecast is absent or its trust is low, a reactive rule on load_rps, in_flight,
+ * accept_queue and wait_s replaces it, until trust has clearly returned: never worse than reactive.
+ * In every mode the wanted count is bounded by min and max.
  *
  * Mode act starts from the count that was asked for last, and decides when it changes. Mode
  * recommend starts from the instances there are, and decides when the recommendation changes.

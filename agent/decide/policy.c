@@ -88,7 +88,7 @@ static void read_instances(struct pmo_policy *policy, const struct pmo_value *sp
 
 static void read_objective(struct pmo_policy *policy, const struct pmo_value *spec)
 {
-    static const char *const keys[] = {"latency", NULL};
+    static const char *const keys[] = {"latency", "late", NULL};
     const struct pmo_value *map = pmo_value_get(spec, "objective");
 
     (void)pmo_value_only_keys(map, keys);
@@ -96,6 +96,45 @@ static void read_objective(struct pmo_policy *policy, const struct pmo_value *sp
         policy->latency_objective_s <= 0)
         (void)pmo_value_complain(pmo_value_get(map, "latency"),
                                  "latency must be more than 0; write e.g. latency: 250ms");
+    if (!pmo_value_get_share(map, "late", &policy->late) && pmo_value_get(map, "late") &&
+        (policy->late < 0.0001 || policy->late > 0.1))
+        (void)pmo_value_complain(pmo_value_get(map, "late"),
+                                 "late must be from 0.01%% to 10%%; write e.g. late: 0.1%%");
+}
+
+static void read_cost(const struct pmo_value *map, const char *key, double *cost)
+{
+    const struct pmo_value *value = pmo_value_get(map, key);
+    const char *at = pmo_value_text(value);
+    enum pmo_dimension dimension;
+
+    if (at && !pmo_quantity_scan(&at, cost, &dimension) && dimension == PMO_NUMBER && !*at &&
+        *cost > 0)
+        return;
+    (void)pmo_value_complain(value ? value : map,
+                             "costs: %s must be a number above 0, without a currency; write e.g. "
+                             "{instanceHour: 0.04, lateRequest: 0.0001}",
+                             key);
+}
+
+/* How sure to be is said in one way only: as a quantile, a share that may be late, or by costs. */
+static void read_costs(struct pmo_policy *policy, const struct pmo_value *spec)
+{
+    static const char *const keys[] = {"instanceHour", "lateRequest", NULL};
+    const struct pmo_value *map = pmo_value_get(spec, "costs");
+    const struct pmo_value *late = pmo_value_get(pmo_value_get(spec, "objective"), "late");
+    const struct pmo_value *quantile = pmo_value_get(pmo_value_get(spec, "forecast"), "quantile");
+    const struct pmo_value *second = quantile && (late || map) ? quantile
+                                     : late && map             ? map
+                                                               : NULL;
+
+    if (second)
+        (void)pmo_value_complain(second, "of objective.late, costs and forecast.quantile, one says "
+                                         "how sure to be; take the others out");
+    if (!map || pmo_value_only_keys(map, keys) < 0)
+        return;
+    read_cost(map, "instanceHour", &policy->instance_hour);
+    read_cost(map, "lateRequest", &policy->late_request);
 }
 
 static void read_forecast(struct pmo_policy *policy, const struct pmo_value *spec)
@@ -354,7 +393,7 @@ static void read_spec(struct pmo_policy *policy, const struct pmo_value *root)
 {
     static const char *const keys[] = {
         "target", "mode",    "objective", "instances", "forecast", "scaleUp",  "scaleDown", "rules",
-        "routes", "observe", "schedules", "freeze",    "budget",   "priority", NULL};
+        "routes", "observe", "schedules", "freeze",    "budget",   "priority", "costs",     NULL};
     static const char *const target_keys[] = {"service", NULL};
     const struct pmo_value *spec = pmo_value_get(root, "spec"), *target;
     int mode = policy->mode;
@@ -375,6 +414,7 @@ static void read_spec(struct pmo_policy *policy, const struct pmo_value *root)
     read_objective(policy, spec);
     read_instances(policy, spec);
     read_forecast(policy, spec);
+    read_costs(policy, spec);
     read_scale(policy, spec);
     read_rules(policy, spec);
     pmo_policy_read_schedules(policy, spec);

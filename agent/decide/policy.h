@@ -48,13 +48,15 @@ struct pmo_policy {
     char service[64]; /* the service it is for; "*" for all that have no own policy */
     enum pmo_mode mode;
     bool mode_set;
-    double latency_objective_s; /* a request slower than this is late */
-    double quantile;            /* of the load's peak that capacity must hold, 0.5..0.999; 0: no
-                                   forecast-driven scaling, rules only */
-    uint32_t min, max;          /* instances */
-    double capacity_rps;        /* of one instance; 0: not stated */
-    double target;              /* share of capacity to plan for, 0..1 */
-    double lead_time_s;         /* from order to ready; 0: not stated, measured by the backend */
+    double latency_objective_s;         /* a request slower than this is late */
+    double late;                        /* share of requests that may be late; 0: not stated */
+    double instance_hour, late_request; /* what they cost, in one currency; 0: not stated */
+    double quantile;     /* of the load's peak that capacity must hold, 0.5..0.999; 0: no
+                            forecast-driven scaling, rules only */
+    uint32_t min, max;   /* instances */
+    double capacity_rps; /* of one instance; 0: not stated */
+    double target;       /* share of capacity to plan for, 0..1 */
+    double lead_time_s;  /* from order to ready; 0: not stated, measured by the backend */
     uint32_t up_limit, up_period_s;     /* at most so many instances more in so long; 0: no limit */
     uint32_t down_limit, down_period_s; /* the same for fewer */
     double down_delay_s;                /* fewer only when that has been enough for this long */

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "agent/decide/capacity.h"
 #include "agent/decide/policy.h"
 #include "agent/decide/queue.h"
 
@@ -20,6 +21,16 @@ struct pmo_simulator;
  */
 int pmo_simulator_new(struct pmo_simulator **simulator, const struct pmo_queue_model *model,
                       const struct pmo_policy *policy, uint32_t *wanted);
+/**
+ * pmo_simulator_learn - from now on capacity and lead time are not known, but learned as live
+ * To be called before the first second. Each second, the planner's side is shown what real
+ * instances of the model show: the CPU time they used (with a tenth of noise) and may use, what was
+ * answered, how fast, and how long starts took. The model may change from second to second, as
+ * a new version does.
+ */
+void pmo_simulator_learn(struct pmo_simulator *simulator);
+/* What it has learned of one instance; all 0 where it does not learn. */
+struct pmo_capacity_estimate pmo_simulator_learned(const struct pmo_simulator *simulator);
 void pmo_simulator_free(struct pmo_simulator **simulator);
 
 /* Second 0 is this one of real time (which schedules go by) instead of 1970's first; before the

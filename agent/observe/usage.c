@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <linux/if_link.h>
 #include <netlink/attr.h>
 #include <netlink/msg.h>
@@ -114,6 +115,36 @@ static void open_cgroups(struct pmo_usage_instance *instance, const char *cgroup
         instance->files[MEMORY_STAT] = open_in(v1, "memory.stat");
         instance->inactive = "total_inactive_file";
     }
+}
+
+double pmo_cpu_max_parse(const char *text)
+{
+    double quota, period;
+
+    if (sscanf(text, "%lf %lf", &quota, &period) != 2 || !(quota > 0) || !(period > 0))
+        return NAN;
+    return quota / period;
+}
+
+static bool read_in(const char *directory, const char *name, char *text, size_t room)
+{
+    _cleanup_close_ int fd = open_in(directory, name);
+
+    return fd >= 0 && pmo_read_again(fd, text, room) == 0;
+}
+
+double pmo_usage_cpu_limit(pid_t pid, const char *cgroup)
+{
+    char quota[64], period[64], v1[256], both[130];
+
+    if (is_own_cgroup(cgroup, pid) && read_in(cgroup, "cpu.max", quota, sizeof(quota)))
+        return pmo_cpu_max_parse(quota);
+    if (pmo_cgroup_v1(pid, "cpu", v1) || !is_own_cgroup(v1, pid) ||
+        !read_in(v1, "cpu.cfs_quota_us", quota, sizeof(quota)) ||
+        !read_in(v1, "cpu.cfs_period_us", period, sizeof(period)))
+        return NAN;
+    (void)snprintf(both, sizeof(both), "%s %s", quota, period);
+    return pmo_cpu_max_parse(both); /* -1: none */
 }
 
 /* CPU time is always there in v2, throttled time where it has the cpu controller. */

@@ -72,6 +72,12 @@ void pmo_usage_remove(struct pmo_usage *usage, struct pmo_usage_instance **insta
  * added, looks for new processes of the trees. Returns 0 or a negative errno, logged. */
 int pmo_usage_tick(struct pmo_usage *usage);
 
+/* CPU cores that the limit of an instance's own cgroup leaves it (cpu.max, cpu.cfs_quota_us):
+ * limits of those above it are not in it. NAN: there is none, or no such cgroup. */
+double pmo_usage_cpu_limit(pid_t pid, const char *cgroup);
+/* The same from the text of cpu.max: "max 100000", "6000 100000". */
+double pmo_cpu_max_parse(const char *text);
+
 /* Returns 0, or -ESRCH when all its processes (or its cgroup) are gone, or -ENODEV when its
  * interface is (the rest is filled in); none is logged. */
 int pmo_usage_read(struct pmo_usage_instance *instance, struct pmo_usage_reading *reading);

@@ -613,6 +613,50 @@ int pmo_history_decisions(struct pmo_history *history, const char *service, int6
     return r || rc == SQLITE_DONE ? r : settle(history, rc, "read");
 }
 
+int pmo_history_keep_learned(struct pmo_history *history, const char *service, int64_t version,
+                             const void *state, size_t size)
+{
+    sqlite3_stmt *statement;
+    int r = -EUCLEAN;
+
+    for (int attempt = 0; r == -EUCLEAN && attempt < 2; attempt++) {
+        if (!history->file.db)
+            return -EIO;
+        statement = history->file.statements[SQL_KEEP_LEARNED];
+        (void)sqlite3_bind_text(statement, 1, service, -1, SQLITE_STATIC);
+        (void)sqlite3_bind_int64(statement, 2, version);
+        (void)sqlite3_bind_blob64(statement, 3, state, size, SQLITE_STATIC);
+        r = settle(history, pmo_history_file_run(&history->file, SQL_KEEP_LEARNED, NULL),
+                   "write to");
+    }
+    return r;
+}
+
+int pmo_history_learned(struct pmo_history *history, const char *service, int64_t version,
+                        void *state, size_t size)
+{
+    sqlite3_stmt *statement;
+    int r = -ENOENT, rc;
+
+    if (!history->file.db)
+        return -EIO;
+    statement = history->file.statements[SQL_LEARNED];
+    (void)sqlite3_bind_text(statement, 1, service, -1, SQLITE_STATIC);
+    rc = sqlite3_step(statement);
+    if (rc == SQLITE_ROW) {
+        const void *kept = sqlite3_column_blob(statement, 1);
+
+        r = -EPROTO;
+        if (kept && sqlite3_column_int64(statement, 0) == version &&
+            (size_t)sqlite3_column_bytes(statement, 1) == size) {
+            memcpy(state, kept, size);
+            r = 0;
+        }
+    }
+    (void)sqlite3_reset(statement);
+    return rc == SQLITE_ROW || rc == SQLITE_DONE ? r : settle(history, rc, "read");
+}
+
 int64_t pmo_history_last_decision(struct pmo_history *history)
 {
     int64_t id = 0;

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
 #include "agent/series/series.h"
 
@@ -70,6 +71,14 @@ int pmo_history_add_decision(struct pmo_history *history, int64_t id, int64_t t,
 typedef int (*pmo_history_decision_fn)(void *context, int64_t id, const char *json);
 int pmo_history_decisions(struct pmo_history *history, const char *service, int64_t since,
                           unsigned int limit, pmo_history_decision_fn row, void *context);
+/* What was learned of a service, in a form that @version stands for. Returns 0 or a negative errno,
+ * logged when it is a new one. */
+int pmo_history_keep_learned(struct pmo_history *history, const char *service, int64_t version,
+                             const void *state, size_t size);
+/* Reads it back. Returns 0, -ENOENT where there is nothing, -EPROTO where it is of another version
+ * or size, or a negative errno. */
+int pmo_history_learned(struct pmo_history *history, const char *service, int64_t version,
+                        void *state, size_t size);
 /* Highest decision id ever used, 0 when none. */
 int64_t pmo_history_last_decision(struct pmo_history *history);
 /* Last second that was flushed, 0 when none: what an agent that died has on disk. */

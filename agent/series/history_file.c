@@ -45,6 +45,9 @@ static const char schema[] =
     " id INTEGER PRIMARY KEY, t INTEGER NOT NULL, service TEXT NOT NULL, json TEXT NOT NULL);"
     "PRAGMA user_version = 1;"
     "COMMIT;";
+/* Added since: agents that do not know of it leave it alone. */
+static const char added[] = "CREATE TABLE IF NOT EXISTS learned (service TEXT PRIMARY KEY,"
+                            " version INTEGER NOT NULL, state BLOB NOT NULL) WITHOUT ROWID";
 _Static_assert(SCHEMA_VERSION == 1, "the pragma above says so too");
 
 static const char *const statements[SQL_STATEMENTS] = {
@@ -107,6 +110,8 @@ static const char *const statements[SQL_STATEMENTS] = {
     [SQL_DELETE_COUNTS] = "DELETE FROM counts"
                           " WHERE service = ?1 AND length = ?2 AND t >= ?4 AND t < ?4 + ?3",
     [SQL_DELETE_DECISIONS] = "DELETE FROM decisions WHERE t < ?1",
+    [SQL_KEEP_LEARNED] = "INSERT OR REPLACE INTO learned VALUES (?1, ?2, ?3)",
+    [SQL_LEARNED] = "SELECT version, state FROM learned WHERE service = ?1",
 };
 
 void pmo_history_file_close(struct pmo_history_file *file)
@@ -152,6 +157,8 @@ static int open_database(struct pmo_history_file *file, char reason[256])
                           NULL, NULL);
     if (rc == SQLITE_OK && !version)
         rc = sqlite3_exec(file->db, schema, NULL, NULL, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_exec(file->db, added, NULL, NULL, NULL);
     for (size_t i = 0; rc == SQLITE_OK && i < SQL_STATEMENTS; i++)
         rc = sqlite3_prepare_v3(file->db, statements[i], -1, SQLITE_PREPARE_PERSISTENT,
                                 &file->statements[i], NULL);

@@ -31,6 +31,8 @@ enum pmo_history_statement {
     SQL_DELETE_SPANS,
     SQL_DELETE_COUNTS,
     SQL_DELETE_DECISIONS,
+    SQL_KEEP_LEARNED,
+    SQL_LEARNED,
     SQL_STATEMENTS
 };
 

@@ -224,6 +224,24 @@ static json_t *instances_json(const struct pmo_agent *agent, const struct pmo_se
     return instances;
 }
 
+static json_t *learned_json(const struct pmo_service *service)
+{
+    const struct pmo_capacity_estimate *learned = &service->learned;
+    const struct pmo_lead_times *starts = &service->lead_times;
+    bool known = learned->rps > 0;
+
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "capacityRps",
+                     pmo_json_number(known ? learned->rps : NAN), "capacityErrorRps",
+                     pmo_json_number(known ? learned->error_rps : NAN), "capacityLowerRps",
+                     pmo_json_number(known ? pmo_capacity_lower(learned) : NAN), "saturationRps",
+                     pmo_json_number(known ? learned->saturation_rps : NAN), "seenRps",
+                     pmo_json_number(learned->seen_rps), "requestCpuMs",
+                     pmo_json_number(known ? learned->demand_s * 1e3 : NAN), "leadTimeP50S",
+                     pmo_json_number(pmo_lead_times_quantile(starts, 0.5, 0)), "leadTimeP90S",
+                     pmo_json_number(pmo_lead_times_quantile(starts, 0.9, 0)), "cpuLimitCores",
+                     pmo_json_number(service->together.limit_cores));
+}
+
 json_t *pmo_json_service(const struct pmo_agent *agent, const struct pmo_service *service)
 {
     const struct pmo_service_store *store = service->store;
@@ -234,7 +252,7 @@ json_t *pmo_json_service(const struct pmo_agent *agent, const struct pmo_service
     return json_pack(
         "{s:o, s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:I, s:o, s:o, s:o}, "
         "s:I, s:I, s:I, s:I,"
-        " s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:{s:o, s:o}, s:o, s:o, s:o, s:o}",
+        " s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:{s:o, s:o}, s:o, s:o, s:o, s:o}",
         "name", pmo_json_text(service->name), "mode",
         pmo_mode_name(pmo_service_mode(agent, service)), "managed", service->managed, "policy",
         policy_json(service->policy), "rps", pmo_json_number(known ? second.arrivals : NAN),
@@ -256,7 +274,7 @@ json_t *pmo_json_service(const struct pmo_agent *agent, const struct pmo_service
         (json_int_t)service->starting, "draining", (json_int_t)service->draining, "utilization",
         pmo_json_number(pmo_service_utilization(agent, service)), "capacityRps",
         pmo_json_number(service->capacity_rps > 0 ? service->capacity_rps : NAN), "leadTimeS",
-        pmo_json_number(service->lead_time_s), "requestsTotal",
+        pmo_json_number(service->lead_time_s), "learned", learned_json(service), "requestsTotal",
         (json_int_t)pmo_service_store_total(store), "arrivedTotal",
         (json_int_t)pmo_service_store_arrived(store), "instanceSeconds",
         pmo_json_number(service->instance_seconds), "cpuCores",
@@ -337,11 +355,25 @@ json_t *pmo_json_forecast(const struct pmo_service *service)
         scores_json(service->forecaster), "models", models_json(service->forecaster));
 }
 
+static json_t *expected_json(const struct pmo_decision *decision)
+{
+    return json_pack("{s:o, s:o, s:o}", "over", pmo_json_number(decision->over), "overWithOneFewer",
+                     pmo_json_number(decision->over_fewer), "overWithOneMore",
+                     pmo_json_number(decision->over_more));
+}
+
+static json_t *came_json(const struct pmo_decision *decision)
+{
+    return json_pack("{s:o, s:o, s:o}", "over", pmo_json_number(decision->came_over), "peakRps",
+                     pmo_json_number(decision->came_peak_rps), "late",
+                     pmo_json_number(decision->came_late));
+}
+
 json_t *pmo_json_decision(const struct pmo_decision *decision)
 {
     return json_pack(
         "{s:I, s:I, s:o, s:o, s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, "
-        "s:b}",
+        "s:b, s:o, s:o}",
         "id", (json_int_t)decision->id, "t", (json_int_t)decision->t, "service",
         pmo_json_text(decision->service), "policy", pmo_json_text(decision->policy), "rule",
         pmo_json_text(decision->rule), "reason", pmo_json_text(decision->reason), "mode",
@@ -351,7 +383,8 @@ json_t *pmo_json_decision(const struct pmo_decision *decision)
         "predictedRps", pmo_json_number(decision->predicted_rps), "quantile",
         pmo_json_number(decision->quantile), "horizonS", pmo_json_number(decision->horizon_s),
         "capacityRps", pmo_json_number(decision->capacity_rps), "utilization",
-        pmo_json_number(decision->utilization), "carriedOut", decision->carried_out);
+        pmo_json_number(decision->utilization), "carriedOut", decision->carried_out, "expected",
+        expected_json(decision), "came", came_json(decision));
 }
 
 char *pmo_decision_text(const struct pmo_decision *decision)

@@ -114,6 +114,23 @@ static void print_latency(FILE *out, const struct pmo_agent *agent)
                          "service", s->name, "quantile", quantiles[q].name, NULL);
 }
 
+/* Of the starts that were seen. */
+static void print_lead_times(FILE *out, const struct pmo_agent *agent)
+{
+    static const char metric[] = "pmo_lead_time_quantile_seconds";
+    static const struct {
+        const char *name;
+        double value;
+    } quantiles[] = {{"0.5", 0.5}, {"0.9", 0.9}};
+
+    print_head(out, metric, "gauge", "From the order of an instance until it serves well.");
+    for (const struct pmo_service *s = agent->services; s; s = s->next)
+        for (size_t q = 0; q < sizeof(quantiles) / sizeof(quantiles[0]); q++)
+            print_sample(out, metric,
+                         pmo_lead_times_quantile(&s->lead_times, quantiles[q].value, 0), "service",
+                         s->name, "quantile", quantiles[q].name, NULL);
+}
+
 /* By service, and by who is asked of calls: for each type it would be forty thousand samples. */
 static void print_histogram(FILE *out, const struct pmo_service *s, const char *peer,
                             const char *metric, const uint64_t octaves[PMO_LATENCY_OCTAVES],
@@ -410,6 +427,16 @@ static double capacity_rps(const struct pmo_agent *agent, const struct pmo_servi
     return service->capacity_rps > 0 ? service->capacity_rps : NAN;
 }
 
+static double capacity_learned(const struct pmo_agent *agent, const struct pmo_service *service)
+{
+    return service->learned.rps > 0 ? service->learned.rps : NAN;
+}
+
+static double capacity_lower(const struct pmo_agent *agent, const struct pmo_service *service)
+{
+    return service->learned.rps > 0 ? pmo_capacity_lower(&service->learned) : NAN;
+}
+
 static double lead_time(const struct pmo_agent *agent, const struct pmo_service *service)
 {
     return service->lead_time_s;
@@ -592,12 +619,16 @@ static const struct {
     {"pmo_response_bytes_total", "counter", "Heads and bodies of their answers.", response_bytes},
     {"pmo_instances_wanted", "gauge", "Instances asked for.", wanted},
     {"pmo_instance_seconds_total", "counter", "Time that instances ran.", instance_seconds},
-    {"pmo_instance_capacity_rps", "gauge", "Requests per second one instance can take.",
-     capacity_rps},
+    {"pmo_instance_capacity_rps", "gauge",
+     "Requests per second that one instance is planned to take at most.", capacity_rps},
+    {"pmo_instance_capacity_learned_rps", "gauge",
+     "Requests per second at which the objective holds, as learned.", capacity_learned},
+    {"pmo_instance_capacity_learned_lower_rps", "gauge", "95 % lower bound of that.",
+     capacity_lower},
     {"pmo_utilization_ratio", "gauge", "Load over the capacity of the ready instances.",
      pmo_service_utilization},
-    {"pmo_lead_time_seconds", "gauge", "From the order of an instance to its readiness.",
-     lead_time},
+    {"pmo_lead_time_seconds", "gauge",
+     "From the order of an instance until it serves well, as planned with.", lead_time},
     {"pmo_forecast_trust_ratio", "gauge", "How far recent 0.9 quantiles held.", trust},
     {"pmo_cpu_cores", "gauge", "Cores that all instances used in the last second.", cpu},
     {"pmo_memory_bytes", "gauge", "Resident memory of all instances.", memory},
@@ -752,6 +783,7 @@ int pmo_answer_metrics(struct pmo_exchange *exchange)
         return -ENOMEM;
     print_requests(out, agent);
     print_latency(out, agent);
+    print_lead_times(out, agent);
     print_histograms(out, agent);
     print_waits(out, agent);
     print_forecasts(out, agent);

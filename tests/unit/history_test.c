@@ -489,6 +489,37 @@ static void decisions_are_kept_newest_first(void)
     end();
 }
 
+static void what_was_learned_comes_back_in_the_form_it_was_kept_in(void)
+{
+    double learned[3] = {1, 2, 3}, back[3] = {0}, fewer[2];
+    struct pmo_history *history;
+    sqlite3 *db = NULL;
+
+    begin();
+    history = opened();
+    CU_ASSERT_EQUAL(pmo_history_learned(history, "front", 1, back, sizeof(back)), -ENOENT);
+    CU_ASSERT_EQUAL(pmo_history_keep_learned(history, "front", 1, fewer, sizeof(fewer)), 0);
+    CU_ASSERT_EQUAL(pmo_history_keep_learned(history, "front", 1, learned, sizeof(learned)), 0);
+    pmo_history_close(&history);
+    history = opened();
+    CU_ASSERT_EQUAL(pmo_history_learned(history, "front", 1, back, sizeof(back)), 0);
+    CU_ASSERT_EQUAL(memcmp(back, learned, sizeof(back)), 0);
+    CU_ASSERT_EQUAL(pmo_history_learned(history, "front", 2, back, sizeof(back)), -EPROTO);
+    CU_ASSERT_EQUAL(pmo_history_learned(history, "front", 1, fewer, sizeof(fewer)), -EPROTO);
+    CU_ASSERT_EQUAL(pmo_history_learned(history, "catalog", 1, back, sizeof(back)), -ENOENT);
+    pmo_history_close(&history);
+
+    /* a file from before there was any of this */
+    CU_ASSERT_EQUAL_FATAL(sqlite3_open(database, &db), SQLITE_OK);
+    CU_ASSERT_EQUAL(sqlite3_exec(db, "DROP TABLE learned", NULL, NULL, NULL), SQLITE_OK);
+    (void)sqlite3_close(db);
+    history = opened();
+    CU_ASSERT_EQUAL(moved_aside(), 0);
+    CU_ASSERT_EQUAL(pmo_history_learned(history, "front", 1, back, sizeof(back)), -ENOENT);
+    pmo_history_close(&history);
+    end();
+}
+
 static void a_file_that_is_no_database_is_moved_aside(void)
 {
     static const char text[] = "this was never a database, whatever its name says, and it is long "
@@ -628,6 +659,7 @@ SUITE(history) = {
     TEST(arrivals_come_in_time_order_over_all_resolutions),
     TEST(minutes_are_read_beside_the_writer),
     TEST(decisions_are_kept_newest_first),
+    TEST(what_was_learned_comes_back_in_the_form_it_was_kept_in),
     TEST(a_file_that_is_no_database_is_moved_aside),
     TEST(another_schema_is_moved_aside),
     TEST(a_file_that_breaks_later_is_replaced_and_nothing_pending_is_lost),

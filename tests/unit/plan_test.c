@@ -413,6 +413,110 @@ static void a_learned_capacity_serves_where_none_is_stated(void)
     end(&w);
 }
 
+static void what_is_known_of_capacity_and_lead_time_goes_before_what_is_stated(void)
+{
+    struct world w;
+
+    begin(&w);
+    w.state.capacity_rps = 20; /* the policy states 50 */
+    w.state.lead_time_s = 10;  /* and 3 s */
+    predict(&w, 1, 60, 90, 0);
+    CU_ASSERT_EQUAL(second(&w), 1);
+    CU_ASSERT_EQUAL(w.decision.capacity_rps, 20);
+    CU_ASSERT_EQUAL(w.decision.horizon_s, 12);
+    end(&w);
+}
+
+/* One instance too few costs 50 late requests a second, one too many a 3600th of its hour. */
+static void costs_give_the_critical_ratio(void)
+{
+    struct world w;
+
+    begin(&w);
+    w.policy.instance_hour = 3.6;
+    w.policy.late_request = 0.0001;
+    predict(&w, 1, 60, 190, 0);
+    CU_ASSERT_EQUAL(second(&w), 1);
+    CU_ASSERT_DOUBLE_EQUAL(w.decision.quantile, 0.005 / (0.005 + 0.001), 1e-9);
+    w.policy.late_request = 1;
+    predict(&w, 1, 60, 390, 0);
+    CU_ASSERT_EQUAL(second(&w), 1);
+    CU_ASSERT_DOUBLE_EQUAL(w.decision.quantile, 0.999, 1e-9);
+    end(&w);
+}
+
+static void what_outcomes_ask_for_goes_before_the_stated_quantile(void)
+{
+    struct world w;
+
+    begin(&w);
+    w.state.quantile = 0.7;
+    predict(&w, 1, 60, 190, 0);
+    CU_ASSERT_EQUAL(second(&w), 1);
+    CU_ASSERT_EQUAL(w.decision.quantile, 0.7);
+    end(&w);
+}
+
+static void a_decision_says_what_is_expected_of_it_and_of_its_neighbours(void)
+{
+    struct world w;
+
+    begin(&w);
+    w.policy.target = 1;
+    predict(&w, 1, 60, 200, 100); /* median 200: four instances of 50 hold it half of the time */
+    w.policy.quantile = 0.5;
+    CU_ASSERT_EQUAL(second(&w), 1);
+    CU_ASSERT_EQUAL(w.decision.to, 4);
+    CU_ASSERT_DOUBLE_EQUAL(w.decision.over, 0.5, 1e-6);
+    CU_ASSERT_TRUE(w.decision.over_fewer > 0.6);
+    CU_ASSERT_TRUE(w.decision.over_more < 0.4);
+    CU_ASSERT_TRUE(isnan(w.decision.came_over));
+    end(&w);
+}
+
+static void trust_that_was_lost_has_to_return_clearly(void)
+{
+    static const struct {
+        float trust;
+        double predicted_rps;
+    } steps[] = {{0.4F, 100}, {0.55F, 400}, {0.49F, 100}, {0.55F, 100}, {0.6F, 400}, {0.55F, 400}};
+    struct world w;
+
+    begin(&w);
+    w.state.load_rps = 100;
+    predict(&w, 1, 60, 400, 0);
+    for (size_t i = 0; i < sizeof(steps) / sizeof(*steps); i++) {
+        w.forecast.trust = steps[i].trust;
+        w.policy.min = w.policy.min % 2 + 1; /* so that there is a decision */
+        w.policy.max = w.policy.min;
+        CU_ASSERT_EQUAL(second(&w), 1);
+        CU_ASSERT_EQUAL(w.decision.predicted_rps, steps[i].predicted_rps);
+    }
+    end(&w);
+}
+
+/* 100 rps explain 25 requests at an objective of 250 ms. */
+static void each_signal_of_the_kernel_shows_what_waits(void)
+{
+    for (int i = 0; i < 3; i++) {
+        struct world w;
+
+        begin(&w);
+        w.state.ready = 2;
+        w.state.load_rps = 100;
+        if (i == 0)
+            w.state.in_flight = 325;
+        else if (i == 1)
+            w.state.accept_queue = 325;
+        else
+            w.state.wait_s = 3.25;
+        CU_ASSERT_EQUAL(second(&w), 1);
+        CU_ASSERT_EQUAL(w.wanted, 4); /* (100 + 300 / 3 s) / 50 rps */
+        CU_ASSERT_PTR_NOT_NULL(strstr(w.decision.reason, "and 300 requests waiting"));
+        end(&w);
+    }
+}
+
 static void what_has_piled_up_gets_capacity_to_drain(void)
 {
     struct world w;
@@ -849,6 +953,12 @@ SUITE(plan) = {
     TEST(a_stale_forecast_is_not_used),
     TEST(nothing_known_changes_nothing),
     TEST(a_learned_capacity_serves_where_none_is_stated),
+    TEST(what_is_known_of_capacity_and_lead_time_goes_before_what_is_stated),
+    TEST(costs_give_the_critical_ratio),
+    TEST(trust_that_was_lost_has_to_return_clearly),
+    TEST(each_signal_of_the_kernel_shows_what_waits),
+    TEST(what_outcomes_ask_for_goes_before_the_stated_quantile),
+    TEST(a_decision_says_what_is_expected_of_it_and_of_its_neighbours),
     TEST(what_has_piled_up_gets_capacity_to_drain),
     TEST(recommendations_are_made_once_and_count_from_what_is_there),
     TEST(limits_in_recommend_mode_count_what_really_changed),

@@ -294,8 +294,17 @@ static void walk(json_t *document, json_t *json, const struct pmo_value *schema,
     for (size_t i = 0; i < pmo_value_count(properties); i++) {
         const char *key = pmo_value_key(properties, i);
 
+        json_t *member = json_object_get(json, key), *empty = json_object();
+
         (void)snprintf(below, sizeof(below), "%s.%s", place, key);
-        walk(document, json_object_get(json, key), pmo_value_get(properties, key), below);
+        /* what the example cannot have beside something else */
+        if (!member &&
+            pmo_value_get(schema_resolve(root, pmo_value_get(properties, key)), "properties"))
+            (void)json_object_set(json, key, member = empty);
+        walk(document, member, pmo_value_get(properties, key), below);
+        if (member == empty)
+            (void)json_object_del(json, key);
+        json_decref(empty);
     }
 }
 

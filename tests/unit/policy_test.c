@@ -236,6 +236,20 @@ static void a_rule_that_is_too_long_is_refused(void)
     CU_ASSERT_TRUE(strlen(error) < sizeof(error));
 }
 
+static void how_sure_to_be_is_read_as_a_share_or_by_costs(void)
+{
+    struct pmo_policies *policies = NULL;
+
+    CU_ASSERT_EQUAL_FATAL(read_text(&policies, HEAD "  objective: {late: 0.1%}\n"), 0);
+    CU_ASSERT_DOUBLE_EQUAL(pmo_policies_at(policies, 0)->late, 0.001, 1e-12);
+    pmo_policies_free(&policies);
+    CU_ASSERT_EQUAL_FATAL(
+        read_text(&policies, HEAD "  costs: {instanceHour: 0.04, lateRequest: 0.0001}\n"), 0);
+    CU_ASSERT_DOUBLE_EQUAL(pmo_policies_at(policies, 0)->instance_hour, 0.04, 1e-12);
+    CU_ASSERT_DOUBLE_EQUAL(pmo_policies_at(policies, 0)->late_request, 0.0001, 1e-12);
+    pmo_policies_free(&policies);
+}
+
 static void every_field_is_read(void)
 {
     struct pmo_policies *policies = NULL;
@@ -345,6 +359,18 @@ static void each_mistake_is_one_complaint_at_its_place(void)
         {HEAD "  objective: 250ms\n", "6:14: fields are expected here: latency"},
         {HEAD "  instances: {min: 5, max: 3}\n",
          "6:20: min 5 is more than max 3; write a max of 5"},
+        {HEAD "  objective: {late: 50%}\n", "6:21: late must be from 0.01% to 10%; write"},
+        {HEAD "  costs: {instanceHour: 0.04}\n", "6:10: costs: lateRequest must be a number above"},
+        {HEAD "  costs: {instanceHour: 4 EUR, lateRequest: 1}\n",
+         "6:25: costs: instanceHour must be a number above 0, without a currency"},
+        {HEAD "  costs: {instanceHour: 1, lateRequest: 0}\n",
+         "6:41: costs: lateRequest must be a number above 0"},
+        {HEAD "  costs: {instanceHour: 1, lateRequest: 1}\n  objective: {late: 1%}\n",
+         "6:10: of objective.late, costs and forecast.quantile, one says how sure to be"},
+        {HEAD "  objective: {late: 1%}\n  forecast: {quantile: 0.9}\n",
+         "7:24: of objective.late, costs and forecast.quantile, one says how sure to be"},
+        {HEAD "  costs: {instanceHour: 1, lateRequest: 1}\n  forecast: {quantile: 0.9}\n",
+         "7:24: of objective.late, costs and forecast.quantile, one says how sure to be"},
         {HEAD "  instances: {min: 50}\n", "6:20: min 50 is more than max 10 (the default)"},
         {HEAD "  instances: {min: 0}\n", "6:20: min must be a whole number from 1"},
         {HEAD "  instances: {max: many}\n", "6:20: max must be a whole number from 1"},
@@ -640,6 +666,7 @@ SUITE(policy) = {
     TEST(rules_may_be_said_in_many_ways),
     TEST(what_a_rule_gets_wrong_is_told_with_the_way_out),
     TEST(a_rule_that_is_too_long_is_refused),
+    TEST(how_sure_to_be_is_read_as_a_share_or_by_costs),
     TEST(every_field_is_read),
     TEST(what_is_left_out_has_a_default),
     TEST(headers_are_read),

@@ -327,6 +327,10 @@ static void metrics_are_in_the_text_format_with_labels_escaped(void)
         strstr(answer.text, "\npmo_instances{service=\"front\",phase=\"ready\"} 2\n"));
     CU_ASSERT_PTR_NOT_NULL(
         strstr(answer.text, "\npmo_lead_time_seconds{service=\"catalog\"} NaN\n"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(
+        answer.text, "\npmo_instance_capacity_learned_lower_rps{service=\"front\"} 33.55\n"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(
+        answer.text, "\npmo_lead_time_quantile_seconds{service=\"front\",quantile=\"0.9\"} 6\n"));
     CU_ASSERT_PTR_NOT_NULL(strstr(answer.text, "\npmo_decisions_total 1\n"));
     rest = answer.text;
     while ((line = strsep(&rest, "\n")))

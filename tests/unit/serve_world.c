@@ -89,6 +89,9 @@ static void make_service(struct world *w, struct pmo_service *service, const cha
     service->wanted = service->ready = 2;
     service->lead_time_s = 3;
     service->capacity_rps = 40;
+    service->learned =
+        (struct pmo_capacity_estimate){.rps = 50, .error_rps = 10, .saturation_rps = 60};
+    pmo_lead_times_add(&service->lead_times, 4);
     service->use = pmo_use_unknown;
     service->use_total = pmo_use_unknown.second;
 }

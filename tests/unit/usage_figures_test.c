@@ -427,6 +427,7 @@ static void throttled_time_of_a_cgroup_v1_is_read(void)
     worker_start(&w);
     if (made && write_in(group, "cpu.cfs_period_us", "10000") &&
         write_in(group, "cpu.cfs_quota_us", "1000") && enter(group, w.pid)) {
+        CU_ASSERT_DOUBLE_EQUAL(pmo_usage_cpu_limit(w.pid, ""), 0.1, 1e-9);
         expect_throttling(&w, "");
     } else {
         (void)is_known("cpu controller in cgroup v1", PMO_USAGE_UNKNOWN);
@@ -449,9 +450,10 @@ static void a_cgroup_v2_is_read(void)
     if (!made || !enter(group, w.pid)) {
         (void)is_known("cgroup v2", PMO_USAGE_UNKNOWN);
     } else {
-        if (write_in(group, "cpu.max", "1000 10000"))
+        if (write_in(group, "cpu.max", "1000 10000")) {
+            CU_ASSERT_DOUBLE_EQUAL(pmo_usage_cpu_limit(w.pid, group), 0.1, 1e-9);
             expect_throttling(&w, group);
-        else
+        } else
             (void)is_known("cpu controller in cgroup v2", PMO_USAGE_UNKNOWN);
         if (!w.instance)
             worker_read(&w, group);

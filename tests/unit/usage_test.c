@@ -2,6 +2,7 @@
 #include "tests/unit/suite.h"
 
 #include <errno.h>
+#include <math.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
@@ -150,6 +151,16 @@ static void bytes_of_all_devices_are_added(void)
         CU_ASSERT_EQUAL(pmo_cgroup_io_parse(bad[i], &read, &written), -EINVAL);
 }
 
+static void a_limit_is_quota_over_period(void)
+{
+    static const char *const none[] = {"max 100000\n", "-1\n 100000\n", "", "6000", "6000 0"};
+
+    CU_ASSERT_DOUBLE_EQUAL(pmo_cpu_max_parse("6000 100000\n"), 0.06, 1e-12);
+    CU_ASSERT_DOUBLE_EQUAL(pmo_cpu_max_parse("250000 100000"), 2.5, 1e-12);
+    for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++)
+        CU_ASSERT_TRUE(isnan(pmo_cpu_max_parse(none[i])));
+}
+
 static void a_text_that_does_not_fit_is_refused(void)
 {
     char text[8];
@@ -282,6 +293,7 @@ static void time_never_falls_when_a_child_is_not_waited_for(void)
 SUITE(usage) = {TEST(a_stat_line_gives_parent_time_and_memory),
                 TEST(a_command_may_hold_spaces_and_parentheses),
                 TEST(a_cut_stat_line_is_refused),
+                TEST(a_limit_is_quota_over_period),
                 TEST(the_cgroup_v2_is_found_among_others),
                 TEST(the_path_in_a_cgroup_v1_is_found_by_its_controller),
                 TEST(a_line_is_found_by_its_whole_key),

@@ -402,6 +402,16 @@ static void client_close(struct client *client)
     (void)close(client->timer_fd);
 }
 
+static void ignore_signals(void)
+{
+    sigset_t signals;
+
+    (void)sigemptyset(&signals);
+    (void)sigaddset(&signals, SIGINT);
+    (void)sigaddset(&signals, SIGTERM);
+    (void)sigprocmask(SIG_BLOCK, &signals, NULL);
+}
+
 static double cpu_seconds(void)
 {
     struct rusage usage;
@@ -448,6 +458,7 @@ int pmo_load_run(const struct pmo_load_options *options, struct pmo_load_schedul
         r = open_curl(&client);
     if (r == 0)
         send_all(&client);
+    ignore_signals(); /* they came too late: what is left to do is the report */
     client_close(&client);
     return r < 0 ? pmo_err_r(r, "cannot set up the client") : 0;
 }

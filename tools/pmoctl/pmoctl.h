@@ -11,7 +11,7 @@
 /* The command line, and the connection that its command uses. */
 struct pmoctl {
     const char *socket;
-    bool json, dot, once, models, scores, history;
+    bool json, dot, once, models, scores, learn, history;
     const char *state_dir;
     const char *service, *instance, *load; /* NULL where not given */
     const char *since, *until;             /* as the API takes them */

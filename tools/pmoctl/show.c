@@ -130,9 +130,9 @@ static const char *format_integer(char text[32], json_int_t value)
 int pmoctl_services(struct pmoctl *ctl)
 {
     static const char *const columns[] = {
-        "SERVICE",    "MODE",    ">RPS",     ">P50 MS",  ">P99 MS",   ">READY", ">STARTING",
-        ">WANTED",    ">USE",    ">IN 10 S", ">IN 30 S", ">REQUESTS", ">CPU",   ">WAIT",
-        ">THROTTLED", ">MEMORY", ">DISK/S",  ">FILES",   NULL};
+        "SERVICE", "MODE",  ">RPS",       ">P50 MS", ">P99 MS",  ">READY",   ">STARTING",
+        ">WANTED", ">USE",  ">EACH",      ">LEAD S", ">IN 10 S", ">IN 30 S", ">REQUESTS",
+        ">CPU",    ">WAIT", ">THROTTLED", ">MEMORY", ">DISK/S",  ">FILES",   NULL};
     json_t *answer, *service;
     struct libscols_table *table;
     size_t i;
@@ -146,13 +146,14 @@ int pmoctl_services(struct pmoctl *ctl)
     json_array_foreach (json_object_get(answer, "services"), i, service) {
         const json_t *forecast = json_object_get(service, "forecast");
         const json_t *use = json_object_get(service, "use");
-        char cell[15][32], in10s[64], in30s[64];
+        char cell[17][32], in10s[64], in30s[64];
         double cpu = pmoctl_number(service, "cpuCores");
 
         (void)snprintf(cell[9], sizeof(cell[9]), "%.2f", isfinite(cpu) ? cpu : 0);
         pmoctl_table_row(
             table, (const char *[]){
-                       pmoctl_text(service, "name"), pmoctl_text(service, "mode"),
+                       pmoctl_text(service, "name"),
+                       pmoctl_text(service, "mode"),
                        pmoctl_format(cell[0], pmoctl_number(service, "rps")),
                        pmoctl_format(cell[1], pmoctl_number(service, "latencyP50Ms")),
                        pmoctl_format(cell[2], pmoctl_number(service, "latencyP99Ms")),
@@ -160,9 +161,12 @@ int pmoctl_services(struct pmoctl *ctl)
                        format_integer(cell[4], pmoctl_integer(service, "starting")),
                        format_integer(cell[5], pmoctl_integer(service, "wanted")),
                        format_percent(cell[6], pmoctl_number(service, "utilization")),
+                       pmoctl_format(cell[15], pmoctl_number(service, "capacityRps")),
+                       pmoctl_format(cell[16], pmoctl_number(service, "leadTimeS")),
                        pmoctl_format_range(in10s, json_object_get(forecast, "in10s")),
                        pmoctl_format_range(in30s, json_object_get(forecast, "in30s")),
-                       format_integer(cell[8], pmoctl_integer(service, "requestsTotal")), cell[9],
+                       format_integer(cell[8], pmoctl_integer(service, "requestsTotal")),
+                       cell[9],
                        format_cores(cell[11], pmoctl_number(use, "cpuWaitMsPerS") / 1e3),
                        format_cores(cell[12], pmoctl_number(use, "throttledMsPerS") / 1e3),
                        pmoctl_format_bytes(cell[10], pmoctl_number(service, "memoryBytes")),
@@ -298,6 +302,25 @@ int pmoctl_decisions(struct pmoctl *ctl)
     return pmoctl_table_print(table);
 }
 
+/* In which share of the time that was planned for the load is more than capacity. */
+static void print_outcome(const json_t *decision)
+{
+    const json_t *expected = json_object_get(decision, "expected");
+    const json_t *came = json_object_get(decision, "came");
+    long long to = (long long)pmoctl_integer(decision, "to");
+    char text[3][32];
+
+    printf("  expected     load above capacity in %s of the time; with %lld instances in %s, with "
+           "%lld in %s\n",
+           format_percent(text[0], pmoctl_number(expected, "over")), to > 0 ? to - 1 : 0,
+           format_percent(text[1], pmoctl_number(expected, "overWithOneFewer")), to + 1,
+           format_percent(text[2], pmoctl_number(expected, "overWithOneMore")));
+    printf("  came         load above it in %s of the time, %s requests/s at most; %s late\n",
+           format_percent(text[0], pmoctl_number(came, "over")),
+           pmoctl_format(text[1], pmoctl_number(came, "peakRps")),
+           format_percent(text[2], pmoctl_number(came, "late")));
+}
+
 static void print_explanation(const json_t *decision)
 {
     double capacity = pmoctl_number(decision, "capacityRps");
@@ -325,6 +348,7 @@ static void print_explanation(const json_t *decision)
            pmoctl_format(other, capacity * (double)pmoctl_integer(decision, "ready")));
     printf("  use          %s of ready capacity, as predicted\n",
            format_percent(text, pmoctl_number(decision, "utilization")));
+    print_outcome(decision);
     printf("  instances    %lld ready, %lld starting\n",
            (long long)pmoctl_integer(decision, "ready"),
            (long long)pmoctl_integer(decision, "starting"));

@@ -198,6 +198,8 @@ static int run_pmo(struct simulation *s)
     struct pmo_progress progress;
     int r = pmo_simulator_new(&simulator, &s->model, &s->policy, s->wanted);
 
+    if (!r && s->ctl->learn)
+        pmo_simulator_learn(simulator);
     pmo_progress_begin(&progress, s->trace.seconds);
     for (size_t t = 0; t < s->trace.seconds && !r; t++) {
         r = pmo_simulator_step(simulator, s->trace.requests[t]);
