@@ -44,7 +44,7 @@ programs := $(BUILD)/pmo-agent $(tools)
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .SECONDARY:
-.PHONY: all help deps run observe test test-kernels fuzz bench bench-forecast asan clean format check-format
+.PHONY: all help deps run observe test test-kernels fuzz bench bench-forecast bench-scaling asan clean format check-format
 
 all: $(programs) $(BUILD)/libpmo.so ## build the agent, the tools and libpmo
 
@@ -174,6 +174,10 @@ observe: deps ## watch this host's own traffic, with no configuration (root)
 bench: deps ## measure what docs/benchmarks.md claims (root; PARTS="requests xdp" for some of it)
 	$(Q)$(MAKE) --no-print-directory all $(bench_programs) $(BUILD)/e2e/kill_latency
 	$(Q)BUILD=$(BUILD) tests/bench/run $(PARTS)
+
+bench-scaling: deps ## scaling for real: how soon an order follows a step, and late requests beside the HPA (root; 15 minutes)
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)tests/bench/scaling.py $(BUILD) $(if $(MINUTES),--minutes $(MINUTES))
 
 bench-forecast: deps ## forecasts of real traces beside R's, at 500 random origins (BUILD/forecast keeps R's)
 	$(Q)$(MAKE) --no-print-directory $(BUILD)/pmoctl
