@@ -12,7 +12,7 @@ ARCH := $(patsubst aarch64,arm64,$(patsubst x86_64,x86,$(shell uname -m)))
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 
 AGENT_LIBS := libbpf libelf capstone libuv libmicrohttpd libcurl jansson yaml-0.1 sqlite3 libsystemd \
-              libical libxml-2.0 rdkafka libnl-3.0 libnl-route-3.0 libnl-idiag-3.0 zlib lapacke blas
+              libical libxml-2.0 rdkafka gnutls libnl-3.0 libnl-route-3.0 libnl-idiag-3.0 zlib lapacke blas
 TOOL_LIBS := libcurl jansson smartcols libuv
 # A fresh machine has none of this before `make deps`, so it is looked for when it is used.
 incomplete = $(error something that the build needs is missing: run `make deps` as root)

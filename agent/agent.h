@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The agent's state: what the stages hand to each other. One process, one event loop, one thread;
- * agent/serve reads it and changes nothing but through pmo_agent_orchestrate() and
- * pmo_agent_events_take().
+ * agent/serve reads it and changes nothing but through pmo_agent_orchestrate(),
+ * pmo_agent_events_take(), pmo_agent_pause(), pmo_agent_resume() and pmo_agent_reload().
  */
 #pragma once
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include "agent/act/backend.h"
 #include "agent/attempts.h"
+#include "agent/config.h"
 #include "agent/decide/capacity.h"
 #include "agent/decide/lead_time.h"
 #include "agent/decide/outcome.h"
+#include "agent/decide/pauses.h"
 #include "agent/decide/plan.h"
 #include "agent/decide/policy.h"
 #include "agent/events/sources.h"
@@ -78,13 +81,14 @@ struct pmo_service {
     struct pmo_operations *headers; /* requests with a header that its policy names, by "name:
                                        value" as a route; NULL: there were none */
     struct pmo_forecaster *forecaster;
-    struct pmo_forecast forecast;    /* of arrivals, from the last complete second */
-    int64_t trained_since;           /* what came later was not trained on yet */
-    int64_t decomposed;              /* second of the last fit of trend and seasons; 0: none */
-    const struct pmo_policy *policy; /* NULL: none applies */
-    bool managed;                    /* a backend runs its instances */
-    int hints_number;                /* in the hints map, -1: it did not fit */
-    uint32_t wanted;                 /* instances asked for, when managed */
+    struct pmo_forecast forecast;      /* of arrivals, from the last complete second */
+    int64_t trained_since;             /* what came later was not trained on yet */
+    int64_t decomposed;                /* second of the last fit of trend and seasons; 0: none */
+    const struct pmo_policy *policy;   /* NULL: none applies */
+    bool managed;                      /* a backend runs its instances */
+    int hints_number;                  /* in the hints map, -1: it did not fit */
+    uint32_t wanted;                   /* instances asked for, when managed */
+    struct pmo_backend_status backend; /* likewise */
     uint32_t ready, starting, draining;
     struct pmo_capacity capacity;
     struct pmo_capacity_second together; /* its instances that serve well, last second */
@@ -111,6 +115,17 @@ struct pmo_agent_totals {
     uint64_t peers_full, midstream, holes, not_http, tls, tls_read;
 };
 
+/* What became of the configuration file, see agent/reload.c. */
+struct pmo_config_state {
+    const char *path;              /* NULL: there is none */
+    char sha256[PMO_SHA256_BYTES]; /* of what is in force */
+    char tried[PMO_SHA256_BYTES];  /* of what was read last */
+    int64_t loaded;                /* when what is in force was read, seconds since 1970 */
+    bool failed;                   /* the file has changed since, and is not taken over */
+    char error[768];               /* why: FILE:LINE:COLUMN: ...; "" if it did not fail */
+    char restart[256];             /* what in it takes a restart, "" for nothing */
+};
+
 #define PMO_DECISIONS_KEPT 256
 
 struct pmo_agent {
@@ -122,6 +137,8 @@ struct pmo_agent {
     struct pmo_history *history;
     struct pmo_policies *policies;
     struct pmo_planner *planner;
+    struct pmo_pauses pauses; /* for whom nothing is ordered */
+    struct pmo_config_state config;
     struct pmo_sources *sources;          /* of events; NULL: there are none */
     struct pmo_calendar *calendar;        /* what they and the API have told */
     struct pmo_zones *zones;              /* NULL: there are none */
@@ -131,6 +148,7 @@ struct pmo_agent {
         decisions[PMO_DECISIONS_KEPT]; /* ring: newest at (decisions_made - 1) % KEPT */
     uint64_t decisions_made;
     struct pmo_agent_totals totals;
+    char logs[PATH_MAX + 8]; /* directory of what instances print; "" where there is none */
     double cpu_share;        /* the agent's own, of one core, last second */
     uint64_t resident_bytes; /* the agent's own */
 };
@@ -181,3 +199,23 @@ int pmo_agent_events_take(struct pmo_agent *agent, const struct pmo_cloudevents 
  * with their effects (before and after them, too), and were known by then; up to @room of them. */
 size_t pmo_agent_events(const struct pmo_agent *agent, const char *service, int64_t now,
                         int64_t from, int64_t to, struct pmo_effect_event *events, size_t room);
+
+/* ---- control.c, reload.c; @who: for the audit log ---- */
+
+#define PMO_AUDIT_TEXT 1024
+
+/* Notes what was done. @service: "" where it concerns all. */
+__attribute__((format(printf, 5, 6))) void pmo_agent_audit(struct pmo_agent *agent,
+                                                           const char *kind, const char *service,
+                                                           const char *who, const char *format,
+                                                           ...);
+/* Orders nothing from here on, over restarts. Returns 0, -ENOENT for a service that is not known,
+ * or -ENOMEM. */
+int pmo_agent_pause(struct pmo_agent *agent, const struct pmo_pause *pause, const char *who);
+/* Ends the pause of a service, or all that there are (""). Returns how many it ended, or -ENOENT.
+ */
+int pmo_agent_resume(struct pmo_agent *agent, const char *service, const char *who);
+/* Takes over what the configuration file says now. Returns 1, 0 where that is in force already,
+ * -ENOENT where the agent has no such file, or -EINVAL: nothing has changed, and
+ * agent->config.error says why. */
+int pmo_agent_reload(struct pmo_agent *agent, const char *who);

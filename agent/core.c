@@ -8,6 +8,7 @@
 #include "agent/core.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,19 +51,23 @@ struct pmo_service *pmo_core_service(struct pmo_core *core, const char *name)
     s->use = pmo_use_unknown;
     s->use_total = pmo_use_unknown.second;
     s->hints_number = pmo_hints_service(core->hints, s->name, NULL, 0);
-    if (core->agent.policies)
-        s->policy = pmo_policies_for(core->agent.policies, s->name);
-    if (s->policy) { /* until more is known */
-        s->capacity_rps = s->policy->capacity_rps;
-        s->lead_time_s = s->policy->lead_time_s > 0 ? s->policy->lead_time_s : NAN;
-    }
     pmo_learn_restore(core, s);
-    pmo_routes_follow(core, s);
+    pmo_core_policy(core, s);
     while (*at && strcmp((*at)->name, s->name) < 0)
         at = &(*at)->next;
     s->next = *at;
     *at = s;
     return s;
+}
+
+void pmo_core_policy(struct pmo_core *core, struct pmo_service *s)
+{
+    s->policy = core->agent.policies ? pmo_policies_for(core->agent.policies, s->name) : NULL;
+    if (s->policy) { /* until more is known */
+        s->capacity_rps = s->policy->capacity_rps;
+        s->lead_time_s = s->policy->lead_time_s > 0 ? s->policy->lead_time_s : NAN;
+    }
+    pmo_routes_follow(core, s);
 }
 
 /* Makes a directory and those above it. */
@@ -83,40 +88,21 @@ static int make_directories(const char *path)
     }
 }
 
-static const struct pmo_backend_ops *backend_of_kind(const char *kind)
-{
-    for (size_t i = 0; pmo_backends[i]; i++)
-        if (!strcmp(pmo_backends[i]->kind, kind))
-            return pmo_backends[i];
-    return NULL;
-}
-
-/* Reads the whole file before anything is touched, so that a bad one changes nothing. */
 static int config_read(struct pmo_core *core, const char *path)
 {
-    int r = pmo_file_read(&core->config, path, NULL, NULL);
+    struct pmo_config_state *state = &core->agent.config;
+    struct pmo_config config;
+    int r;
 
-    if (r)
-        return r;
-    r = pmo_policies_read(&core->agent.policies, core->config);
-    if (pmo_sources_read(&core->agent.sources, core->config))
-        r = -EINVAL;
-    for (size_t i = 0; i < pmo_file_documents(core->config); i++) {
-        const struct pmo_value *document = pmo_file_document(core->config, i);
-        const struct pmo_value *value = pmo_value_get(document, "kind");
-        const char *kind = pmo_value_text(value);
-        const struct pmo_backend_ops *ops = kind ? backend_of_kind(kind) : NULL;
-
-        if (ops)
-            core->backend_ops = ops;
-        else if (kind && strcmp(kind, "OrchestrationPolicy") != 0 &&
-                 strcmp(kind, "OrchestrationLimits") != 0 &&
-                 strcmp(kind, PMO_EVENT_SOURCE_KIND) != 0)
-            r = pmo_value_complain(value,
-                                   "no document of kind \"%s\" is known; write "
-                                   "OrchestrationPolicy, LocalService or " PMO_EVENT_SOURCE_KIND,
-                                   kind);
-    }
+    state->path = path;
+    state->loaded = time(NULL);
+    (void)pmo_config_hash(path, state->sha256); /* a pipe has none, and does not change */
+    memcpy(state->tried, state->sha256, sizeof(state->tried));
+    r = pmo_config_read(&config, path, NULL, NULL);
+    core->config = config.file;
+    core->agent.policies = config.policies;
+    core->agent.sources = config.sources;
+    core->backend_ops = config.backend_ops;
     return r;
 }
 
@@ -190,14 +176,18 @@ static int backend_start(struct pmo_core *core, const char *state_dir)
 
     if (!core->backend_ops)
         return 0;
+    core->adopting = true;
     r = core->backend_ops->open(&core->backend, core->loop, core->config, state_dir, &events);
+    core->adopting = false;
     for (size_t i = 0; !r && (s = core->backend_ops->service(core->backend, i)); i++) {
         struct pmo_service *service = pmo_core_service(core, s->name);
 
         if (!service)
             return pmo_err_r(ENOMEM, "cannot add service %s", s->name);
         service->managed = true;
-        service->wanted = service->ready + service->starting; /* it began, or adopted, these */
+        (void)core->backend_ops->status(core->backend, s->name, &service->backend);
+        service->wanted = service->backend.wanted;
+        pmo_instances_publish(core, service);
         service->hints_number = pmo_hints_service(core->hints, s->name, s->addr, s->port);
         if (service->hints_number < 0)
             return pmo_err_r(service->hints_number, "cannot route service %s", s->name);
@@ -277,6 +267,7 @@ int pmo_core_start(struct pmo_core *core, uv_loop_t *loop, const struct pmo_opti
     const struct pmo_policy_header *rows[PMO_HEADERS_MAX];
     struct pmo_kernel_extras extras = {.tls = true};
     struct pmo_kernel_zone *zones;
+    char state_dir[PATH_MAX];
     size_t zones_count;
     struct timespec now;
     int r;
@@ -295,12 +286,14 @@ int pmo_core_start(struct pmo_core *core, uv_loop_t *loop, const struct pmo_opti
     if (core->agent.zones)
         extras.zones = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
     core->calls = extras.calls = pmo_calls_wanted(core->agent.policies);
-    extras.headers = pmo_policies_headers(core->agent.policies, rows) > 0;
+    core->headers = extras.headers = pmo_policies_headers(core->agent.policies, rows) > 0;
     if (geteuid())
         return pmo_fail(EPERM, "not allowed to load BPF programs: run as root (`sudo pmo-agent`)");
     r = make_directories(options->state_dir);
     if (r)
         return r;
+    if (core->backend_ops && realpath(options->state_dir, state_dir))
+        (void)snprintf(core->agent.logs, sizeof(core->agent.logs), "%s/logs", state_dir);
     r = pmo_calendar_new(&core->agent.calendar);
     if (r)
         return pmo_err_r(r, "cannot start");
@@ -311,7 +304,9 @@ int pmo_core_start(struct pmo_core *core, uv_loop_t *loop, const struct pmo_opti
     r = pmo_history_open(&core->agent.history, options->state_dir);
     if (r)
         return r;
-    r = pmo_store_new(&core->agent.store);
+    r = pmo_pauses_start(core);
+    if (!r)
+        r = pmo_store_new(&core->agent.store);
     if (!r)
         r = pmo_routes_new(&core->agent.routes);
     if (!r)
@@ -365,14 +360,26 @@ int pmo_core_start(struct pmo_core *core, uv_loop_t *loop, const struct pmo_opti
     r = pmo_interfaces_start(&core->interfaces, loop, on_interface, core);
     if (!r)
         r = pmo_forecasts_start(core, options->state_dir, options->train_share);
-    return r ? r : loop_start(core);
+    if (!r)
+        r = pmo_reload_start(core);
+    if (!r)
+        r = loop_start(core);
+    if (!r)
+        pmo_agent_audit(&core->agent, "agent-started", "", "pmo-agent", "%s, mode %s%s%s%s%s",
+                        PMO_VERSION, pmo_mode_name(options->mode), options->config ? ", " : "",
+                        options->config ? options->config : "",
+                        *core->agent.config.sha256 ? ", sha256 " : "", core->agent.config.sha256);
+    return r;
 }
 
 void pmo_core_stop(struct pmo_core *core, bool leave)
 {
     pmo_server_stop(&core->server);
     pmo_refresh_stop(&core->refresh, &core->agent.sources);
+    pmo_reload_stop(core);
     if (core->second.loop) {
+        pmo_agent_audit(&core->agent, "agent-stopped", "", "pmo-agent", "%s",
+                        leave ? "instances are left to the next agent" : "by SIGTERM or SIGINT");
         uv_close((uv_handle_t *)&core->events, NULL);
         uv_close((uv_handle_t *)&core->second, NULL);
         uv_close((uv_handle_t *)&core->scan, NULL);
@@ -414,6 +421,7 @@ void pmo_core_stop(struct pmo_core *core, bool leave)
     pmo_tls_free(&core->tls);
     pmo_kernel_close(&core->kernel, leave);
     pmo_planner_free(&core->agent.planner);
+    pmo_pauses_free(&core->agent.pauses);
     pmo_policies_free(&core->agent.policies);
     pmo_calendar_free(&core->agent.calendar);
     pmo_usage_free(&core->usage);

@@ -2,8 +2,9 @@
 /*
  * The agent's own parts, wired together: instances.c knows who is there, second.c is what happens
  * each second, learn.c what is learned from it for decisions, node.c counts on the node's
- * interfaces, calls.c, headers.c and routes.c tell the kernel side what policies want of it, core.c
- * starts and ends it all. Only these and main.c see this header.
+ * interfaces, calls.c, headers.c and routes.c tell the kernel side what policies want of it,
+ * control.c has the kill switch, reload.c a new configuration, core.c starts and ends it all. Only
+ * these and main.c see this header.
  */
 #pragma once
 
@@ -57,6 +58,7 @@ struct pmo_core {
     struct pmo_tls *tls;
     unsigned int scans;
     uint64_t tls_unread; /* TLS connections that nobody reads, when it was looked for who could */
+    bool adopting;       /* not all instances that there are are known yet */
     const struct pmo_backend_ops *backend_ops; /* NULL: none is configured */
     struct pmo_backend *backend;
     struct pmo_server *server;
@@ -64,11 +66,14 @@ struct pmo_core {
     struct pmo_trainer *trainer; /* NULL: nothing is trained */
     struct pmo_decomposer *decomposer;
     float past[PMO_RECENT_SECONDS]; /* of one series, for it */
-    struct pmo_file *config;
+    struct pmo_file *config;        /* as read at the start */
+    uv_fs_event_t config_changed;   /* in its directory */
+    uv_timer_t config_settled;
     uint64_t own_netns;     /* cookie */
     char own_cgroups[4096]; /* see pmo_workload_parse() */
     bool calls;             /* of any service are counted */
     bool learned_else;      /* it was told that an earlier agent's learning cannot be used */
+    bool headers;           /* can be counted: a policy named some at the start */
     uint32_t rules_read;    /* rules of folding that the kernel side had made */
     int64_t rules_refreshed;
     int64_t committed;       /* last second that an earlier agent has on disk */
@@ -82,6 +87,18 @@ int pmo_core_start(struct pmo_core *core, uv_loop_t *loop, const struct pmo_opti
 void pmo_core_stop(struct pmo_core *core, bool leave);
 /* Finds a service, or makes it. NULL: no memory. */
 struct pmo_service *pmo_core_service(struct pmo_core *core, const char *name);
+/* Gives a service the policy that is for it. */
+void pmo_core_policy(struct pmo_core *core, struct pmo_service *service);
+
+/* control.c */
+/* Reads who is paused. */
+int pmo_pauses_start(struct pmo_core *core);
+/* Ends what is over; once a second. */
+void pmo_pauses_expire(struct pmo_core *core);
+
+/* reload.c */
+int pmo_reload_start(struct pmo_core *core);
+void pmo_reload_stop(struct pmo_core *core);
 
 /* instances.c */
 struct pmo_agent_instance *pmo_instance_by_id(struct pmo_core *core, uint32_t id);

@@ -140,11 +140,20 @@ void pmo_instances_publish(struct pmo_core *core, struct pmo_service *service)
         if (count < PMO_HINTS_INSTANCES_MAX)
             members[count++] = i->id;
     }
-    if (service->hints_number >= 0)
+    /* while some are missing, an earlier agent's list is better: what is in this one may be
+     * draining */
+    if (service->hints_number >= 0 && !core->adopting)
         (void)pmo_hints_members(core->hints, service->hints_number, members, count);
 }
 
 static bool kernel_knows(struct pmo_core *core, uint32_t id);
+
+static void count_syns(struct pmo_core *core, struct pmo_agent_instance *i)
+{
+    if (i->id && i->interface[0])
+        (void)pmo_kernel_count_syns(core->kernel, i->netns_fd, i->interface, i->name, &i->listener,
+                                    i->id);
+}
 
 /* From here on, routers may choose it. */
 static void instance_ready(struct pmo_core *core, struct pmo_agent_instance *i)
@@ -428,6 +437,10 @@ void pmo_instances_event(struct pmo_core *core, const struct pmo_event *event)
             i->id = event->instance;
             pmo_kernel_scope(core->kernel, i->id, i->service->scope);
             pmo_headers_follow(core, i);
+            if (i->phase == PMO_INSTANCE_READY) { /* its probe does not ask its listener */
+                count_syns(core, i);
+                instance_ready(core, i);
+            }
         }
         pmo_node_targets_follow(core);
         pmo_calls_follow(core);
@@ -452,10 +465,21 @@ void pmo_instances_event(struct pmo_core *core, const struct pmo_event *event)
     pmo_calls_follow(core);
 }
 
+static void audit(struct pmo_core *core, const struct pmo_backend_instance *b, bool is_new)
+{
+    if (b->phase == PMO_INSTANCE_GONE)
+        pmo_agent_audit(&core->agent, "instance-ended", b->service, core->backend_ops->name,
+                        "%s: %s", b->name, b->reason);
+    else if (is_new && !b->adopted)
+        pmo_agent_audit(&core->agent, "instance-started", b->service, core->backend_ops->name,
+                        "%s, pid %d", b->name, (int)b->pid);
+}
+
 void pmo_instances_backend(struct pmo_core *core, const struct pmo_backend_instance *b)
 {
     struct pmo_agent_instance *i = by_name(core, b->name);
 
+    audit(core, b, !i);
     if (!i) {
         if (b->phase == PMO_INSTANCE_GONE)
             return;
@@ -486,9 +510,7 @@ void pmo_instances_backend(struct pmo_core *core, const struct pmo_backend_insta
         break;
     case PMO_INSTANCE_READY:
         usage_begin(core, i);
-        if (i->id && i->interface[0])
-            (void)pmo_kernel_count_syns(core->kernel, i->netns_fd, i->interface, i->name,
-                                        &i->listener, i->id);
+        count_syns(core, i);
         pmo_learn_start(i, b);
         instance_ready(core, i);
         break;

@@ -34,13 +34,17 @@ static const char usage[] =
     "  -V, --version         print the version\n"
     "  -h, --help            print this\n"
     "\n"
+    "The configuration file is read anew when it changes, on SIGHUP and by `pmoctl reload`. One "
+    "with\n"
+    "a mistake changes nothing.\n"
+    "\n"
     "Signals: TERM and INT stop the agent and remove everything it made. USR2 stops the agent and\n"
     "leaves all in place: counting goes on, and the next agent takes over.\n";
 
 struct program {
     struct pmo_core core;
     uv_loop_t loop;
-    uv_signal_t terminate, interrupt, hand_over;
+    uv_signal_t terminate, interrupt, hand_over, reload;
     bool leave;
 };
 
@@ -52,11 +56,19 @@ static void on_signal(uv_signal_t *handle, int signal)
     uv_stop(handle->loop);
 }
 
-static void watch_signal(struct program *program, uv_signal_t *handle, int signal)
+static void on_reload(uv_signal_t *handle, int signal)
+{
+    struct program *program = handle->data;
+
+    if (pmo_agent_reload(&program->core.agent, "SIGHUP") == -ENOENT)
+        pmo_warn("SIGHUP: there is nothing to be read anew, as no --config was given");
+}
+
+static void watch_signal(struct program *program, uv_signal_t *handle, int signal, uv_signal_cb act)
 {
     (void)uv_signal_init(&program->loop, handle);
     handle->data = program;
-    (void)uv_signal_start(handle, on_signal, signal);
+    (void)uv_signal_start(handle, act, signal);
 }
 
 static int run(const struct pmo_options *options)
@@ -68,9 +80,10 @@ static int run(const struct pmo_options *options)
     if (!program)
         return pmo_err_r(ENOMEM, "cannot start");
     (void)uv_loop_init(&program->loop);
-    watch_signal(program, &program->terminate, SIGTERM);
-    watch_signal(program, &program->interrupt, SIGINT);
-    watch_signal(program, &program->hand_over, SIGUSR2);
+    watch_signal(program, &program->terminate, SIGTERM, on_signal);
+    watch_signal(program, &program->interrupt, SIGINT, on_signal);
+    watch_signal(program, &program->hand_over, SIGUSR2, on_signal);
+    watch_signal(program, &program->reload, SIGHUP, on_reload);
     (void)signal(SIGPIPE, SIG_IGN);
     pmo_descriptors_raise();
     r = pmo_core_start(&program->core, &program->loop, options);
@@ -89,6 +102,7 @@ static int run(const struct pmo_options *options)
     uv_close((uv_handle_t *)&program->terminate, NULL);
     uv_close((uv_handle_t *)&program->interrupt, NULL);
     uv_close((uv_handle_t *)&program->hand_over, NULL);
+    uv_close((uv_handle_t *)&program->reload, NULL);
     (void)uv_run(&program->loop, UV_RUN_DEFAULT);
     (void)uv_loop_close(&program->loop);
     free(program);

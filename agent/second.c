@@ -190,6 +190,23 @@ static double waiting(const struct pmo_service *s, int64_t t)
     return s->signals.t == t ? pmo_signals_wait_us(&s->signals.counts, 0.99) / 1e6 : NAN;
 }
 
+/* Has the backend carry it out. @decision: NULL where an earlier one is caught up with. */
+static void order(struct pmo_core *core, struct pmo_service *s, uint32_t wanted,
+                  struct pmo_decision *decision)
+{
+    uint32_t from = s->wanted;
+    int r = core->backend_ops->scale(core->backend, s->name, wanted);
+
+    pmo_agent_audit(&core->agent, r ? "order-failed" : "order", s->name, s->policy->name,
+                    "%u -> %u instances%s%s%s%s", from, wanted, r ? ": " : "",
+                    r ? strerror(-r) : "", decision ? ": " : "", decision ? decision->reason : "");
+    if (r)
+        return;
+    s->wanted = wanted;
+    if (decision)
+        decision->carried_out = true;
+}
+
 int pmo_second_decide(struct pmo_core *core, struct pmo_service *s, int64_t t,
                       struct pmo_decision *decision)
 {
@@ -213,8 +230,12 @@ int pmo_second_decide(struct pmo_core *core, struct pmo_service *s, int64_t t,
         .waiting_s = waiting(s, t),
         .cpu_cores = s->cpu_seconds};
     const struct pmo_signals_second *signals = &s->signals;
+    bool paused = pmo_pauses_for(&agent->pauses, s->name, time(NULL)) != NULL;
+    enum pmo_mode cap =
+        paused && agent->mode > PMO_MODE_RECOMMEND ? PMO_MODE_RECOMMEND : agent->mode;
     uint32_t wanted = s->wanted;
     char *text;
+    bool acts;
     int made;
 
     if (!s->policy)
@@ -231,16 +252,15 @@ int pmo_second_decide(struct pmo_core *core, struct pmo_service *s, int64_t t,
         if (signals->counts.waits)
             state.wait_s = (double)signals->counts.wait_us / (double)signals->counts.waits / 1e6;
     }
-    made = pmo_planner_decide(agent->planner, s->policy, agent->mode, &state, t, &wanted, decision);
+    made = pmo_planner_decide(agent->planner, s->policy, cap, &state, t, &wanted, decision);
     if (made < 0)
         return pmo_err_r(made, "cannot decide for service %s", s->name);
-    if (s->managed && s->policy->mode == PMO_MODE_ACT && agent->mode == PMO_MODE_ACT &&
-        wanted != s->wanted && !core->backend_ops->scale(core->backend, s->name, wanted)) {
-        s->wanted = wanted;
-        decision->carried_out = made;
-    }
+    acts = s->managed && s->policy->mode == PMO_MODE_ACT && agent->mode == PMO_MODE_ACT;
+    if (acts && !paused && wanted != s->wanted)
+        order(core, s, wanted, made ? decision : NULL);
     if (!made)
         return 0;
+    decision->paused = acts && paused;
     pmo_outcome_expect(&s->outcome, decision->id, t, decision->horizon_s,
                        decision->to * decision->capacity_rps);
     agent->decisions[agent->decisions_made++ % PMO_DECISIONS_KEPT] = *decision;
@@ -335,9 +355,12 @@ void pmo_second_run(struct pmo_core *core)
     pmo_forecasts_train(core);
     pmo_routes_settle(core);
     pmo_learn_second(core, agent->now);
+    pmo_pauses_expire(core);
     for (struct pmo_service *s = agent->services; s; s = s->next) {
         struct pmo_decision decision;
 
+        if (s->managed)
+            (void)core->backend_ops->status(core->backend, s->name, &s->backend);
         if (s->forecaster)
             pmo_forecaster_predict(s->forecaster, &s->forecast);
         (void)pmo_second_decide(core, s, agent->now, &decision);

@@ -51,8 +51,10 @@ enum {
     EVENTS = 1 << 27,
     SCORES = 1 << 28,
     LEARN = 1 << 29,
-    HISTORY = 1 << 30,
-    STATE_DIR = 1LL << 31,
+    FOR = 1 << 30,
+    REASON = 1LL << 31,
+    HISTORY = 1LL << 32,
+    STATE_DIR = 1LL << 33,
 };
 #define EVERYWHERE (SOCKET | JSON | HELP)
 
@@ -88,6 +90,8 @@ static const struct option_text {
     {SCORES, "scores", NULL, "print how forecasts did, by model and horizon"},
     {HISTORY, "history", NULL, "say what it would have come to on the load that was recorded"},
     {STATE_DIR, "state-dir", "DIR", "where the agent keeps its history (" STATE_DIRECTORY ")"},
+    {FOR, "for", "TIME", "end by itself after this time, as in 30m or 1h"},
+    {REASON, "reason", "TEXT", "why, for who asks later"},
     {OUT, "out", "FILE", "write the outcome to this CSV file"},
     {PLOT, "plot", "FILE", "draw an SVG of the stretch with the strongest rise"},
     {SOCKET, "socket", "PATH", "the agent's socket (" SOCKET_PATH ")"},
@@ -162,6 +166,27 @@ static const struct command {
     {"explain", "DECISION", "why a decision was made",
      "Prints everything that led to the decision with this number (see pmoctl decisions).", 0, 1, 1,
      pmoctl_explain},
+    {"pause", "", "order nothing from now on",
+     "The kill switch: for all services, or for --service, nothing is ordered until pmoctl "
+     "resume,\n"
+     "or until --for is over; also not by the next agent, if this one is restarted. Decisions are\n"
+     "made all the same, as in mode recommend. Instances that end are still replaced.",
+     SERVICE | FOR | REASON, 0, 0, pmoctl_pause},
+    {"resume", "", "end a pause", "Ends the pause of --service, or all pauses there are.", SERVICE,
+     0, 0, pmoctl_resume},
+    {"reload", "", "read the configuration file anew",
+     "Has the agent take over what its configuration file says now, which it also does by itself\n"
+     "when the file changes. A file with a mistake changes nothing; then the exit status is 1.",
+     0, 0, 0, pmoctl_reload},
+    {"audit", "", "what was done, and by whom",
+     "Lists pauses, reloads, orders, instances that started or ended and why, newest first, for\n"
+     "400 days. Entries that concern all services are listed with --service, too.",
+     SERVICE | SINCE, 0, 0, pmoctl_audit},
+    {"logs", "INSTANCE[.N]", "what an instance has printed",
+     "Prints what the instance of this name has printed, also if it is gone. N from 1 to 3: what "
+     "an\n"
+     "earlier one of that name has, or (if it prints more than 8 MiB) this one has before.",
+     0, 1, 1, pmoctl_logs},
     {"policy", "check FILE...", "check policy files",
      "Checks policy files and prints what is wrong with file, line and column (exit status 1), "
      "and\n"
@@ -388,6 +413,11 @@ static int read_option(struct pmoctl *ctl, int64_t bit, const char *value)
         return read_positive("capacity", value, PMO_RATE, 1, &ctl->capacity_rps);
     case SLO:
         return read_positive("slo", value, PMO_DURATION, 1e-3, &ctl->slo_s);
+    case FOR:
+        return read_positive("for", value, PMO_DURATION, 1, &ctl->for_s);
+    case REASON:
+        ctl->reason = value;
+        return 0;
     case SOCKET:
         ctl->socket = value;
         return 0;

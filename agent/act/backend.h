@@ -35,6 +35,17 @@ struct pmo_backend_instance {
     char cgroup[256];   /* absolute path of its cgroup v2 directory, "" where none */
     double ordered_s;   /* CLOCK_MONOTONIC of the order, and of readiness (0: not yet) */
     double ready_s;
+    bool adopted;     /* an earlier agent started it */
+    char reason[160]; /* when it is gone: why, and how it ended */
+};
+
+/* How it goes with the instances that a service should have. */
+struct pmo_backend_status {
+    uint32_t wanted;     /* those it should have, as last ordered, also by an earlier agent */
+    uint32_t held;       /* replacements that wait, as instances end soon after their start */
+    uint32_t crashes;    /* in a row */
+    double retry_s;      /* CLOCK_MONOTONIC: when the next one is tried, where any is held */
+    char last_crash[80]; /* how the last one ended; "" where none did */
 };
 
 /* A service address that clients connect to and that resolves to a ready instance. */
@@ -71,6 +82,16 @@ struct pmo_backend_ops {
     /* Have @replicas instances of a service (ready or starting). -ENOENT: not one of its services.
      */
     int (*scale)(struct pmo_backend *backend, const char *service, uint32_t replicas);
+    /* How it goes with a service. -ENOENT: not one of its services. */
+    int (*status)(const struct pmo_backend *backend, const char *service,
+                  struct pmo_backend_status *status);
+    /**
+     * reload - take over what other documents say of services it runs, for instances to come
+     * @restart: receives what would take a restart, "" for nothing
+     * Returns 0, or -EINVAL (complained about) or -ENOMEM; then nothing has changed.
+     */
+    int (*reload)(struct pmo_backend *backend, const struct pmo_file *file, char *restart,
+                  size_t size);
     /* Stops the loop's watchers. @leave: leave instances running for the next agent; otherwise
      * stops them all and removes everything that was made, before it returns. Sets NULL. */
     void (*close)(struct pmo_backend **backend, bool leave);

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <mntent.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,11 +22,14 @@
 enum limiter { LIMIT_NONE, LIMIT_V2, LIMIT_V1 };
 
 struct pmo_cgroups {
-    char root[256]; /* where cgroup v2 is mounted */
-    char v1[256];   /* where the cgroup v1 cpu hierarchy is mounted, "" where it is not */
-    int parent_fd;  /* <root>/pmo: locked, so that two agents do not clear each other's instances */
-    enum limiter limiter;
+    char root[256];                       /* where cgroup v2 is mounted */
+    char v1[PMO_CGROUP_CONTROLLERS][256]; /* where hierarchies of cgroup v1 are, "": nowhere */
+    int parent_fd; /* <root>/pmo: locked, so that two agents do not clear each other's instances */
+    enum limiter limiter[PMO_CGROUP_CONTROLLERS];
 };
+
+static const char *const controllers[PMO_CGROUP_CONTROLLERS] = {
+    [PMO_CGROUP_CPU] = "cpu", [PMO_CGROUP_MEMORY] = "memory"};
 
 struct pmo_cpu_limit pmo_cpu_limit(double share)
 {
@@ -69,8 +73,10 @@ static void find_mounts(struct pmo_cgroups *cgroups)
     while (mounts && (mount = getmntent(mounts))) {
         if (!strcmp(mount->mnt_type, "cgroup2") && !*cgroups->root)
             (void)snprintf(cgroups->root, sizeof(cgroups->root), "%s", mount->mnt_dir);
-        if (!strcmp(mount->mnt_type, "cgroup") && hasmntopt(mount, "cpu") && !*cgroups->v1)
-            (void)snprintf(cgroups->v1, sizeof(cgroups->v1), "%s", mount->mnt_dir);
+        for (size_t i = 0; i < PMO_CGROUP_CONTROLLERS; i++)
+            if (!strcmp(mount->mnt_type, "cgroup") && hasmntopt(mount, controllers[i]) &&
+                !*cgroups->v1[i])
+                (void)snprintf(cgroups->v1[i], sizeof(cgroups->v1[i]), "%s", mount->mnt_dir);
     }
     if (mounts)
         (void)endmntent(mounts);
@@ -88,11 +94,27 @@ void pmo_cgroup_path(const struct pmo_cgroups *cgroups, const char *name, char *
 }
 
 /* A controller works in a group when all above it hand it down. */
-static bool enable_v2_cpu(const struct pmo_cgroups *cgroups, const char *parent)
+static bool enable_v2(const struct pmo_cgroups *cgroups, const char *parent, const char *controller)
 {
-    return file_has_word(cgroups->root, "cgroup.controllers", "cpu") &&
-           !write_text(cgroups->root, "cgroup.subtree_control", "+cpu") &&
-           !write_text(parent, "cgroup.subtree_control", "+cpu");
+    char text[16];
+
+    (void)snprintf(text, sizeof(text), "+%s", controller);
+    return file_has_word(cgroups->root, "cgroup.controllers", controller) &&
+           !write_text(cgroups->root, "cgroup.subtree_control", text) &&
+           !write_text(parent, "cgroup.subtree_control", text);
+}
+
+static void choose_limiter(struct pmo_cgroups *cgroups, const char *parent, size_t controller)
+{
+    char path[PATH_MAX];
+
+    if (enable_v2(cgroups, parent, controllers[controller])) {
+        cgroups->limiter[controller] = LIMIT_V2;
+    } else if (*cgroups->v1[controller]) {
+        group_path(path, cgroups->v1[controller], "");
+        if (!mkdir(path, 0755) || errno == EEXIST)
+            cgroups->limiter[controller] = LIMIT_V1;
+    }
 }
 
 static int open_parent(struct pmo_cgroups *cgroups)
@@ -110,15 +132,8 @@ static int open_parent(struct pmo_cgroups *cgroups)
                         "another agent runs instances on this host (it holds %s); stop it "
                         "first",
                         path);
-    if (enable_v2_cpu(cgroups, path)) {
-        cgroups->limiter = LIMIT_V2;
-        return 0;
-    }
-    if (!*cgroups->v1)
-        return 0;
-    group_path(path, cgroups->v1, "");
-    if (!mkdir(path, 0755) || errno == EEXIST)
-        cgroups->limiter = LIMIT_V1;
+    for (size_t i = 0; i < PMO_CGROUP_CONTROLLERS; i++)
+        choose_limiter(cgroups, path, i);
     return 0;
 }
 
@@ -150,9 +165,10 @@ void pmo_cgroups_close(struct pmo_cgroups **cgroups, bool remove)
 
     if (!old)
         return;
-    if (remove && *old->v1) {
-        group_path(path, old->v1, "");
-        (void)rmdir(path);
+    for (size_t i = 0; remove && i < PMO_CGROUP_CONTROLLERS; i++) {
+        group_path(path, old->v1[i], "");
+        if (*old->v1[i])
+            (void)rmdir(path);
     }
     if (remove) {
         group_path(path, old->root, "");
@@ -165,77 +181,136 @@ void pmo_cgroups_close(struct pmo_cgroups **cgroups, bool remove)
     *cgroups = NULL;
 }
 
-static int limit_v1(const struct pmo_cgroups *cgroups, const char *name,
-                    const struct pmo_cpu_limit *limit, int *cpu_fd)
-{
-    char path[PATH_MAX], text[32];
-    int r;
-
-    group_path(path, cgroups->v1, name);
-    if (mkdir(path, 0755) < 0 && errno != EEXIST)
-        return -errno;
-    (void)snprintf(text, sizeof(text), "%ld", limit->period_us);
-    r = write_text(path, "cpu.cfs_period_us", text);
-    if (r)
-        return r;
-    (void)snprintf(text, sizeof(text), "%ld", limit->quota_us);
-    r = write_text(path, "cpu.cfs_quota_us", text);
-    if (r)
-        return r;
-    group_path(path, cgroups->v1, name);
-    (void)strncat(path, "/cgroup.procs", sizeof(path) - strlen(path) - 1);
-    *cpu_fd = open(path, O_WRONLY | O_CLOEXEC);
-    return *cpu_fd < 0 ? -errno : 0;
-}
-
-static int limit_v2(const char *path, const struct pmo_cpu_limit *limit)
+__attribute__((format(printf, 3, 4))) static int
+write_value(const char *directory, const char *file, const char *format, ...)
 {
     char text[64];
+    va_list args;
 
-    (void)snprintf(text, sizeof(text), "%ld %ld", limit->quota_us, limit->period_us);
-    return write_text(path, "cpu.max", text);
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    return write_text(directory, file, text);
 }
 
-static int set_limit(struct pmo_cgroups *cgroups, const char *name, const char *path, double share,
-                     int *cpu_fd)
+static int limit_cpu(const char *path, enum limiter limiter, double share)
 {
     struct pmo_cpu_limit limit = pmo_cpu_limit(share);
-    static bool warned;
-    int r = 0;
+    int r;
 
-    if (cgroups->limiter == LIMIT_V2)
-        r = limit_v2(path, &limit);
-    else if (cgroups->limiter == LIMIT_V1)
-        r = limit_v1(cgroups, name, &limit, cpu_fd);
-    else if (!warned)
-        pmo_warn("the cpu limits of services are not enforced: this host has no cpu controller, "
-                 "neither in cgroup v2 nor v1");
-    warned |= cgroups->limiter == LIMIT_NONE;
-    return r < 0 ? pmo_err_r(r, "cannot limit the CPU time of %s", name) : 0;
+    if (limiter == LIMIT_V2)
+        return write_value(path, "cpu.max", "%ld %ld", limit.quota_us, limit.period_us);
+    r = write_value(path, "cpu.cfs_period_us", "%ld", limit.period_us);
+    return r ? r : write_value(path, "cpu.cfs_quota_us", "%ld", limit.quota_us);
 }
 
-int pmo_cgroup_make(struct pmo_cgroups *cgroups, const char *name, double cpu_share, int *fd,
-                    int *cpu_fd)
+/* Swap is none of it; where there is none, or it is not counted, that cannot be said and need not.
+ */
+static int limit_memory(const char *path, enum limiter limiter, uint64_t bytes)
 {
-    _cleanup_close_ int group = -1, cpu = -1;
+    int r;
+
+    if (limiter == LIMIT_V2) {
+        r = write_value(path, "memory.max", "%llu", (unsigned long long)bytes);
+        (void)write_value(path, "memory.swap.max", "0");
+        return r;
+    }
+    r = write_value(path, "memory.limit_in_bytes", "%llu", (unsigned long long)bytes);
+    (void)write_value(path, "memory.memsw.limit_in_bytes", "%llu", (unsigned long long)bytes);
+    return r;
+}
+
+/* Makes the group of cgroup v1 too, where it is that which limits. */
+static int set_limit(struct pmo_cgroups *cgroups, const char *name, size_t controller,
+                     const struct pmo_cgroup_limits *limits)
+{
+    enum limiter limiter = cgroups->limiter[controller];
+    static bool warned[PMO_CGROUP_CONTROLLERS];
+    char path[PATH_MAX];
+
+    if (limiter == LIMIT_NONE) {
+        if (!warned[controller])
+            pmo_warn("the %s limits of services are not enforced: this host has no %s controller, "
+                     "neither in cgroup v2 nor v1",
+                     controllers[controller], controllers[controller]);
+        warned[controller] = true;
+        return 0;
+    }
+    group_path(path, limiter == LIMIT_V2 ? cgroups->root : cgroups->v1[controller], name);
+    if (limiter == LIMIT_V1 && mkdir(path, 0755) < 0 && errno != EEXIST)
+        return -errno;
+    return controller == PMO_CGROUP_CPU ? limit_cpu(path, limiter, limits->cpu_share)
+                                        : limit_memory(path, limiter, limits->memory_bytes);
+}
+
+int pmo_cgroup_make(struct pmo_cgroups *cgroups, const char *name,
+                    const struct pmo_cgroup_limits *limits)
+{
+    const bool wanted[] = {limits->cpu_share > 0, limits->memory_bytes > 0};
     char path[PATH_MAX];
     int r = 0;
 
     group_path(path, cgroups->root, name);
     if (mkdir(path, 0755) < 0)
         return pmo_err_r(errno, "cannot make control group %s", path);
-    group = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (group < 0)
-        r = pmo_err_r(errno, "cannot open control group %s", path);
-    else if (cpu_share > 0)
-        r = set_limit(cgroups, name, path, cpu_share, &cpu);
-    if (r) {
-        (void)pmo_cgroup_remove(cgroups, name);
-        return r;
+    for (size_t i = 0; !r && i < PMO_CGROUP_CONTROLLERS; i++) {
+        r = wanted[i] ? set_limit(cgroups, name, i, limits) : 0;
+        if (r)
+            r = pmo_err_r(r, "cannot set the %s limit of %s", controllers[i], name);
     }
-    *fd = TAKE_FD(group);
-    *cpu_fd = TAKE_FD(cpu);
+    if (r)
+        (void)pmo_cgroup_remove(cgroups, name);
+    return r;
+}
+
+int pmo_cgroup_enter(const struct pmo_cgroups *cgroups, const char *name,
+                     struct pmo_cgroup_entry *entry)
+{
+    char path[PATH_MAX];
+
+    *entry = (struct pmo_cgroup_entry){.v1_fds = {-1, -1}};
+    group_path(path, cgroups->root, name);
+    entry->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (entry->fd < 0)
+        return -errno;
+    for (size_t i = 0; i < PMO_CGROUP_CONTROLLERS; i++) {
+        if (cgroups->limiter[i] != LIMIT_V1)
+            continue;
+        group_path(path, cgroups->v1[i], name);
+        (void)strncat(path, "/cgroup.procs", sizeof(path) - strlen(path) - 1);
+        entry->v1_fds[i] = open(path, O_WRONLY | O_CLOEXEC);
+        if (entry->v1_fds[i] < 0 && errno != ENOENT) /* it has no such limit */
+            return -errno;
+    }
     return 0;
+}
+
+void pmo_cgroup_entry_close(struct pmo_cgroup_entry *entry)
+{
+    if (entry->fd >= 0)
+        (void)close(entry->fd);
+    for (size_t i = 0; i < PMO_CGROUP_CONTROLLERS; i++)
+        if (entry->v1_fds[i] >= 0)
+            (void)close(entry->v1_fds[i]);
+}
+
+bool pmo_cgroup_ran_out_of_memory(const struct pmo_cgroups *cgroups, const char *name)
+{
+    bool v2 = cgroups->limiter[PMO_CGROUP_MEMORY] == LIMIT_V2;
+    char path[PATH_MAX], word[64];
+    _cleanup_fclose_ FILE *stream = NULL;
+    unsigned long long count;
+
+    if (cgroups->limiter[PMO_CGROUP_MEMORY] == LIMIT_NONE)
+        return false;
+    group_path(path, v2 ? cgroups->root : cgroups->v1[PMO_CGROUP_MEMORY], name);
+    (void)strncat(path, v2 ? "/memory.events" : "/memory.oom_control",
+                  sizeof(path) - strlen(path) - 1);
+    stream = fopen(path, "re");
+    while (stream && fscanf(stream, "%63s %llu", word, &count) == 2)
+        if (!strcmp(word, "oom_kill"))
+            return count > 0;
+    return false;
 }
 
 bool pmo_cgroup_holds(const struct pmo_cgroups *cgroups, const char *name, pid_t pid)
@@ -260,10 +335,10 @@ void pmo_cgroup_kill(const struct pmo_cgroups *cgroups, const char *name)
 
 int pmo_cgroup_remove(const struct pmo_cgroups *cgroups, const char *name)
 {
-    const char *const roots[] = {cgroups->v1, cgroups->root};
+    const char *const roots[] = {cgroups->v1[0], cgroups->v1[1], cgroups->root};
     char path[PATH_MAX];
 
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < sizeof(roots) / sizeof(roots[0]); i++) {
         if (!*roots[i])
             continue;
         group_path(path, roots[i], name);
@@ -314,6 +389,7 @@ void pmo_cgroups_sweep(struct pmo_cgroups *cgroups, bool (*keep)(void *context, 
                        void *context)
 {
     sweep(cgroups, cgroups->root, keep, context);
-    if (*cgroups->v1)
-        sweep(cgroups, cgroups->v1, keep, context);
+    for (size_t i = 0; i < PMO_CGROUP_CONTROLLERS; i++)
+        if (*cgroups->v1[i])
+            sweep(cgroups, cgroups->v1[i], keep, context);
 }

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "agent/act/logs.h"
 #include "agent/act/process.h"
 #include "agent/base/cleanup.h"
 #include "agent/base/log.h"
@@ -55,6 +56,12 @@ static void enter_stage(struct pmo_local_instance *instance, enum pmo_local_stag
 
 /* ---- the end of an instance ---- */
 
+static void cancel_probe(struct pmo_local_instance *instance)
+{
+    pmo_probe_cancel(&instance->probe);
+    pmo_exec_probe_cancel(&instance->exec_probe);
+}
+
 static void poll_closed(uv_handle_t *handle)
 {
     free(handle->data);
@@ -67,7 +74,7 @@ void pmo_local_instance_forget(struct pmo_local_instance *instance)
     while (*at != instance)
         at = &(*at)->next;
     *at = instance->next;
-    pmo_probe_cancel(&instance->probe);
+    cancel_probe(instance);
     uv_close((uv_handle_t *)&instance->ended, poll_closed);
     (void)close(instance->pidfd);
     (void)close(instance->public.netns_fd);
@@ -84,6 +91,26 @@ void pmo_local_instance_remove(struct pmo_local_instance *instance)
     pmo_local_instance_forget(instance);
 }
 
+static bool is_live(void *context, const char *name)
+{
+    return pmo_local_find(context, name) != NULL;
+}
+
+void pmo_local_instance_reap(struct pmo_local_instance *instance)
+{
+    char *reason = instance->public.reason;
+    size_t used = strlen(reason);
+
+    if (used)
+        used += (size_t)snprintf(reason + used, sizeof(instance->public.reason) - used, "; ");
+    pmo_process_reap(instance->pidfd, reason + used, sizeof(instance->public.reason) - used);
+    if (instance->memory_bytes &&
+        pmo_cgroup_ran_out_of_memory(instance->backend->cgroups, instance->public.name))
+        (void)snprintf(reason + used, sizeof(instance->public.reason) - used,
+                       "was killed as it ran out of memory (limit: %llu MiB)",
+                       (unsigned long long)instance->memory_bytes >> 20);
+}
+
 static void hold_replacement(struct pmo_local_fleet *fleet, const struct pmo_local_instance *dead)
 {
     double served_s = dead->public.ready_s > 0 ? pmo_local_now_s() - dead->public.ready_s : 0;
@@ -97,20 +124,20 @@ static void hold_replacement(struct pmo_local_fleet *fleet, const struct pmo_loc
     fleet->crashes++;
     fleet->held++;
     fleet->held_until_s = pmo_local_now_s() + wait_s;
+    (void)snprintf(fleet->last_crash, sizeof(fleet->last_crash), "%.79s", dead->public.reason);
 }
 
 static void process_ended(uv_poll_t *poll, int status, int events)
 {
     struct pmo_local_instance *instance = poll->data;
     struct pmo_backend *backend = instance->backend;
-    char how[64];
 
     (void)uv_poll_stop(poll);
-    pmo_process_reap(instance->pidfd, how, sizeof(how));
-    pmo_probe_cancel(&instance->probe);
+    pmo_local_instance_reap(instance);
+    cancel_probe(instance);
     if (!pmo_local_instance_is_stopping(instance)) {
-        pmo_warn("instance %s %s; its output is in %s/%s.log", instance->public.name, how,
-                 backend->logs, instance->public.name);
+        pmo_warn("instance %s %s; its output is in %s/%s.log", instance->public.name,
+                 instance->public.reason, backend->logs, instance->public.name);
         hold_replacement(instance->fleet, instance);
     }
     pmo_cgroup_kill(backend->cgroups, instance->public.name); /* what it has left running */
@@ -124,11 +151,12 @@ static void terminate(struct pmo_local_instance *instance)
     enter_stage(instance, TERMINATING);
 }
 
-void pmo_local_instance_stop(struct pmo_local_instance *instance)
+void pmo_local_instance_stop(struct pmo_local_instance *instance, const char *why)
 {
     bool ready = instance->public.phase == PMO_INSTANCE_READY;
 
-    pmo_probe_cancel(&instance->probe);
+    (void)snprintf(instance->public.reason, sizeof(instance->public.reason), "%s", why);
+    cancel_probe(instance);
     enter_stage(instance, DRAINING);
     report(instance, PMO_INSTANCE_DRAINING);
     if (!ready)
@@ -142,6 +170,7 @@ static void probed(void *context, bool passed)
     struct pmo_local_instance *instance = context;
 
     instance->probe = NULL;
+    instance->exec_probe = NULL;
     if (!passed) {
         /* one that was adopted as ready is not, after all */
         if (instance->public.phase == PMO_INSTANCE_READY)
@@ -155,16 +184,39 @@ static void probed(void *context, bool passed)
     report(instance, PMO_INSTANCE_READY);
 }
 
+static int run(struct pmo_local_instance *instance, char *const *command, const char *log,
+               int (*start)(struct pmo_local_instance *instance,
+                            const struct pmo_process *process));
+
+static int start_exec_probe(struct pmo_local_instance *instance, const struct pmo_process *process)
+{
+    return pmo_exec_probe_start(&instance->exec_probe, instance->backend->loop, process,
+                                instance->fleet->service->probe_timeout_s, probed, instance);
+}
+
+static void probe_by_command(struct pmo_local_instance *instance)
+{
+    int r = run(instance, instance->fleet->service->probe_command, "/dev/null", start_exec_probe);
+
+    if (r && !instance->probe_complained)
+        (void)pmo_err_r(r, "cannot run the readiness command %s of instance %s",
+                        instance->fleet->service->probe_command[0], instance->public.name);
+    instance->probe_complained |= r != 0;
+}
+
 static void probe(struct pmo_local_instance *instance)
 {
     const struct pmo_local_service *service = instance->fleet->service;
 
-    if (instance->probe || pmo_local_now_s() < instance->next_probe_s)
+    if (instance->probe || instance->exec_probe || pmo_local_now_s() < instance->next_probe_s)
         return;
     instance->next_probe_s = pmo_local_now_s() + service->probe_interval_s;
-    (void)pmo_probe_start(&instance->probe, instance->backend->loop, instance->public.addr,
-                          instance->public.port, service->probe_path, service->probe_timeout_s,
-                          probed, instance);
+    if (service->probe_command)
+        probe_by_command(instance);
+    else
+        (void)pmo_probe_start(&instance->probe, instance->backend->loop, instance->public.addr,
+                              instance->public.port, service->probe_path, service->probe_timeout_s,
+                              probed, instance);
 }
 
 static bool is_drained(const struct pmo_local_instance *instance)
@@ -259,26 +311,27 @@ static int choose_number(struct pmo_backend *backend, uint16_t *number)
     return 0;
 }
 
-/* Runs its program. The agent's environment is the agent's (it may hold secrets and the notify
- * socket of the service manager), so only the search path is handed on. */
-static int run(struct pmo_local_instance *instance, int cgroup_fd, int cpu_fd)
+/* Has @start run a command where the instance is. The agent's environment is the agent's (it may
+ * hold secrets and the notify socket of the service manager), so only the search path is handed on.
+ */
+static int run(struct pmo_local_instance *instance, char *const *command, const char *log,
+               int (*start)(struct pmo_local_instance *instance, const struct pmo_process *process))
 {
     char *const *given = instance->fleet->service->environment;
     const char *path = getenv("PATH");
-    char path_text[4096], service[80], name[96], log[PATH_MAX];
+    char path_text[4096], service[80], name[96];
     _cleanup_free_ char **environment = NULL;
+    struct pmo_cgroup_entry group;
     size_t count = 0;
-    struct pmo_process process = {.command = instance->fleet->service->command,
-                                  .log_path = log,
-                                  .netns_fd = instance->public.netns_fd,
-                                  .cgroup_fd = cgroup_fd,
-                                  .cpu_fd = cpu_fd};
+    struct pmo_process process = {
+        .command = command, .log_path = log, .netns_fd = instance->public.netns_fd};
+    int r;
 
     while (given && given[count])
         count++;
     environment = calloc(count + 4, sizeof(*environment));
     if (!environment)
-        return pmo_err_r(ENOMEM, "cannot start %s", instance->public.name);
+        return -ENOMEM;
     if (count)
         memcpy(environment, given, count * sizeof(*environment));
     environment[count++] = service;
@@ -288,26 +341,54 @@ static int run(struct pmo_local_instance *instance, int cgroup_fd, int cpu_fd)
     (void)snprintf(path_text, sizeof(path_text), "PATH=%s", path ? path : "/usr/bin:/bin");
     (void)snprintf(service, sizeof(service), "PMO_SERVICE=%s", instance->public.service);
     (void)snprintf(name, sizeof(name), "PMO_INSTANCE=%s", instance->public.name);
-    (void)snprintf(log, sizeof(log), "%s/%s.log", instance->backend->logs, instance->public.name);
-    return pmo_process_start(&process, &instance->public.pid, &instance->pidfd);
+    r = pmo_cgroup_enter(instance->backend->cgroups, instance->public.name, &group);
+    process.cgroup_fd = group.fd;
+    memcpy(process.v1_fds, group.v1_fds, sizeof(process.v1_fds));
+    if (!r)
+        r = start(instance, &process);
+    pmo_cgroup_entry_close(&group);
+    return r;
+}
+
+static int start_program(struct pmo_local_instance *instance, const struct pmo_process *process)
+{
+    return pmo_process_start(process, &instance->public.pid, &instance->pidfd);
+}
+
+static int run_program(struct pmo_local_instance *instance)
+{
+    char *const *command = instance->fleet->service->command;
+    const char *directory = instance->backend->logs;
+    char log[PATH_MAX];
+    int r;
+
+    (void)snprintf(log, sizeof(log), "%s/%s.log", directory, instance->public.name);
+    pmo_logs_shift(directory, instance->public.name);
+    pmo_logs_prune(directory, PMO_LOGS_KEPT, is_live, instance->backend);
+    r = run(instance, command, log, start_program);
+    if (r)
+        (void)snprintf(instance->public.reason, sizeof(instance->public.reason),
+                       "cannot run %.80s: %s", command[0], strerror(-r));
+    return r ? pmo_err_r(r, "cannot run %s for instance %s", command[0], instance->public.name) : 0;
 }
 
 /* Makes everything for an instance and runs it; what was made goes again if a part fails. */
 static int launch(struct pmo_local_instance *instance)
 {
+    const struct pmo_local_service *service = instance->fleet->service;
+    const struct pmo_cgroup_limits limits = {service->cpu_share, service->memory_bytes};
     struct pmo_backend_instance *public = &instance->public;
     struct pmo_backend *backend = instance->backend;
-    _cleanup_close_ int cgroup_fd = -1, cpu_fd = -1;
     int r = write_record(instance);
 
+    instance->memory_bytes = limits.memory_bytes;
     if (!r)
-        r = pmo_cgroup_make(backend->cgroups, public->name, instance->fleet->service->cpu_share,
-                            &cgroup_fd, &cpu_fd);
+        r = pmo_cgroup_make(backend->cgroups, public->name, &limits);
     if (!r)
         r = pmo_network_add(backend->network, public->name, instance->number, &public->netns_fd,
                             &public->netns);
     if (!r)
-        r = run(instance, cgroup_fd, cpu_fd);
+        r = run_program(instance);
     if (!r)
         r = watch(instance);
     if (!r)
@@ -370,6 +451,11 @@ int pmo_local_instance_start(struct pmo_backend *backend, struct pmo_local_fleet
     if (!r)
         r = launch(made);
     if (r) {
+        if (!*made->public.reason)
+            (void)snprintf(made->public.reason, sizeof(made->public.reason),
+                           "cannot be started: %s", strerror(-r));
+        made->public.phase = PMO_INSTANCE_GONE;
+        backend->events.instance(backend->events.context, &made->public);
         hold_replacement(fleet, made);
         pmo_local_wake(backend);
         instance_free(made);
@@ -405,6 +491,8 @@ int pmo_local_instance_adopt(struct pmo_backend *backend, struct pmo_local_fleet
         return -ENOMEM;
     (void)snprintf(made->public.name, sizeof(made->public.name), "%s", name);
     made->number = record->number;
+    made->public.adopted = true;
+    made->memory_bytes = fleet->service->memory_bytes;
     made->public.port = record->port;
     made->public.pid = record->pid;
     made->public.ordered_s = record->ordered_s;

@@ -16,6 +16,7 @@
 #include <uv.h>
 #include "agent/act/backend.h"
 #include "agent/act/cgroup.h"
+#include "agent/act/exec_probe.h"
 #include "agent/act/network.h"
 #include "agent/act/probe.h"
 #include "agent/act/record.h"
@@ -25,12 +26,13 @@ enum pmo_local_stage { PROBING, SERVING, DRAINING, TERMINATING, KILLED, ENDED };
 
 /* The instances of one service. */
 struct pmo_local_fleet {
-    const struct pmo_local_service *service;
-    bool adopted; /* an earlier agent ran it: its count goes on, not the document's */
+    const struct pmo_local_service *service; /* for instances to come */
+    bool adopted;                            /* an earlier agent ran it */
     uint32_t wanted;
     uint32_t held;    /* replacements that wait until `held_until_s` */
     uint32_t crashes; /* in a row */
     double held_until_s;
+    char last_crash[80]; /* how that instance ended */
 };
 
 struct pmo_local_instance {
@@ -39,17 +41,21 @@ struct pmo_local_instance {
     struct pmo_local_fleet *fleet;
     enum pmo_local_stage stage;
     double stage_since_s;
-    uint16_t number; /* in the mesh */
+    uint16_t number;       /* in the mesh */
+    uint64_t memory_bytes; /* its limit, 0: none */
     int pidfd;
     uv_poll_t ended; /* watches pidfd */
     struct pmo_probe *probe;
+    struct pmo_exec_probe *exec_probe;
+    bool probe_complained; /* that the command cannot be run */
     double next_probe_s;
     struct pmo_local_instance *next;
 };
 
 struct pmo_backend {
     uv_loop_t *loop;
-    uv_timer_t *tick; /* on the heap: it outlives the backend until the loop has closed it */
+    uv_timer_t *tick;  /* on the heap: it outlives the backend until the loop has closed it */
+    uv_timer_t *bound; /* likewise; bounds the logs */
     struct pmo_backend_events events;
     struct pmo_local_services services;
     struct pmo_local_fleet *fleets; /* one for each service */
@@ -59,6 +65,7 @@ struct pmo_backend {
     uint16_t last_number;
     char records[PATH_MAX - 128]; /* directories */
     char logs[PATH_MAX - 128];
+    char wanted[PATH_MAX - 128]; /* file */
 };
 
 /* CLOCK_MONOTONIC */
@@ -74,8 +81,10 @@ int pmo_local_instance_start(struct pmo_backend *backend, struct pmo_local_fleet
 /* Takes over one of an earlier agent. Returns -ENOENT, not logged, where any part is missing. */
 int pmo_local_instance_adopt(struct pmo_backend *backend, struct pmo_local_fleet *fleet,
                              const char *name, const struct pmo_record *record);
-/* Drains it if it is ready, and stops it. */
-void pmo_local_instance_stop(struct pmo_local_instance *instance);
+/* Drains it if it is ready, and stops it. @why: for its reason */
+void pmo_local_instance_stop(struct pmo_local_instance *instance, const char *why);
+/* Collects its process, and completes its reason with how that ended. */
+void pmo_local_instance_reap(struct pmo_local_instance *instance);
 /* Whether it was asked to stop or has ended: it does not count any more. */
 bool pmo_local_instance_is_stopping(const struct pmo_local_instance *instance);
 void pmo_local_instance_advance(struct pmo_local_instance *instance);

@@ -27,8 +27,9 @@ static int prepare_child(const struct pmo_process *process, int log_fd)
         return -errno;
     if (setsid() < 0 || setns(process->netns_fd, CLONE_NEWNET) < 0)
         return -errno;
-    if (process->cpu_fd >= 0 && write(process->cpu_fd, "0", 1) < 0)
-        return -errno;
+    for (size_t i = 0; i < PMO_CGROUP_CONTROLLERS; i++)
+        if (process->v1_fds[i] >= 0 && write(process->v1_fds[i], "0", 1) < 0)
+            return -errno;
     if (null_fd < 0 || dup2(null_fd, STDIN_FILENO) < 0 || dup2(log_fd, STDOUT_FILENO) < 0 ||
         dup2(log_fd, STDERR_FILENO) < 0)
         return -errno;
@@ -66,14 +67,14 @@ int pmo_process_start(const struct pmo_process *process, pid_t *pid, int *pidfd)
 
     log_fd = open(process->log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
     if (log_fd < 0)
-        return pmo_err_r(errno, "cannot open %s", process->log_path);
+        return -errno;
     if (pipe2(pipe_fds, O_CLOEXEC) < 0)
-        return pmo_err_r(errno, "cannot start %s", process->command[0]);
+        return -errno;
     read_fd = pipe_fds[0];
     write_fd = pipe_fds[1];
     child = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
     if (child < 0)
-        return pmo_err_r(errno, "cannot start %s", process->command[0]);
+        return -errno;
     if (child == 0)
         run_child(process, log_fd, write_fd);
     (void)close(TAKE_FD(write_fd));
@@ -82,7 +83,7 @@ int pmo_process_start(const struct pmo_process *process, pid_t *pid, int *pidfd)
     while (n < 0 && errno == EINTR);
     if (n > 0) {
         (void)waitid(P_PIDFD, fd, &(siginfo_t){0}, WEXITED | __WALL);
-        return pmo_err_r(error, "cannot run %s", process->command[0]);
+        return error;
     }
     *pid = child;
     *pidfd = TAKE_FD(fd);

@@ -8,17 +8,18 @@
 #pragma once
 
 #include <sys/types.h>
+#include "agent/act/cgroup.h"
 
 struct pmo_process {
     char *const *command;     /* NULL-terminated */
     char *const *environment; /* the whole of it, NULL-terminated */
     const char *log_path;     /* standard output and error are appended to it */
     int netns_fd;
-    int cgroup_fd; /* directory of a cgroup v2 group */
-    int cpu_fd;    /* cgroup.procs of a cgroup v1 group, or -1 */
+    int cgroup_fd;                      /* directory of a cgroup v2 group */
+    int v1_fds[PMO_CGROUP_CONTROLLERS]; /* cgroup.procs of cgroup v1 groups, or -1 */
 };
 
-/* Returns 0 with the program running, or a negative errno, logged, with no process left. */
+/* Returns 0 with the program running, or a negative errno, not logged, with no process left. */
 int pmo_process_start(const struct pmo_process *process, pid_t *pid, int *pidfd);
 /* Descriptor of a running process. Returns -ESRCH where there is none. */
 int pmo_process_open(pid_t pid);

@@ -89,3 +89,34 @@ void pmo_records_each(const char *directory, void (*found)(void *context, const 
     if (stream)
         (void)closedir(stream);
 }
+
+int pmo_wanted_write(const char *path, const char *service, uint32_t wanted)
+{
+    json_t *json = json_load_file(path, 0, NULL);
+    char temporary[PATH_MAX];
+    int r;
+
+    (void)snprintf(temporary, sizeof(temporary), "%s.new", path);
+    if (!json_is_object(json)) {
+        json_decref(json);
+        json = json_object();
+    }
+    (void)json_object_set_new(json, service, json_integer(wanted));
+    r = json_dump_file(json, temporary, JSON_COMPACT);
+    json_decref(json);
+    if (r < 0 || rename(temporary, path) < 0)
+        return pmo_err_r(errno, "cannot write %s", path);
+    return 0;
+}
+
+bool pmo_wanted_read(const char *path, const char *service, uint32_t *wanted)
+{
+    json_t *json = json_load_file(path, 0, NULL), *value = json_object_get(json, service);
+    json_int_t count = json_is_integer(value) ? json_integer_value(value) : -1;
+
+    json_decref(json);
+    if (count < 0 || count > UINT16_MAX)
+        return false;
+    *wanted = (uint32_t)count;
+    return true;
+}

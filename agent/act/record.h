@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What an agent must tell the next one about an instance: a small JSON file <state>/instances/NAME.
- * It is written before anything is made for the instance, so whatever exists has a record, and it
- * is replaced as a whole, so a crash leaves the old or the new one.
+ * What an agent must tell the next one. How many instances a service should have: the file
+ * <state>/wanted, written before that is brought about. And each instance: a small JSON file
+ * <state>/instances/NAME. It is written before anything is made for the instance, so whatever
+ * exists has a record, and it is replaced as a whole, so a crash leaves the old or the new one.
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 #include "agent/act/backend.h"
@@ -27,3 +29,8 @@ void pmo_record_remove(const char *directory, const char *name);
 /* Calls @found with the name of each record; it may remove it. */
 void pmo_records_each(const char *directory, void (*found)(void *context, const char *name),
                       void *context);
+
+/* @path: of that file. Returns 0 or a negative errno, logged. */
+int pmo_wanted_write(const char *path, const char *service, uint32_t wanted);
+/* Returns whether it says anything of this service. */
+bool pmo_wanted_read(const char *path, const char *service, uint32_t *wanted);

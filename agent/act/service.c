@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include "agent/base/log.h"
@@ -22,6 +23,7 @@ static void service_free(struct pmo_local_service *service)
     strings_free(service->command);
     strings_free(service->environment);
     free(service->probe_path);
+    strings_free(service->probe_command);
 }
 
 void pmo_local_services_free(struct pmo_local_services *services)
@@ -124,19 +126,20 @@ static int read_port(struct pmo_local_service *service, const struct pmo_value *
     return 0;
 }
 
-static int read_command(struct pmo_local_service *service, const struct pmo_value *spec)
+/* A program and its arguments. */
+static int read_program(const struct pmo_value *map, const char *example, char ***command)
 {
-    const struct pmo_value *list = required(spec, "command", "[build/pmo-demo, --port, \"8080\"]");
+    const struct pmo_value *list = required(map, "command", example);
     size_t count;
 
     if (!list)
         return -EINVAL;
     if (!pmo_value_is_list(list) || !pmo_value_count(list))
-        return pmo_value_complain(list, "a command is a list, the program first; write e.g. "
-                                        "`[build/pmo-demo, --port, \"8080\"]`");
+        return pmo_value_complain(list, "a command is a list, the program first; write e.g. `%s`",
+                                  example);
     count = pmo_value_count(list);
-    service->command = calloc(count + 1, sizeof(*service->command));
-    if (!service->command)
+    *command = calloc(count + 1, sizeof(**command));
+    if (!*command)
         return -ENOMEM;
     for (size_t i = 0; i < count; i++) {
         const char *text = pmo_value_text(pmo_value_item(list, i));
@@ -144,11 +147,16 @@ static int read_command(struct pmo_local_service *service, const struct pmo_valu
         if (!text || (i == 0 && !*text))
             return pmo_value_complain(pmo_value_item(list, i),
                                       "each part of a command is text, the program's not empty");
-        service->command[i] = strdup(text);
-        if (!service->command[i])
+        (*command)[i] = strdup(text);
+        if (!(*command)[i])
             return -ENOMEM;
     }
     return 0;
+}
+
+static int read_command(struct pmo_local_service *service, const struct pmo_value *spec)
+{
+    return read_program(spec, "[build/pmo-demo, --port, \"8080\"]", &service->command);
 }
 
 static int read_environment(struct pmo_local_service *service, const struct pmo_value *spec)
@@ -193,12 +201,43 @@ static int read_duration(const struct pmo_value *map, const char *key, double mi
     return 0;
 }
 
+static int read_exec(struct pmo_local_service *service, const struct pmo_value *readiness)
+{
+    static const char *const keys[] = {"command", NULL};
+    const struct pmo_value *exec = pmo_value_get(readiness, "exec");
+
+    if (!exec)
+        return 0;
+    if (!pmo_value_is_map(exec))
+        return pmo_value_complain(exec,
+                                  "exec is a mapping; write e.g. `{command: [test, -e, /run/ok]}`");
+    if (pmo_value_get(readiness, "path"))
+        return pmo_value_complain(exec, "a probe asks for a path or runs a command; leave one out");
+    if (pmo_value_only_keys(exec, keys) < 0)
+        return -EINVAL;
+    return read_program(exec, "[test, -e, /run/ok]", &service->probe_command);
+}
+
+static int read_path(struct pmo_local_service *service, const struct pmo_value *readiness)
+{
+    const char *path = NULL;
+
+    if (pmo_value_get_text(readiness, "path", &path) < 0)
+        return -EINVAL;
+    if (!path)
+        return 0;
+    if (*path != '/' || strlen(path) > 1000 || strpbrk(path, " \t\r\n"))
+        return pmo_value_complain(pmo_value_get(readiness, "path"),
+                                  "a path starts with / and has no spaces; write e.g. `/ready`");
+    service->probe_path = strdup(path);
+    return service->probe_path ? 0 : -ENOMEM;
+}
+
 static int read_readiness(struct pmo_local_service *service, const struct pmo_value *spec)
 {
-    static const char *const keys[] = {"path", "interval", "timeout", NULL};
+    static const char *const keys[] = {"path", "exec", "interval", "timeout", NULL};
     const struct pmo_value *map = pmo_value_get(spec, "readiness");
-    const char *path = NULL;
-    int r = 0;
+    int r = 0, error;
 
     if (!map)
         return 0;
@@ -208,15 +247,33 @@ static int read_readiness(struct pmo_local_service *service, const struct pmo_va
         read_duration(map, "interval", 0.1, 60, "200ms", &service->probe_interval_s) < 0 ||
         read_duration(map, "timeout", 0.01, 60, "1s", &service->probe_timeout_s) < 0)
         r = -EINVAL;
-    if (pmo_value_get_text(map, "path", &path) < 0)
-        return -EINVAL;
-    if (!path)
-        return r;
-    if (*path != '/' || strlen(path) > 1000 || strpbrk(path, " \t\r\n"))
-        return pmo_value_complain(pmo_value_get(map, "path"),
-                                  "a path starts with / and has no spaces; write e.g. `/ready`");
-    service->probe_path = strdup(path);
-    return service->probe_path ? r : -ENOMEM;
+    error = read_path(service, map);
+    if (!error)
+        error = read_exec(service, map);
+    return error ? error : r;
+}
+
+/* "64MiB", or as in Kubernetes "64Mi" */
+static int read_memory(struct pmo_local_service *service, const struct pmo_value *spec)
+{
+    static const char *const units[] = {"KiB", "MiB", "GiB", "Ki", "Mi", "Gi"};
+    const struct pmo_value *value = pmo_value_get(spec, "memory");
+    const char *text = value ? pmo_value_text(value) : NULL;
+    char *end = NULL;
+    double number = text && isdigit((unsigned char)*text) ? strtod(text, &end) : 0, bytes = 0;
+
+    if (!value)
+        return 0;
+    while (end && *end == ' ')
+        end++;
+    for (size_t i = 0; end && i < sizeof(units) / sizeof(units[0]); i++)
+        if (!strcmp(end, units[i]))
+            bytes = ldexp(number, 10 * (int)(i % 3 + 1));
+    if (!(bytes >= 1 << 20 && bytes < 1e15))
+        return pmo_value_complain(value, "memory is 1 MiB or more, with its unit (KiB, MiB, GiB); "
+                                         "write e.g. `64MiB`, or leave it out for no limit");
+    service->memory_bytes = (uint64_t)bytes;
+    return 0;
 }
 
 static int read_cpu(struct pmo_local_service *service, const struct pmo_value *spec)
@@ -249,11 +306,12 @@ static int read_drain(struct pmo_local_service *service, const struct pmo_value 
 static int read_service(struct pmo_local_service *service, const struct pmo_value *document)
 {
     static const char *const document_keys[] = {"apiVersion", "kind", "metadata", "spec", NULL};
-    static const char *const spec_keys[] = {
-        "address", "port", "command", "environment", "readiness", "cpu", "replicas", "drain", NULL};
+    static const char *const spec_keys[] = {"address",   "port", "command", "environment",
+                                            "readiness", "cpu",  "memory",  "replicas",
+                                            "drain",     NULL};
     static int (*const parts[])(struct pmo_local_service *, const struct pmo_value *) = {
-        read_address,   read_port, read_command,  read_environment,
-        read_readiness, read_cpu,  read_replicas, read_drain};
+        read_address, read_port,   read_command,  read_environment, read_readiness,
+        read_cpu,     read_memory, read_replicas, read_drain};
     const struct pmo_value *version = required(document, "apiVersion", API_VERSION);
     const struct pmo_value *spec = required(document, "spec", "{address: 198.18.0.11:80, ...}");
     const char *text = pmo_value_text(version);

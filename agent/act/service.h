@@ -13,11 +13,13 @@
  *     environment: {LANG: C}     # besides PATH, PMO_SERVICE and PMO_INSTANCE
  *     readiness: {path: /ready, interval: 200ms, timeout: 1s}
  *     cpu: 10%                   # of one core; no limit where absent
- *     replicas: 1                # when nothing is adopted from an earlier agent
+ *     memory: 64MiB              # likewise; what takes more is killed
+ *     replicas: 1                # where no earlier agent has left a count
  *     drain: 10s                 # at most; then SIGTERM, 5 s later SIGKILL
  *
  * Without a readiness path the probe is a TCP connect. One with a path is a real request, and the
- * kernel side counts it like any other: give it a path only where that does no harm.
+ * kernel side counts it like any other: give it a path only where that does no harm. With
+ * `readiness: {exec: {command: [PROGRAM, ARGUMENT]}}` it is a command, run where the instance runs.
  */
 #pragma once
 
@@ -29,11 +31,13 @@
 struct pmo_local_service {
     struct pmo_backend_service public;
     uint16_t port;
-    char **command;     /* NULL-terminated */
-    char **environment; /* "KEY=value", NULL-terminated; NULL where there is none */
-    char *probe_path;   /* NULL: a TCP connect */
+    char **command;       /* NULL-terminated */
+    char **environment;   /* "KEY=value", NULL-terminated; NULL where there is none */
+    char *probe_path;     /* NULL: a TCP connect, or a command: */
+    char **probe_command; /* NULL-terminated; NULL: none */
     double probe_interval_s, probe_timeout_s;
-    double cpu_share; /* of one core; 0: no limit */
+    double cpu_share;      /* of one core; 0: no limit */
+    uint64_t memory_bytes; /* likewise */
     uint32_t replicas;
     double drain_s;
 };

@@ -64,6 +64,7 @@ struct pmo_decision {
     double came_late;     /* share of its requests that were late */
     double utilization;   /* predicted over ready capacity; NAN: none is ready, or not known */
     bool carried_out;     /* the backend was told (mode act); set by who tells it */
+    bool paused;          /* it would have been, but the service is paused; set likewise */
 };
 
 /* What the planner remembers: wanted counts, delays, rate limits, how long rules have held. It

@@ -77,8 +77,12 @@ static void forget_known(struct pmo_history *history)
     history->known_count = 0;
 }
 
-/* As pmo_history_file_settle(), and forgets row numbers that may be gone with what failed. */
-static int settle(struct pmo_history *history, int rc, const char *doing)
+struct pmo_history_file *pmo_history_file_of(struct pmo_history *history)
+{
+    return &history->file;
+}
+
+int pmo_history_settle(struct pmo_history *history, int rc, const char *doing)
 {
     int r = pmo_history_file_settle(&history->file, rc, doing);
 
@@ -210,7 +214,7 @@ static int write_once(struct pmo_history *history)
         rc = pmo_history_file_run(&history->file, SQL_COMMIT, NULL);
     if (rc == SQLITE_OK)
         history->pending_count = 0;
-    return settle(history, rc, "write to");
+    return pmo_history_settle(history, rc, "write to");
 }
 
 static int write_pending(struct pmo_history *history)
@@ -357,10 +361,15 @@ static int roll_up(struct pmo_history *history, int64_t now)
                                  now - resolutions[RESOLUTIONS - 1].kept);
         rc = pmo_history_file_run(&history->file, SQL_DELETE_DECISIONS, NULL);
     }
+    if (rc == SQLITE_OK && !more) {
+        (void)pmo_history_file_bind(&history->file, SQL_DELETE_AUDIT,
+                                    now - resolutions[RESOLUTIONS - 1].kept, PMO_AUDIT_MAX);
+        rc = pmo_history_file_run(&history->file, SQL_DELETE_AUDIT, NULL);
+    }
     if (rc == SQLITE_OK)
         rc = pmo_history_file_run(&history->file, SQL_COMMIT, NULL);
     history->roll_due = more ? now : now + ROLL_PERIOD;
-    return settle(history, rc, "roll up");
+    return pmo_history_settle(history, rc, "roll up");
 }
 
 int pmo_history_flush(struct pmo_history *history, int64_t now)
@@ -447,7 +456,7 @@ int pmo_history_load(struct pmo_history *history, struct pmo_store *store, int64
     if (rc == SQLITE_OK && !r)
         rc = load_counts(history, store, now, &r);
     if (rc != SQLITE_OK)
-        r = settle(history, rc, "read");
+        r = pmo_history_settle(history, rc, "read");
     return r == -EUCLEAN ? 0 : r; /* warned of; what could be read is there */
 }
 
@@ -473,7 +482,7 @@ int pmo_history_arrivals(struct pmo_history *history, const char *service, int64
         }
         (void)sqlite3_reset(span);
     }
-    return r || rc == SQLITE_DONE ? r : settle(history, rc, "read");
+    return r || rc == SQLITE_DONE ? r : pmo_history_settle(history, rc, "read");
 }
 
 /* @least: seconds to which shorter spans are added up */
@@ -588,8 +597,8 @@ int pmo_history_add_decision(struct pmo_history *history, int64_t id, int64_t t,
         statement = pmo_history_file_bind(&history->file, SQL_ADD_DECISION, id, t);
         (void)sqlite3_bind_text(statement, 3, service, -1, SQLITE_STATIC);
         (void)sqlite3_bind_text(statement, 4, json, -1, SQLITE_STATIC);
-        r = settle(history, pmo_history_file_run(&history->file, SQL_ADD_DECISION, NULL),
-                   "write to");
+        r = pmo_history_settle(
+            history, pmo_history_file_run(&history->file, SQL_ADD_DECISION, NULL), "write to");
     }
     return r;
 }
@@ -610,7 +619,7 @@ int pmo_history_decisions(struct pmo_history *history, const char *service, int6
         r = row(context, sqlite3_column_int64(decision, 0),
                 (const char *)sqlite3_column_text(decision, 1));
     (void)sqlite3_reset(decision);
-    return r || rc == SQLITE_DONE ? r : settle(history, rc, "read");
+    return r || rc == SQLITE_DONE ? r : pmo_history_settle(history, rc, "read");
 }
 
 int pmo_history_keep_learned(struct pmo_history *history, const char *service, int64_t version,
@@ -626,8 +635,8 @@ int pmo_history_keep_learned(struct pmo_history *history, const char *service, i
         (void)sqlite3_bind_text(statement, 1, service, -1, SQLITE_STATIC);
         (void)sqlite3_bind_int64(statement, 2, version);
         (void)sqlite3_bind_blob64(statement, 3, state, size, SQLITE_STATIC);
-        r = settle(history, pmo_history_file_run(&history->file, SQL_KEEP_LEARNED, NULL),
-                   "write to");
+        r = pmo_history_settle(
+            history, pmo_history_file_run(&history->file, SQL_KEEP_LEARNED, NULL), "write to");
     }
     return r;
 }
@@ -654,7 +663,7 @@ int pmo_history_learned(struct pmo_history *history, const char *service, int64_
         }
     }
     (void)sqlite3_reset(statement);
-    return rc == SQLITE_ROW || rc == SQLITE_DONE ? r : settle(history, rc, "read");
+    return rc == SQLITE_ROW || rc == SQLITE_DONE ? r : pmo_history_settle(history, rc, "read");
 }
 
 int64_t pmo_history_last_decision(struct pmo_history *history)
@@ -662,7 +671,8 @@ int64_t pmo_history_last_decision(struct pmo_history *history)
     int64_t id = 0;
 
     if (history->file.db)
-        (void)settle(history, pmo_history_file_run(&history->file, SQL_LAST_DECISION, &id), "read");
+        (void)pmo_history_settle(
+            history, pmo_history_file_run(&history->file, SQL_LAST_DECISION, &id), "read");
     return id;
 }
 
@@ -671,6 +681,7 @@ int64_t pmo_history_last_second(struct pmo_history *history)
     int64_t t = 0;
 
     if (history->file.db)
-        (void)settle(history, pmo_history_file_run(&history->file, SQL_LAST_SECOND, &t), "read");
+        (void)pmo_history_settle(history, pmo_history_file_run(&history->file, SQL_LAST_SECOND, &t),
+                                 "read");
     return t;
 }

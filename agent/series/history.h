@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * History on disk: SQLite in WAL mode, one transaction every few seconds. One-second rows for a
- * day, then minutes for 30 days, then hours for 400. Also keeps decisions (audit log).
+ * day, then minutes for 30 days, then hours for 400. Also keeps decisions, the audit log (400 days,
+ * PMO_AUDIT_MAX entries), and who is paused.
  *
  * Owned by the event loop; each call is short (a transaction of some hundred rows). But for
  * the readers of <state_dir>/history.db, which take their time.
@@ -10,6 +11,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include "agent/decide/pauses.h"
 #include "agent/series/series.h"
 
 struct pmo_history;
@@ -65,7 +67,7 @@ int pmo_history_spans(const char *state_dir, const char *service, int64_t since,
 int pmo_history_instance_seconds(const char *state_dir, const char *service, int64_t since,
                                  double *instance_seconds);
 
-/* Audit log: one JSON text a decision. Newest first; stops as above. */
+/* Decisions: one JSON text each. Newest first; stops as above. */
 int pmo_history_add_decision(struct pmo_history *history, int64_t id, int64_t t,
                              const char *service, const char *json);
 typedef int (*pmo_history_decision_fn)(void *context, int64_t id, const char *json);
@@ -83,3 +85,29 @@ int pmo_history_learned(struct pmo_history *history, const char *service, int64_
 int64_t pmo_history_last_decision(struct pmo_history *history);
 /* Last second that was flushed, 0 when none: what an agent that died has on disk. */
 int64_t pmo_history_last_second(struct pmo_history *history);
+
+/* ---- history_audit.c ---- */
+
+#define PMO_AUDIT_MAX 100000
+
+/* What was done, by whom. */
+struct pmo_audit_entry {
+    int64_t id; /* counts up, given by the history */
+    int64_t t;  /* seconds since 1970 */
+    const char *kind;
+    const char *service; /* "": what concerns all */
+    const char *who, *text;
+};
+
+/* Written at once. Returns 0 or a negative errno, logged. */
+int pmo_history_add_audit(struct pmo_history *history, const struct pmo_audit_entry *entry);
+/* Newest first, of a service (and what concerns all) or of all (NULL); stops as above. */
+typedef int (*pmo_history_audit_fn)(void *context, const struct pmo_audit_entry *entry);
+int pmo_history_audit(struct pmo_history *history, const char *service, int64_t since,
+                      unsigned int limit, pmo_history_audit_fn row, void *context);
+
+/* Who is paused, so that the next agent knows. Both return 0 or a negative errno, logged. */
+int pmo_history_put_pause(struct pmo_history *history, const struct pmo_pause *pause);
+int pmo_history_drop_pause(struct pmo_history *history, const char *service);
+/* Adds all that are kept. Returns 0 or a negative errno, logged unless -ENOMEM. */
+int pmo_history_load_pauses(struct pmo_history *history, struct pmo_pauses *pauses);

@@ -45,10 +45,19 @@ static const char schema[] =
     " id INTEGER PRIMARY KEY, t INTEGER NOT NULL, service TEXT NOT NULL, json TEXT NOT NULL);"
     "PRAGMA user_version = 1;"
     "COMMIT;";
-/* Added since: agents that do not know of it leave it alone. */
-static const char added[] = "CREATE TABLE IF NOT EXISTS learned (service TEXT PRIMARY KEY,"
-                            " version INTEGER NOT NULL, state BLOB NOT NULL) WITHOUT ROWID";
 _Static_assert(SCHEMA_VERSION == 1, "the pragma above says so too");
+
+/* Tables that came later. An agent that does not know them leaves them alone, so they need no
+ * version of their own. */
+static const char later[] =
+    "CREATE TABLE IF NOT EXISTS audit ("
+    " id INTEGER PRIMARY KEY AUTOINCREMENT, t INTEGER NOT NULL, kind TEXT NOT NULL,"
+    " service TEXT NOT NULL, who TEXT NOT NULL, text TEXT NOT NULL);"
+    "CREATE TABLE IF NOT EXISTS pauses ("
+    " service TEXT PRIMARY KEY, since INTEGER NOT NULL, until INTEGER NOT NULL,"
+    " reason TEXT NOT NULL);"
+    "CREATE TABLE IF NOT EXISTS learned ("
+    " service TEXT PRIMARY KEY, version INTEGER NOT NULL, state BLOB NOT NULL) WITHOUT ROWID;";
 
 static const char *const statements[SQL_STATEMENTS] = {
     [SQL_BEGIN] = "BEGIN IMMEDIATE",
@@ -112,6 +121,14 @@ static const char *const statements[SQL_STATEMENTS] = {
     [SQL_DELETE_DECISIONS] = "DELETE FROM decisions WHERE t < ?1",
     [SQL_KEEP_LEARNED] = "INSERT OR REPLACE INTO learned VALUES (?1, ?2, ?3)",
     [SQL_LEARNED] = "SELECT version, state FROM learned WHERE service = ?1",
+    [SQL_ADD_AUDIT] = "INSERT INTO audit (t, kind, service, who, text) VALUES (?1, ?2, ?3, ?4, ?5)",
+    [SQL_AUDIT] = "SELECT id, t, kind, service, who, text FROM audit"
+                  " WHERE t >= ?1 AND (?2 IS NULL OR service = ?2 OR service = '')"
+                  " ORDER BY id DESC LIMIT ?3",
+    [SQL_DELETE_AUDIT] = "DELETE FROM audit WHERE t < ?1 OR id <= (SELECT max(id) FROM audit) - ?2",
+    [SQL_PUT_PAUSE] = "INSERT OR REPLACE INTO pauses VALUES (?1, ?2, ?3, ?4)",
+    [SQL_DROP_PAUSE] = "DELETE FROM pauses WHERE service = ?1",
+    [SQL_PAUSES] = "SELECT service, since, until, reason FROM pauses",
 };
 
 void pmo_history_file_close(struct pmo_history_file *file)
@@ -158,7 +175,7 @@ static int open_database(struct pmo_history_file *file, char reason[256])
     if (rc == SQLITE_OK && !version)
         rc = sqlite3_exec(file->db, schema, NULL, NULL, NULL);
     if (rc == SQLITE_OK)
-        rc = sqlite3_exec(file->db, added, NULL, NULL, NULL);
+        rc = sqlite3_exec(file->db, later, NULL, NULL, NULL);
     for (size_t i = 0; rc == SQLITE_OK && i < SQL_STATEMENTS; i++)
         rc = sqlite3_prepare_v3(file->db, statements[i], -1, SQLITE_PREPARE_PERSISTENT,
                                 &file->statements[i], NULL);

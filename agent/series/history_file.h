@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The file under agent/series/history.c: its schema, its prepared statements, and what happens when
- * it is broken. Private to history.
+ * The file under agent/series/history.c and history_audit.c: its schema, its prepared statements,
+ * and what happens when it is broken. Private to history.
  */
 #pragma once
 
@@ -33,8 +33,16 @@ enum pmo_history_statement {
     SQL_DELETE_DECISIONS,
     SQL_KEEP_LEARNED,
     SQL_LEARNED,
+    SQL_ADD_AUDIT,
+    SQL_AUDIT,
+    SQL_DELETE_AUDIT,
+    SQL_PUT_PAUSE,
+    SQL_DROP_PAUSE,
+    SQL_PAUSES,
     SQL_STATEMENTS
 };
+
+struct pmo_history;
 
 struct pmo_history_file {
     char path[PATH_MAX];
@@ -66,3 +74,8 @@ int pmo_history_file_run(struct pmo_history_file *file, enum pmo_history_stateme
  * it is a new one.
  */
 int pmo_history_file_settle(struct pmo_history_file *file, int rc, const char *doing);
+
+/* history.c: the file of a history; pmo_history_file_settle() of it, which also forgets row numbers
+ * that may be gone with what failed. */
+struct pmo_history_file *pmo_history_file_of(struct pmo_history *history);
+int pmo_history_settle(struct pmo_history *history, int rc, const char *doing);

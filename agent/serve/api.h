@@ -72,6 +72,12 @@ int pmo_answer_graph(struct pmo_exchange *exchange);
 int pmo_answer_events(struct pmo_exchange *exchange);
 int pmo_answer_events_post(struct pmo_exchange *exchange);
 int pmo_answer_metrics(struct pmo_exchange *exchange);
+int pmo_answer_pauses(struct pmo_exchange *exchange); /* these in control.c */
+int pmo_answer_pause(struct pmo_exchange *exchange);
+int pmo_answer_resume(struct pmo_exchange *exchange);
+int pmo_answer_config(struct pmo_exchange *exchange);
+int pmo_answer_reload(struct pmo_exchange *exchange);
+int pmo_answer_audit(struct pmo_exchange *exchange);
 
 /* ---- JSON forms (describe.c); NULL: no memory ---- */
 
@@ -88,6 +94,7 @@ json_t *pmo_json_service(const struct pmo_agent *agent, const struct pmo_service
 extern const unsigned int pmo_scored[PMO_SCORED];
 json_t *pmo_json_forecast(const struct pmo_service *service);
 json_t *pmo_json_decision(const struct pmo_decision *decision);
+json_t *pmo_json_pause(const struct pmo_pause *pause); /* NULL gives null */
 
 /* "0" is not a zone: "unknown", else its number as text. */
 const char *pmo_zone_name(uint8_t zone, char name[8]);

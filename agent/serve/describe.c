@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "agent/base/address.h"
 #include "agent/observe/zones.h"
@@ -242,6 +243,24 @@ static json_t *learned_json(const struct pmo_service *service)
                      pmo_json_number(service->together.limit_cores));
 }
 
+/* null while replacements are started at once. */
+static json_t *crash_loop_json(const struct pmo_backend_status *status)
+{
+    struct timespec now;
+    double wait_s;
+    char text[160];
+
+    if (!status->held)
+        return json_null();
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    wait_s = fmax(0, ceil(status->retry_s - ((double)now.tv_sec + (double)now.tv_nsec / 1e9)));
+    (void)snprintf(text, sizeof(text), "crash-looping, next try in %.0f s: %s", wait_s,
+                   status->last_crash);
+    return json_pack("{s:I, s:I, s:o, s:o}", "crashes", (json_int_t)status->crashes, "held",
+                     (json_int_t)status->held, "nextTryS", pmo_json_number(wait_s), "text",
+                     pmo_json_text(text));
+}
+
 json_t *pmo_json_service(const struct pmo_agent *agent, const struct pmo_service *service)
 {
     const struct pmo_service_store *store = service->store;
@@ -252,7 +271,7 @@ json_t *pmo_json_service(const struct pmo_agent *agent, const struct pmo_service
     return json_pack(
         "{s:o, s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:I, s:o, s:o, s:o}, "
         "s:I, s:I, s:I, s:I,"
-        " s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:{s:o, s:o}, s:o, s:o, s:o, s:o}",
+        " s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:{s:o, s:o}, s:o, s:o, s:o, s:o, s:o, s:o}",
         "name", pmo_json_text(service->name), "mode",
         pmo_mode_name(pmo_service_mode(agent, service)), "managed", service->managed, "policy",
         policy_json(service->policy), "rps", pmo_json_number(known ? second.arrivals : NAN),
@@ -283,7 +302,9 @@ json_t *pmo_json_service(const struct pmo_agent *agent, const struct pmo_service
         pmo_json_number(service->rx_bytes), "transmitBytesPerS", pmo_json_number(service->tx_bytes),
         "use", use_json(&service->use), "signals", signals_json(&service->signals, agent->now),
         "attempts", attempts_json(agent, &service->attempts), "instances",
-        instances_json(agent, service));
+        instances_json(agent, service), "paused",
+        pmo_json_pause(pmo_pauses_for(&agent->pauses, service->name, time(NULL))), "crashLoop",
+        crash_loop_json(&service->backend));
 }
 
 const unsigned int pmo_scored[PMO_SCORED] = {5, 15, 30, 60};
@@ -373,7 +394,7 @@ json_t *pmo_json_decision(const struct pmo_decision *decision)
 {
     return json_pack(
         "{s:I, s:I, s:o, s:o, s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, "
-        "s:b, s:o, s:o}",
+        "s:b, s:b, s:o, s:o}",
         "id", (json_int_t)decision->id, "t", (json_int_t)decision->t, "service",
         pmo_json_text(decision->service), "policy", pmo_json_text(decision->policy), "rule",
         pmo_json_text(decision->rule), "reason", pmo_json_text(decision->reason), "mode",
@@ -383,8 +404,8 @@ json_t *pmo_json_decision(const struct pmo_decision *decision)
         "predictedRps", pmo_json_number(decision->predicted_rps), "quantile",
         pmo_json_number(decision->quantile), "horizonS", pmo_json_number(decision->horizon_s),
         "capacityRps", pmo_json_number(decision->capacity_rps), "utilization",
-        pmo_json_number(decision->utilization), "carriedOut", decision->carried_out, "expected",
-        expected_json(decision), "came", came_json(decision));
+        pmo_json_number(decision->utilization), "carriedOut", decision->carried_out, "paused",
+        decision->paused, "expected", expected_json(decision), "came", came_json(decision));
 }
 
 char *pmo_decision_text(const struct pmo_decision *decision)

@@ -90,13 +90,14 @@ static int answer_status(struct pmo_exchange *exchange)
         instances++;
     return pmo_answer_json(
         exchange, MHD_HTTP_OK,
-        json_pack("{s:s, s:s, s:I, s:o, s:o, s:o, s:I, s:I, s:I, s:o}", "version", PMO_VERSION,
+        json_pack("{s:s, s:s, s:I, s:o, s:o, s:o, s:I, s:I, s:I, s:o, s:o}", "version", PMO_VERSION,
                   "mode", pmo_mode_name(agent->mode), "now", (json_int_t)agent->now, "startedAt",
                   pmo_json_number(agent->started), "uptimeS",
                   pmo_json_number(now.tv_sec + now.tv_nsec / 1e9 - agent->started), "cpuCores",
                   pmo_json_number(agent->cpu_share), "residentBytes",
                   (json_int_t)agent->resident_bytes, "services", services, "instances", instances,
-                  "totals", totals_json(agent)));
+                  "totals", totals_json(agent), "logs",
+                  *agent->logs ? pmo_json_text(agent->logs) : json_null()));
 }
 
 /* ---- GET /v1/decisions, /v1/decisions/{id} ----------------------------------------------------
@@ -322,6 +323,12 @@ const struct pmo_endpoint pmo_endpoints[] = {
     {"GET", "/v1/decisions/{id}", no_parameters, answer_decision},
     {"GET", "/v1/events", service_parameter, pmo_answer_events},
     {"POST", "/v1/events", no_parameters, pmo_answer_events_post},
+    {"GET", "/v1/pause", no_parameters, pmo_answer_pauses},
+    {"POST", "/v1/pause", no_parameters, pmo_answer_pause},
+    {"POST", "/v1/resume", no_parameters, pmo_answer_resume},
+    {"GET", "/v1/reload", no_parameters, pmo_answer_config},
+    {"POST", "/v1/reload", no_parameters, pmo_answer_reload},
+    {"GET", "/v1/audit", decisions_parameters, pmo_answer_audit},
     {"GET", "/v1/status", no_parameters, answer_status},
     {"GET", "/metrics", no_parameters, pmo_answer_metrics},
     {0},

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "agent/base/cleanup.h"
 #include "agent/observe/zones.h"
@@ -608,6 +609,21 @@ static double flood(const struct pmo_agent *agent, const struct pmo_service *ser
     return pmo_attempts_flood(&last);
 }
 
+static double paused(const struct pmo_agent *agent, const struct pmo_service *service)
+{
+    return pmo_pauses_for(&agent->pauses, service->name, time(NULL)) ? 1 : 0;
+}
+
+static double held(const struct pmo_agent *agent, const struct pmo_service *service)
+{
+    return service->backend.held;
+}
+
+static double crashes(const struct pmo_agent *agent, const struct pmo_service *service)
+{
+    return service->backend.crashes;
+}
+
 static const struct {
     const char *name, *type, *help;
     double (*value)(const struct pmo_agent *agent, const struct pmo_service *service);
@@ -618,6 +634,10 @@ static const struct {
     {"pmo_request_bytes_total", "counter", "Heads and bodies of answered requests.", request_bytes},
     {"pmo_response_bytes_total", "counter", "Heads and bodies of their answers.", response_bytes},
     {"pmo_instances_wanted", "gauge", "Instances asked for.", wanted},
+    {"pmo_instances_held", "gauge", "Instances that wait, as others ended soon after their start.",
+     held},
+    {"pmo_instance_crashes", "gauge", "How many in a row ended soon after their start.", crashes},
+    {"pmo_paused", "gauge", "1 while nothing is ordered for it (pmoctl pause).", paused},
     {"pmo_instance_seconds_total", "counter", "Time that instances ran.", instance_seconds},
     {"pmo_instance_capacity_rps", "gauge",
      "Requests per second that one instance is planned to take at most.", capacity_rps},
@@ -734,6 +754,11 @@ static void print_agent(FILE *out, const struct pmo_agent *agent)
         {"pmo_decisions_total", "counter", "Decisions made.", (double)agent->decisions_made},
         {"pmo_agent_start_time_seconds", "gauge", "When the agent started, since 1970.",
          agent->started},
+        {"pmo_config_last_reload_successful", "gauge",
+         "0 while the configuration file has a mistake and what was read before is in force.",
+         agent->config.failed ? 0 : 1},
+        {"pmo_config_last_reload_success_timestamp_seconds", "gauge",
+         "When the configuration in force was read, since 1970.", (double)agent->config.loaded},
         {"pmo_agent_cpu_cores", "gauge", "Cores the agent used in the last second.",
          agent->cpu_share},
         {"pmo_agent_resident_memory_bytes", "gauge", "Resident memory of the agent.",

@@ -255,6 +255,10 @@ static void kill_at_once(pid_t pid)
     (void)close(fd.fd);
 }
 
+static void ignore(void *context, const char *file, size_t line, size_t column, const char *message)
+{
+}
+
 /* ---- the tests ---- */
 
 static void instances_come_and_go_as_asked(void)
@@ -346,6 +350,74 @@ static void an_http_probe_asks_for_its_path(void)
     CU_ASSERT_EQUAL_FATAL(open_agent(&agent, "yes", "  readiness: {path: /ready}\n"), 0);
     (void)pmo_backend_local.scale(agent.backend, "shop", 1);
     CU_ASSERT(reaches(&agent, PMO_INSTANCE_READY, 1));
+    close_agent(&agent, false);
+    CU_ASSERT(nothing_is_left());
+}
+
+/* Its network namespace and cgroup are the instance's; what takes too long is killed. */
+static void a_command_probe_runs_where_the_instance_runs(void)
+{
+    static const char script[] =
+        "  readiness: {interval: 100ms, timeout: 300ms, exec: {command: [sh, -c, \""
+        "grep -q :1F90 /proc/net/tcp && grep -q pmo/shop-1 /proc/self/cgroup || exec sleep "
+        "60\"]}}\n"
+        "  memory: 64MiB\n";
+    struct agent agent;
+    size_t processes = 0;
+    char path[300], line[64];
+    FILE *procs;
+
+    CU_ASSERT_EQUAL_FATAL(open_agent(&agent, "yes", script), 0);
+    (void)pmo_backend_local.scale(agent.backend, "shop", 1);
+    CU_ASSERT(reaches(&agent, PMO_INSTANCE_READY, 1));
+    (void)snprintf(path, sizeof(path), "%s/cgroup.procs", find(&agent, "shop-1")->cgroup);
+    procs = fopen(path, "re");
+    while (procs && fgets(line, sizeof(line), procs))
+        processes++;
+    if (procs)
+        (void)fclose(procs);
+    CU_ASSERT_EQUAL(processes, 1);
+    close_agent(&agent, false);
+    CU_ASSERT(nothing_is_left());
+}
+
+static int reload(struct agent *agent, const char *spec, char restart[256])
+{
+    struct pmo_file *file = NULL;
+    char text[512];
+    int r;
+
+    (void)snprintf(text, sizeof(text), "apiVersion: pmo.dev/v1alpha1\nkind: LocalService\n%s",
+                   spec);
+    restart[0] = '\0';
+    CU_ASSERT_EQUAL_FATAL(pmo_file_parse(&file, "test.yaml", text, strlen(text), ignore, NULL), 0);
+    r = pmo_backend_local.reload(agent->backend, file, restart, 256);
+    pmo_file_free(&file);
+    return r;
+}
+
+static void new_documents_are_for_instances_to_come(void)
+{
+    struct agent agent;
+    char restart[256];
+
+    CU_ASSERT_EQUAL_FATAL(open_agent(&agent, "yes", ""), 0);
+    (void)pmo_backend_local.scale(agent.backend, "shop", 1);
+    CU_ASSERT(reaches(&agent, PMO_INSTANCE_READY, 1));
+    CU_ASSERT_EQUAL(reload(&agent, "metadata: {name: shop}\nspec: {port: x}\n", restart), -EINVAL);
+    CU_ASSERT_EQUAL(reload(&agent,
+                           "metadata: {name: shop}\nspec: {address: '198.18.0.12:80', port: 8080, "
+                           "command: [/none]}\n---\napiVersion: pmo.dev/v1alpha1\n"
+                           "kind: LocalService\nmetadata: {name: more}\n"
+                           "spec: {address: '198.18.0.13:80', port: 1, command: [a]}\n",
+                           restart),
+                    0);
+    CU_ASSERT_STRING_EQUAL(restart, "service more is new, the address of service shop");
+    (void)pmo_backend_local.scale(agent.backend, "shop", 2);
+    pause_ms(&agent, 100);
+    CU_ASSERT_EQUAL(find(&agent, "shop-1")->phase, PMO_INSTANCE_READY);
+    CU_ASSERT(answers(find(&agent, "shop-1")));
+    CU_ASSERT_PTR_NOT_NULL(strstr(find(&agent, "shop-2")->reason, "cannot run /none"));
     close_agent(&agent, false);
     CU_ASSERT(nothing_is_left());
 }
@@ -443,10 +515,31 @@ static void after_kill_9_of_the_agent_the_next_one_adopts_what_lives_and_replace
     CU_ASSERT(nothing_is_left());
 }
 
-static void remains_without_a_record_are_removed(void)
+/* An order that could not be carried out any more is, by the next agent. */
+static void what_was_ordered_is_there_after_the_agent_died(void)
 {
     struct agent agent;
     char record[64];
+    pid_t pid;
+
+    CU_ASSERT_EQUAL_FATAL(open_agent(&agent, "yes", ""), 0);
+    (void)pmo_backend_local.scale(agent.backend, "shop", 2);
+    pid = find(&agent, "shop-2")->pid;
+    close_agent(&agent, true);
+    (void)snprintf(record, sizeof(record), "%s/instances/shop-2", state_dir);
+    CU_ASSERT_EQUAL(unlink(record), 0); /* as if it had never come to it */
+    CU_ASSERT_EQUAL_FATAL(open_agent(&agent, "yes", ""), 0);
+    CU_ASSERT(reaches(&agent, PMO_INSTANCE_READY, 2));
+    CU_ASSERT_NOT_EQUAL(find(&agent, "shop-2")->pid, pid);
+    CU_ASSERT_EQUAL(waitpid(pid, NULL, 0), pid);
+    close_agent(&agent, false);
+    CU_ASSERT(nothing_is_left());
+}
+
+static void remains_without_a_record_are_removed(void)
+{
+    struct agent agent;
+    char record[64], wanted[64];
     pid_t pid;
 
     CU_ASSERT_EQUAL_FATAL(open_agent(&agent, "yes", ""), 0);
@@ -455,6 +548,8 @@ static void remains_without_a_record_are_removed(void)
     close_agent(&agent, true);
     (void)snprintf(record, sizeof(record), "%s/instances/shop-1", state_dir);
     CU_ASSERT_EQUAL(unlink(record), 0);
+    (void)snprintf(wanted, sizeof(wanted), "%s/wanted", state_dir);
+    CU_ASSERT_EQUAL(unlink(wanted), 0);
     CU_ASSERT_EQUAL_FATAL(open_agent(&agent, "yes", ""), 0);
     CU_ASSERT_EQUAL(agent.count, 0);
     CU_ASSERT_EQUAL(entries("/run/netns", "pmo-shop-"), 0);
@@ -465,6 +560,7 @@ static void remains_without_a_record_are_removed(void)
 
 static void a_program_that_cannot_run_is_tried_again_later(void)
 {
+    struct pmo_backend_status status;
     struct pmo_backend_events events;
     struct agent agent = {0};
     static const char text[] = "apiVersion: pmo.dev/v1alpha1\n"
@@ -479,7 +575,13 @@ static void a_program_that_cannot_run_is_tried_again_later(void)
     CU_ASSERT_EQUAL_FATAL(
         pmo_backend_local.open(&agent.backend, &agent.loop, agent.file, state_dir, &events), 0);
     pause_ms(&agent, 1300); /* logs two complaints: now and after 1 s */
-    CU_ASSERT_EQUAL(agent.count, 0);
+    CU_ASSERT_EQUAL(count(&agent, PMO_INSTANCE_GONE), 1);
+    CU_ASSERT_STRING_EQUAL(find(&agent, "shop-1")->reason,
+                           "cannot run /none: No such file or directory");
+    CU_ASSERT_EQUAL(pmo_backend_local.status(agent.backend, "shop", &status), 0);
+    CU_ASSERT_EQUAL(status.held, 1);
+    CU_ASSERT_EQUAL(status.crashes, 2);
+    CU_ASSERT_DOUBLE_EQUAL(status.retry_s, now_s() + 1.7, 0.5);
     CU_ASSERT_EQUAL(entries("/run/netns", "pmo-shop-"), 0);
     close_agent(&agent, false);
     CU_ASSERT(nothing_is_left());
@@ -515,9 +617,12 @@ SUITE(local) = {
     TEST(a_busy_instance_is_drained_before_it_is_stopped),
     TEST(a_killed_instance_is_replaced),
     TEST(an_http_probe_asks_for_its_path),
+    TEST(a_command_probe_runs_where_the_instance_runs),
+    TEST(new_documents_are_for_instances_to_come),
     TEST(an_instance_deaf_to_sigterm_is_killed_when_the_backend_closes),
     TEST(left_instances_serve_on_and_are_adopted_as_ready),
     TEST(after_kill_9_of_the_agent_the_next_one_adopts_what_lives_and_replaces_the_rest),
+    TEST(what_was_ordered_is_there_after_the_agent_died),
     TEST(remains_without_a_record_are_removed),
     TEST(a_program_that_cannot_run_is_tried_again_later),
     TEST(nothing_but_logs_stays_behind),

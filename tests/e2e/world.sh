@@ -74,6 +74,7 @@ has_ended() {
 
 # agent_start OPTION...: returns when it counts
 agent_start() {
+    : >"$here/agent.out" # what an earlier one has said there is not this one's
     "${at_agent[@]}" "$build/pmo-agent" --socket "$socket" --state-dir "$state" \
         --bpffs "$bpffs" "$@" >"$here/agent.out" 2>"$here/agent.log" &
     agent=$!
@@ -87,9 +88,12 @@ agent_is_ready() {
 
 # agent_end SIGNAL
 agent_end() {
-    local pid=$agent
+    local pid=$agent status=0
     agent=''
-    ! has_ended "$pid" || complain "the agent has ended by itself: $(tail -1 "$here/agent.log")"
+    if has_ended "$pid"; then
+        wait "$pid" || status=$?
+        complain "the agent has ended by itself, with status $status: $(tail -1 "$here/agent.log")"
+    fi
     end "$pid" "$1"
     [ "$1" != TERM ] || [ ! -e "$bpffs/pmo" ] || complain "the agent left" $(ls "$bpffs/pmo")
 }

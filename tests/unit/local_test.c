@@ -64,6 +64,7 @@ static void a_full_document_is_read(void)
                                          "  readiness: {path: /ready, interval: 500ms, "
                                          "timeout: 2s}\n"
                                          "  cpu: 10%\n"
+                                         "  memory: 64MiB\n"
                                          "  replicas: 3\n"
                                          "  drain: 20s\n"),
                           0);
@@ -83,6 +84,8 @@ static void a_full_document_is_read(void)
     CU_ASSERT_DOUBLE_EQUAL(service->probe_interval_s, 0.5, 1e-9);
     CU_ASSERT_DOUBLE_EQUAL(service->probe_timeout_s, 2, 1e-9);
     CU_ASSERT_DOUBLE_EQUAL(service->cpu_share, 0.1, 1e-9);
+    CU_ASSERT_EQUAL(service->memory_bytes, 64 << 20);
+    CU_ASSERT_PTR_NULL(service->probe_command);
     CU_ASSERT_EQUAL(service->replicas, 3);
     CU_ASSERT_DOUBLE_EQUAL(service->drain_s, 20, 1e-9);
     pmo_local_services_free(&services);
@@ -98,7 +101,44 @@ static void a_short_document_gets_defaults(void)
     CU_ASSERT_PTR_NULL(services.at->environment);
     CU_ASSERT_DOUBLE_EQUAL(services.at->probe_interval_s, 0.2, 1e-9);
     CU_ASSERT_EQUAL(services.at->cpu_share, 0);
+    CU_ASSERT_EQUAL(services.at->memory_bytes, 0);
     CU_ASSERT_EQUAL(services.at->replicas, 1);
+    pmo_local_services_free(&services);
+}
+
+static void the_example_of_the_documentation_is_right(void)
+{
+    static const char begin[] = "```yaml\n";
+    struct pmo_local_services services = {0};
+    FILE *file = fopen("docs/acting.md", "re");
+    char text[4096] = "", *at, *end;
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    CU_ASSERT(fread(text, 1, sizeof(text) - 1, file) > 0);
+    (void)fclose(file);
+    at = strstr(text, begin);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(at);
+    at += sizeof(begin) - 1;
+    end = strstr(at, "```");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(end);
+    *end = '\0';
+    CU_ASSERT_EQUAL_FATAL(read_text(&services, at), 0);
+    CU_ASSERT_EQUAL(services.count, 1);
+    pmo_local_services_free(&services);
+}
+
+static void a_probe_may_be_a_command(void)
+{
+    struct pmo_local_services services = {0};
+
+    CU_ASSERT_EQUAL_FATAL(
+        read_text(&services, HEAD "spec: {address: '198.18.0.11:80', port: 8080, command: [demo], "
+                                  "readiness: {exec: {command: [test, -e, /run/ok]}}}\n"),
+        0);
+    CU_ASSERT_STRING_EQUAL(services.at->probe_command[0], "test");
+    CU_ASSERT_STRING_EQUAL(services.at->probe_command[2], "/run/ok");
+    CU_ASSERT_PTR_NULL(services.at->probe_command[3]);
+    CU_ASSERT_STRING_EQUAL(services.at->command[0], "demo");
     pmo_local_services_free(&services);
 }
 
@@ -136,6 +176,13 @@ static void each_mistake_is_one_line_that_says_what_to_write(void)
     CU_ASSERT(refused(SPEC "  readiness: {path: ready}\n", "a path starts with /"));
     CU_ASSERT(refused(SPEC "  readiness: {interval: 1ms}\n", "interval is from 0.1 s to 60 s"));
     CU_ASSERT(refused(SPEC "  readiness: {every: 1s}\n", "every"));
+    CU_ASSERT(refused(SPEC "  readiness: {exec: [a]}\n", "exec is a mapping"));
+    CU_ASSERT(refused(SPEC "  readiness: {exec: {}}\n", "command is missing"));
+    CU_ASSERT(refused(SPEC "  readiness: {exec: {command: a}}\n", "a command is a list"));
+    CU_ASSERT(refused(SPEC "  readiness: {path: /r, exec: {command: [a]}}\n", "leave one out"));
+    CU_ASSERT(refused(SPEC "  memory: 64\n", "memory is 1 MiB or more, with its unit"));
+    CU_ASSERT(refused(SPEC "  memory: 64KiB\n", "memory is 1 MiB or more"));
+    CU_ASSERT(refused(SPEC "  memory: [1]\n", "memory is 1 MiB or more"));
     CU_ASSERT(refused("apiVersion: v1\nkind: LocalService\nmetadata: {name: a}\n"
                       "spec: {address: '198.18.0.11:80', port: 1, command: [a]}\n",
                       "1: this agent reads only `pmo.dev/v1alpha1`"));
@@ -258,9 +305,38 @@ static void a_record_is_read_as_it_was_written(void)
     CU_ASSERT_EQUAL(rmdir(directory), 0);
 }
 
+static void what_is_wanted_is_read_as_it_was_written(void)
+{
+    char directory[] = "/tmp/pmo-wanted-XXXXXX", path[64];
+    uint32_t wanted = 7;
+    FILE *file;
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(directory));
+    (void)snprintf(path, sizeof(path), "%s/wanted", directory);
+    CU_ASSERT(!pmo_wanted_read(path, "front", &wanted));
+    CU_ASSERT_EQUAL(wanted, 7);
+    CU_ASSERT_EQUAL(pmo_wanted_write(path, "front", 3), 0);
+    CU_ASSERT_EQUAL(pmo_wanted_write(path, "catalog", 0), 0);
+    CU_ASSERT_EQUAL(pmo_wanted_write(path, "front", 4), 0);
+    CU_ASSERT(pmo_wanted_read(path, "front", &wanted) && wanted == 4);
+    CU_ASSERT(pmo_wanted_read(path, "catalog", &wanted) && wanted == 0);
+    CU_ASSERT(!pmo_wanted_read(path, "nobody", &wanted));
+    file = fopen(path, "w");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    (void)fputs("{\"front\": \"many\"", file);
+    (void)fclose(file);
+    CU_ASSERT(!pmo_wanted_read(path, "front", &wanted));
+    CU_ASSERT_EQUAL(pmo_wanted_write(path, "front", 5), 0);
+    CU_ASSERT(pmo_wanted_read(path, "front", &wanted) && wanted == 5);
+    (void)unlink(path);
+    CU_ASSERT_EQUAL(rmdir(directory), 0);
+}
+
 SUITE(local) = {
     TEST(a_full_document_is_read),
     TEST(a_short_document_gets_defaults),
+    TEST(a_probe_may_be_a_command),
+    TEST(the_example_of_the_documentation_is_right),
     TEST(documents_of_other_kinds_are_left_to_others),
     TEST(each_mistake_is_one_line_that_says_what_to_write),
     TEST(all_mistakes_are_found_in_one_reading),
@@ -269,5 +345,6 @@ SUITE(local) = {
     TEST(a_members_address_follows_from_its_number),
     TEST(the_cpu_quota_is_never_below_the_kernels_least),
     TEST(a_record_is_read_as_it_was_written),
+    TEST(what_is_wanted_is_read_as_it_was_written),
     {0},
 };

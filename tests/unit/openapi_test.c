@@ -148,6 +148,12 @@ static void provoke_all(struct operation *op)
     provoke(op, "PATCH", path, json, op->body);
     (void)snprintf(unknown, sizeof(unknown), "%s%cunknown=1", path, strchr(path, '?') ? '&' : '?');
     provoke(op, op->method, unknown, json, op->body);
+    if (!strcmp(op->path, "/v1/reload")) { /* what its answer depends on is no part of a request */
+        world_configure(op->world, "kind: Nonsense\n");
+        provoke(op, op->method, path, json, op->body);
+        world_configure(op->world, world_config_text);
+        provoke(op, op->method, path, json, op->body);
+    }
 }
 
 static void check_parameters(struct operation *op, const struct pmo_endpoint *endpoint)
@@ -183,6 +189,8 @@ static void take_body(struct operation *op)
                             "[\"new-checkout\"]}"},
         {"/v1/events", "{\"specversion\": \"1.0\", \"id\": \"1\", \"source\": \"/shop\", "
                        "\"type\": \"sale\", \"data\": {\"duration\": \"10m\"}}"},
+        {"/v1/pause", "{\"service\": \"front\", \"forS\": 3600, \"reason\": \"load test\"}"},
+        {"/v1/resume", "{\"service\": \"front\"}"},
     };
     const struct pmo_value *content =
         pmo_value_get(pmo_value_get(op->value, "requestBody"), "content");

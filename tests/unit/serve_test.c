@@ -981,6 +981,112 @@ static void slow_clients_do_not_keep_others_waiting(void)
     world_stop(&w);
 }
 
+static json_t *post(const struct world *w, const char *path, const char *body, long status)
+{
+    struct answer answer = world_ask(w, "POST", path, "application/json", body);
+    json_t *json = json_loads(answer.text ? answer.text : "", 0, NULL);
+
+    CU_ASSERT_EQUAL(answer.status, status);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(json);
+    free(answer.text);
+    return json;
+}
+
+/* Member of a service as GET /v1/services has it; the caller's to free. */
+static json_t *of_service(const struct world *w, size_t i, const char *name)
+{
+    json_t *services = world_get(w, "/v1/services");
+    json_t *value = json_incref(
+        json_object_get(json_array_get(json_object_get(services, "services"), i), name));
+
+    json_decref(services);
+    return value;
+}
+
+static void a_pause_is_shown_kept_and_ended(void)
+{
+    struct pmo_pauses kept = {};
+    struct world w;
+    json_t *json, *entries;
+
+    world_start(&w);
+    json_decref(
+        post(&w, "/v1/pause", "{\"service\": \"front\", \"forS\": 60, \"reason\": \"x\"}", 200));
+    json = of_service(&w, 1, "paused");
+    CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(json, "service")), "front");
+    CU_ASSERT_EQUAL(json_integer_value(json_object_get(json, "until")) -
+                        json_integer_value(json_object_get(json, "since")),
+                    60);
+    json_decref(json);
+    json = of_service(&w, 0, "paused");
+    CU_ASSERT(json_is_null(json));
+    json_decref(json);
+    json_decref(post(&w, "/v1/pause", "{}", 200));
+    json = of_service(&w, 0, "paused");
+    CU_ASSERT(json_is_null(json_object_get(json, "until")));
+    json_decref(json);
+    json = post(&w, "/v1/resume", "{\"service\": \"catalog\"}", 200); /* has none of its own */
+    CU_ASSERT_EQUAL(json_integer_value(json_object_get(json, "resumed")), 0);
+    json_decref(json);
+    json = post(&w, "/v1/resume", "{\"service\": \"front\"}", 200);
+    CU_ASSERT_EQUAL(json_integer_value(json_object_get(json, "resumed")), 1);
+    json_decref(json);
+    CU_ASSERT_EQUAL(pmo_history_load_pauses(w.core.agent.history, &kept), 0);
+    CU_ASSERT_EQUAL_FATAL(kept.count, 1);
+    CU_ASSERT_STRING_EQUAL(kept.at[0].service, "");
+    pmo_pauses_free(&kept);
+    json = world_get(&w, "/v1/audit?service=front");
+    entries = json_object_get(json, "entries");
+    CU_ASSERT_EQUAL(json_array_size(entries), 3);
+    CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(json_array_get(entries, 0), "kind")),
+                           "resume");
+    CU_ASSERT_PTR_NOT_NULL(strstr(
+        json_string_value(json_object_get(json_array_get(entries, 2), "who")), "unit-tests"));
+    json_decref(json);
+    world_stop(&w);
+}
+
+static void a_pause_that_makes_no_sense_is_refused(void)
+{
+    static const char *const bodies[] = {"{\"forS\": 0}",
+                                         "{\"forS\": \"1h\"}",
+                                         "{\"service\": 5}",
+                                         "{\"servce\": \"front\"}",
+                                         "[]",
+                                         ""};
+    struct world w;
+
+    world_start(&w);
+    for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++)
+        json_decref(post(&w, "/v1/pause", bodies[i], 400));
+    CU_ASSERT_EQUAL(w.core.agent.pauses.count, 0);
+    world_stop(&w);
+}
+
+static void a_bad_configuration_is_not_taken_over_and_its_place_is_told(void)
+{
+    struct world w;
+    json_t *json;
+    const char *error;
+
+    world_start(&w);
+    world_configure(&w, "apiVersion: pmo.dev/v1alpha1\nkind: OrchestrationPolicy\n"
+                        "metadata: {name: a}\nspec:\n  target: {service: front}\n  moed: act\n");
+    json = post(&w, "/v1/reload", "", 409);
+    error = json_string_value(json_object_get(json, "error"));
+    CU_ASSERT(error && !strncmp(error, w.config, strlen(w.config)) && strstr(error, ":6:3: "));
+    json_decref(json);
+    json = world_get(&w, "/v1/reload");
+    CU_ASSERT(json_is_false(json_object_get(json, "ok")));
+    json_decref(json);
+    world_configure(&w, world_config_text);
+    json = post(&w, "/v1/reload", "", 200);
+    CU_ASSERT(json_is_true(json_object_get(json, "ok")));
+    CU_ASSERT(json_is_null(json_object_get(json, "error")));
+    json_decref(json);
+    world_stop(&w);
+}
+
 SUITE(serve) = {
     TEST(the_socket_is_for_its_owner_and_group),
     TEST(a_second_agent_does_not_take_the_socket_of_the_first),
@@ -1011,5 +1117,8 @@ SUITE(serve) = {
     TEST(a_path_of_64_kib_is_refused),
     TEST(a_body_without_end_is_cut_off),
     TEST(slow_clients_do_not_keep_others_waiting),
+    TEST(a_pause_is_shown_kept_and_ended),
+    TEST(a_pause_that_makes_no_sense_is_refused),
+    TEST(a_bad_configuration_is_not_taken_over_and_its_place_is_told),
     {0},
 };

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "agent/base/cleanup.h"
+#include "agent/base/log.h"
 #include "tests/unit/suite.h"
 
 #define WAIT_MS_MAX 5000
@@ -124,6 +125,28 @@ static void make_decisions(struct world *w)
     w->core.agent.decisions_made = 1;
 }
 
+const char world_config_text[] = "apiVersion: pmo.dev/v1alpha1\nkind: OrchestrationPolicy\n"
+                                 "metadata: {name: front}\nspec: {target: {service: front}}\n";
+
+void world_configure(const struct world *w, const char *text)
+{
+    _cleanup_fclose_ FILE *file = fopen(w->config, "we");
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    CU_ASSERT_FATAL(fputs(text, file) >= 0);
+}
+
+static void make_config(struct world *w)
+{
+    struct pmo_config_state *state = &w->core.agent.config;
+
+    (void)snprintf(w->config, sizeof(w->config), "%s/pmo.yaml", w->directory);
+    world_configure(w, world_config_text);
+    state->path = w->config;
+    state->loaded = WORLD_NOW;
+    CU_ASSERT_EQUAL_FATAL(pmo_config_hash(w->config, state->sha256), 0);
+}
+
 static int scale(struct pmo_backend *backend, const char *service, uint32_t replicas)
 {
     return 0;
@@ -137,6 +160,7 @@ static void make_world(struct world *w)
     (void)snprintf(w->directory, sizeof(w->directory), "/tmp/pmo-serve-XXXXXX");
     CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(w->directory));
     (void)snprintf(w->socket, sizeof(w->socket), "%s/run/pmo.sock", w->directory);
+    make_config(w);
     w->policy = (struct pmo_policy){.name = "front",
                                     .service = "front",
                                     .mode = PMO_MODE_ACT,
@@ -226,6 +250,7 @@ static void *run_loop(void *context)
 void world_start(struct world *w)
 {
     make_world(w);
+    pmo_log_max = 0; /* what is refused and ordered here is no news */
     CU_ASSERT_EQUAL_FATAL(uv_loop_init(&w->loop), 0);
     CU_ASSERT_EQUAL_FATAL(uv_async_init(&w->loop, &w->stop, on_stop), 0);
     w->stop.data = w;
@@ -236,7 +261,8 @@ void world_start(struct world *w)
 static void remove_world(struct world *w)
 {
     char path[128];
-    static const char *const files[] = {"history.db", "history.db-wal", "history.db-shm"};
+    static const char *const files[] = {"history.db", "history.db-wal", "history.db-shm",
+                                        "pmo.yaml"};
 
     pmo_attempts_free(&w->front.attempts);
     pmo_attempts_free(&w->instances[0].attempts);
@@ -244,6 +270,7 @@ static void remove_world(struct world *w)
     free(w->hints);
     pmo_planner_free(&w->core.agent.planner);
     pmo_calendar_free(&w->core.agent.calendar);
+    pmo_pauses_free(&w->core.agent.pauses);
     pmo_sources_free(&w->core.agent.sources);
     pmo_history_close(&w->core.agent.history);
     pmo_forecaster_free(&w->front.forecaster);
@@ -264,6 +291,7 @@ void world_stop(struct world *w)
 {
     (void)uv_async_send(&w->stop);
     (void)pthread_join(w->thread, NULL);
+    pmo_log_max = PMO_LOG_INFO;
     CU_ASSERT_EQUAL(uv_loop_close(&w->loop), 0);
     CU_ASSERT_EQUAL(access(w->socket, F_OK), -1);
     remove_world(w);

@@ -24,6 +24,7 @@
 struct world {
     char directory[64];
     char socket[96];
+    char config[96];      /* a file that was taken over, with world_config_text in it */
     struct pmo_core core; /* of which only the agent, the hints and the backend are there */
     void *hints;          /* rows */
     struct pmo_service front, catalog;
@@ -34,6 +35,10 @@ struct world {
     struct pmo_server *server;
     pthread_t thread;
 };
+
+extern const char world_config_text[];
+/* Writes the configuration file. */
+void world_configure(const struct world *world, const char *text);
 
 /* Fatal assertions of CUnit where something fails. */
 void world_start(struct world *world);

@@ -137,23 +137,14 @@ static json_t *read_answer(struct pmoctl *ctl, const struct body *body)
     return NULL;
 }
 
-json_t *pmoctl_get(struct pmoctl *ctl, const char *path, ...)
+/* @content: of a POST; NULL: a GET */
+static json_t *ask(struct pmoctl *ctl, const char *url, const char *content)
 {
-    _cleanup_free_ char *url = NULL;
+    struct curl_slist *headers = NULL;
     struct body body = {0};
-    va_list parameters;
     json_t *answer;
     CURLcode code;
 
-    if (!ctl->curl)
-        ctl->curl = curl_easy_init();
-    if (!ctl->curl)
-        return fails(ctl, "no memory");
-    va_start(parameters, path);
-    url = make_url(ctl, path, parameters);
-    va_end(parameters);
-    if (!url)
-        return fails(ctl, "no memory");
     curl_easy_setopt(ctl->curl, CURLOPT_UNIX_SOCKET_PATH, ctl->socket);
     curl_easy_setopt(ctl->curl, CURLOPT_URL, url);
     curl_easy_setopt(ctl->curl, CURLOPT_NOSIGNAL, 1L);
@@ -161,10 +152,48 @@ json_t *pmoctl_get(struct pmoctl *ctl, const char *path, ...)
     curl_easy_setopt(ctl->curl, CURLOPT_TIMEOUT_MS, TIMEOUT_MS);
     curl_easy_setopt(ctl->curl, CURLOPT_WRITEFUNCTION, keep);
     curl_easy_setopt(ctl->curl, CURLOPT_WRITEDATA, &body);
+    if (content) {
+        headers = curl_slist_append(headers, "Content-Type: application/json");
+        curl_easy_setopt(ctl->curl, CURLOPT_POSTFIELDS, content);
+    } else {
+        curl_easy_setopt(ctl->curl, CURLOPT_HTTPGET, 1L);
+    }
+    curl_easy_setopt(ctl->curl, CURLOPT_HTTPHEADER, headers);
     code = curl_easy_perform(ctl->curl);
     answer = code == CURLE_OK ? read_answer(ctl, &body) : no_answer(ctl, code);
+    curl_slist_free_all(headers);
     free(body.bytes);
     return answer;
+}
+
+static bool has_curl(struct pmoctl *ctl)
+{
+    if (!ctl->curl)
+        ctl->curl = curl_easy_init();
+    return ctl->curl != NULL;
+}
+
+json_t *pmoctl_get(struct pmoctl *ctl, const char *path, ...)
+{
+    _cleanup_free_ char *url = NULL;
+    va_list parameters;
+
+    if (!has_curl(ctl))
+        return fails(ctl, "no memory");
+    va_start(parameters, path);
+    url = make_url(ctl, path, parameters);
+    va_end(parameters);
+    return url ? ask(ctl, url, NULL) : fails(ctl, "no memory");
+}
+
+json_t *pmoctl_post(struct pmoctl *ctl, const char *path, json_t *body)
+{
+    _cleanup_free_ char *content = body ? json_dumps(body, JSON_COMPACT) : NULL;
+    char url[256];
+
+    json_decref(body);
+    (void)snprintf(url, sizeof(url), "http://localhost%s", path);
+    return content && has_curl(ctl) ? ask(ctl, url, content) : fails(ctl, "no memory");
 }
 
 json_t *pmoctl_logged(struct pmoctl *ctl, json_t *answer)

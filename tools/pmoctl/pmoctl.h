@@ -20,6 +20,8 @@ struct pmoctl {
     const char *origins, *horizons, *quantiles, *events; /* NULL where not given */
     double capacity_rps, slo_s, stride_s;                /* 0 where not given */
     double startup_s, from_s;                            /* NAN where not given */
+    const char *reason;                                  /* NULL where not given */
+    double for_s;                                        /* 0 where not given */
     char **arguments;                                    /* what is not an option */
     int arguments_count;
 
@@ -33,6 +35,8 @@ struct pmoctl {
  * NULL; the caller's to free. NULL: none; ctl->error says why in one line. Unless it is for --json,
  * texts in it are safe for a terminal. */
 __attribute__((sentinel)) json_t *pmoctl_get(struct pmoctl *ctl, const char *path, ...);
+/* The answer to a POST of @body, which it takes; else as pmoctl_get(). */
+json_t *pmoctl_post(struct pmoctl *ctl, const char *path, json_t *body);
 /* Passes an answer on, and logs ctl->error where there is none. */
 json_t *pmoctl_logged(struct pmoctl *ctl, json_t *answer);
 void pmoctl_close(struct pmoctl *ctl);
@@ -56,6 +60,10 @@ const char *pmoctl_format_errors(char text[32], const json_t *of);
 const char *pmoctl_format_bytes(char text[32], double bytes);
 /* "2023-11-14 22:13:20", or only the time */
 const char *pmoctl_format_time(char text[32], json_int_t t, bool date);
+/* "paused until 2023-11-14 22:13:20: reason", of what a service has as `paused` */
+const char *pmoctl_format_pause(char text[256], const json_t *pause);
+/* --since, for paths that take no time from now. */
+const char *pmoctl_since(const struct pmoctl *ctl, char text[32]);
 /* Member q10, q50 or q90... of a forecast's range: "120 [100..150]". */
 const char *pmoctl_format_range(char text[64], const json_t *range);
 
@@ -82,6 +90,11 @@ int pmoctl_report(struct pmoctl *ctl);
 int pmoctl_doctor(struct pmoctl *ctl);
 int pmoctl_backtest(struct pmoctl *ctl);
 int pmoctl_simulate(struct pmoctl *ctl);
+int pmoctl_pause(struct pmoctl *ctl);
+int pmoctl_resume(struct pmoctl *ctl);
+int pmoctl_reload(struct pmoctl *ctl);
+int pmoctl_audit(struct pmoctl *ctl);
+int pmoctl_logs(struct pmoctl *ctl);
 
 /* ---- the view of top (view.c) ---- */
 

@@ -124,8 +124,38 @@ static const char *format_integer(char text[32], json_int_t value)
     return text;
 }
 
+const char *pmoctl_format_pause(char text[256], const json_t *pause)
+{
+    json_int_t until = pmoctl_integer(pause, "until");
+    const char *reason = pmoctl_text(pause, "reason");
+    char time[32];
+
+    (void)snprintf(text, 256, "paused until %s%s%s",
+                   until ? pmoctl_format_time(time, until, true) : "it is resumed",
+                   *reason ? ": " : "", reason);
+    return text;
+}
+
 /* ---- services, status -------------------------------------------------------------------------
  */
+
+/* What keeps services from having what is wanted. */
+static void print_notes(const json_t *services)
+{
+    json_t *service;
+    char text[256];
+    size_t i;
+
+    json_array_foreach (services, i, service) {
+        const json_t *pause = json_object_get(service, "paused");
+        const json_t *crash_loop = json_object_get(service, "crashLoop");
+
+        if (json_is_object(pause))
+            printf("%s: %s\n", pmoctl_text(service, "name"), pmoctl_format_pause(text, pause));
+        if (json_is_object(crash_loop))
+            printf("%s: %s\n", pmoctl_text(service, "name"), pmoctl_text(crash_loop, "text"));
+    }
+}
 
 int pmoctl_services(struct pmoctl *ctl)
 {
@@ -174,8 +204,27 @@ int pmoctl_services(struct pmoctl *ctl)
                                                          pmoctl_number(use, "diskWriteBytesPerS")),
                        format_percent(cell[14], pmoctl_number(use, "openFilesRatio"))});
     }
+    if (pmoctl_table_print(table) == EXIT_SUCCESS)
+        print_notes(json_object_get(answer, "services"));
     json_decref(answer);
-    return pmoctl_table_print(table);
+    return EXIT_SUCCESS;
+}
+
+static void print_config(struct pmoctl *ctl)
+{
+    json_t *config = pmoctl_get(ctl, "/v1/reload", NULL);
+    const char *error = pmoctl_text(config, "error"),
+               *restart = pmoctl_text(config, "needsRestart");
+    char time[32];
+
+    if (*pmoctl_text(config, "path"))
+        printf("configuration %s, read %s\n", pmoctl_text(config, "path"),
+               pmoctl_format_time(time, pmoctl_integer(config, "loadedAt"), true));
+    if (*error)
+        printf("  it has changed since and is not taken over: %s\n", error);
+    if (*restart)
+        printf("  a restart is needed for: %s\n", restart);
+    json_decref(config);
 }
 
 int pmoctl_status(struct pmoctl *ctl)
@@ -191,6 +240,7 @@ int pmoctl_status(struct pmoctl *ctl)
         return pmoctl_print_json(answer);
     printf("PMO agent %s, mode %s, running for %.0f s\n", pmoctl_text(answer, "version"),
            pmoctl_text(answer, "mode"), pmoctl_number(answer, "uptimeS"));
+    print_config(ctl);
     printf("%lld services, %lld instances; the agent takes %.1f %% of a core and %s\n",
            (long long)pmoctl_integer(answer, "services"),
            (long long)pmoctl_integer(answer, "instances"), pmoctl_number(answer, "cpuCores") * 100,
@@ -269,20 +319,26 @@ int pmoctl_series(struct pmoctl *ctl)
 /* ---- decisions --------------------------------------------------------------------------------
  */
 
+const char *pmoctl_since(const struct pmoctl *ctl, char text[32])
+{
+    const char *since = ctl->since;
+
+    if (!since || (*since != '-' && strcmp(since, "0") != 0))
+        return since;
+    (void)snprintf(text, 32, "%lld", (long long)time(NULL) + strtoll(since, NULL, 10));
+    return text;
+}
+
 int pmoctl_decisions(struct pmoctl *ctl)
 {
     static const char *const columns[] = {">DECISION", "TIME", "SERVICE", "MODE",
                                           ">FROM",     ">TO",  "REASON",  NULL};
-    const char *since = ctl->since;
     struct libscols_table *table;
     json_t *answer, *decision;
     char id[32], at[32], from[32], to[32];
+    const char *since = pmoctl_since(ctl, at);
     size_t i;
 
-    if (since && (*since == '-' || !strcmp(since, "0"))) { /* this path takes none from now */
-        (void)snprintf(at, sizeof(at), "%lld", (long long)time(NULL) + strtoll(since, NULL, 10));
-        since = at;
-    }
     answer = pmoctl_logged(
         ctl, pmoctl_get(ctl, "/v1/decisions", "service", ctl->service, "since", since, NULL));
     if (!answer)
@@ -336,6 +392,7 @@ static void print_explanation(const json_t *decision)
     printf("  policy       %s\n", pmoctl_text(decision, "policy"));
     printf("  mode         %s: %s\n", pmoctl_text(decision, "mode"),
            json_is_true(json_object_get(decision, "carriedOut")) ? "carried out"
+           : json_is_true(json_object_get(decision, "paused"))   ? "paused, not carried out"
                                                                  : "not carried out");
     printf("  load         %s requests/s in the last second\n",
            pmoctl_format(text, pmoctl_number(decision, "loadRps")));

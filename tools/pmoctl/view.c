@@ -192,8 +192,18 @@ static void print_sparkline(const struct pmoctl_view *view, const json_t *servic
 
 static void print_service(const struct pmoctl_view *view, const json_t *service, FILE *out)
 {
-    (void)fprintf(out, "%s%s%s  %s\n", ink(view, bold), pmoctl_text(service, "name"),
+    const json_t *pause = json_object_get(service, "paused");
+    const char *crash_loop = pmoctl_text(json_object_get(service, "crashLoop"), "text");
+    char text[256];
+
+    (void)fprintf(out, "%s%s%s  %s", ink(view, bold), pmoctl_text(service, "name"),
                   ink(view, reset), pmoctl_text(service, "mode"));
+    if (json_is_object(pause))
+        (void)fprintf(out, "  %s%s%s", ink(view, yellow), pmoctl_format_pause(text, pause),
+                      ink(view, reset));
+    if (*crash_loop)
+        (void)fprintf(out, "  %s%s%s", ink(view, red), crash_loop, ink(view, reset));
+    (void)fputc('\n', out);
     print_load(view, service, out);
     print_signals(view, service, out);
     print_forecast(view, service, out);
