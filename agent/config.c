@@ -34,6 +34,7 @@ static int read_kinds(struct pmo_config *config)
         if (ops)
             config->backend_ops = ops;
         else if (kind && strcmp(kind, "OrchestrationPolicy") != 0 &&
+                 strcmp(kind, "OrchestrationLimits") != 0 &&
                  strcmp(kind, PMO_EVENT_SOURCE_KIND) != 0)
             r = pmo_value_complain(value,
                                    "no document of kind \"%s\" is known; write "

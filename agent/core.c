@@ -149,6 +149,24 @@ static void on_interface(void *context, int ifindex, const char *name, bool pres
     pmo_node_interface(context, ifindex, name, present);
 }
 
+/* What was spent of a service's budget before this agent began. */
+static int spending_restore(struct pmo_core *core, const struct pmo_service *service,
+                            const char *state_dir)
+{
+    const struct pmo_policy *policy = service->policy;
+    double instance_s;
+    int r;
+
+    if (!policy || !policy->budget.period_s || !core->committed)
+        return 0;
+    r = pmo_history_instance_seconds(state_dir, service->name,
+                                     core->committed - policy->budget.period_s, &instance_s);
+    if (r)
+        return pmo_err_r(r, "cannot read what service %s has spent", service->name);
+    return pmo_planner_adopt_spending(core->agent.planner, service->name, instance_s,
+                                      core->committed);
+}
+
 static int backend_start(struct pmo_core *core, const char *state_dir)
 {
     const struct pmo_backend_events events = {
@@ -176,6 +194,8 @@ static int backend_start(struct pmo_core *core, const char *state_dir)
         r = pmo_kernel_service_address(core->kernel, s->addr, s->port, service->hints_number);
         if (!r)
             r = pmo_planner_adopt(core->agent.planner, s->name, service->wanted, core->agent.now);
+        if (!r)
+            r = spending_restore(core, service, state_dir);
     }
     return r;
 }
@@ -302,6 +322,7 @@ int pmo_core_start(struct pmo_core *core, uv_loop_t *loop, const struct pmo_opti
                             pmo_history_last_decision(core->agent.history) + 1);
     if (r)
         return pmo_err_r(r, "cannot start");
+    pmo_planner_limit(core->agent.planner, pmo_policies_limit(core->agent.policies));
     r = pmo_kernel_open(&core->kernel, options->bpffs, &extras, &events);
     if (r)
         return r;

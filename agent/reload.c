@@ -141,6 +141,7 @@ static int apply(struct pmo_core *core, struct pmo_config *config)
         s->policy = NULL;
     pmo_policies_free(&agent->policies);
     agent->policies = TAKE_PTR(config->policies);
+    pmo_planner_limit(planner, pmo_policies_limit(agent->policies));
     follow_policies(core);
     follow_headers(core);
     follow_calls(core);

@@ -185,6 +185,11 @@ static double error_rate(const struct pmo_service *s, int64_t t)
     return all > 0 ? bad / all : NAN;
 }
 
+static double waiting(const struct pmo_service *s, int64_t t)
+{
+    return s->signals.t == t ? pmo_signals_wait_us(&s->signals.counts, 0.99) / 1e6 : NAN;
+}
+
 /* Has the backend carry it out. @decision: NULL where an earlier one is caught up with. */
 static void order(struct pmo_core *core, struct pmo_service *s, uint32_t wanted,
                   struct pmo_decision *decision)
@@ -220,7 +225,10 @@ int pmo_second_decide(struct pmo_core *core, struct pmo_service *s, int64_t t,
         .quantile = s->policy && s->policy->late > 0
                         ? pmo_outcome_quantile(&s->outcome, s->policy->late)
                         : 0,
-        .forecast = s->forecaster ? &s->forecast : NULL};
+        .forecast = s->forecaster ? &s->forecast : NULL,
+        .calendar = agent->calendar,
+        .waiting_s = waiting(s, t),
+        .cpu_cores = s->cpu_seconds};
     const struct pmo_signals_second *signals = &s->signals;
     bool paused = pmo_pauses_for(&agent->pauses, s->name, time(NULL)) != NULL;
     enum pmo_mode cap =
@@ -236,6 +244,9 @@ int pmo_second_decide(struct pmo_core *core, struct pmo_service *s, int64_t t,
         state.load_rps = last.arrivals;
         state.in_flight = last.in_flight;
     }
+    for (unsigned int c = 1; c < PMO_STATUS_CLASSES; c++)
+        state.answered += (double)pmo_service_store_class(s->store, t, c);
+    state.failed = (double)pmo_service_store_class(s->store, t, 5);
     if (signals->t == t) {
         state.accept_queue = signals->queues.window ? signals->queues.accept_queue : 0;
         if (signals->counts.waits)

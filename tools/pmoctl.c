@@ -15,8 +15,9 @@
 #include "agent/base/quantity.h"
 #include "tools/pmoctl/pmoctl.h"
 
-#define SOCKET_PATH "/run/pmo/pmo.sock"
-#define USAGE_ERROR 2
+#define SOCKET_PATH     "/run/pmo/pmo.sock"
+#define STATE_DIRECTORY "/var/lib/pmo"
+#define USAGE_ERROR     2
 
 /* Options by bit, so that a command can say which it takes. */
 enum {
@@ -53,6 +54,8 @@ enum {
     FOR = 1 << 30,
     REASON = 1ULL << 31,
     TYPES = 1ULL << 32,
+    HISTORY = 1ULL << 33,
+    STATE_DIR = 1ULL << 34,
 };
 #define EVERYWHERE (SOCKET | JSON | HELP)
 
@@ -86,6 +89,8 @@ static const struct option_text {
     {QUANTILES, "quantiles", "LIST", "which quantiles (0.1,0.5,0.9,0.99)"},
     {MODELS, "models", NULL, "print weight and error of each model at the end, too"},
     {SCORES, "scores", NULL, "print how forecasts did, by model and horizon"},
+    {HISTORY, "history", NULL, "say what it would have come to on the load that was recorded"},
+    {STATE_DIR, "state-dir", "DIR", "where the agent keeps its history (" STATE_DIRECTORY ")"},
     {FOR, "for", "TIME", "end by itself after this time, as in 30m or 1h"},
     {REASON, "reason", "TEXT", "why, for who asks later"},
     {TYPES, "types", NULL, "print what is expected of each type of request; needs --service"},
@@ -187,10 +192,16 @@ static const struct command {
      "earlier one of that name has, or (if it prints more than 8 MiB) this one has before.",
      0, 1, 1, pmoctl_logs},
     {"policy", "check FILE...", "check policy files",
-     "Checks policy files and prints what is wrong with file, line and column. Exit status 1 "
-     "where\n"
-     "anything is. Needs no agent.",
-     0, 2, 1000, pmoctl_policy},
+     "Checks policy files and prints what is wrong with file, line and column (exit status 1), "
+     "and\n"
+     "warns of what is right but will hardly do what was meant: rules that never act, or pull to\n"
+     "and fro, schedules that contradict each other or are frozen. Needs no agent.\n\n"
+     "With --history, it says what each policy would have come to on what the agent has recorded\n"
+     "of its service's load --since a week ago (the last day by seconds, before that by minutes;\n"
+     "the live code in virtual time, as in simulate): decisions, requests that are late, and "
+     "instance-seconds, beside those that\n"
+     "there were. --capacity and --startup go in the place of what the policy does not state.",
+     HISTORY | STATE_DIR | SINCE | SERVICE | CAPACITY | STARTUP, 2, 1000, pmoctl_policy},
     {"report", "", "what a load run came to",
      "Compares requests sent (by pmo-load) and counted (by the kernel), and instances and late\n"
      "requests with what the Kubernetes HPA algorithm would have reached on the same load.",
@@ -304,7 +315,8 @@ static int read_share(const char *name, const char *text, double *share)
     return 0;
 }
 
-/* The API takes whole seconds, from now where they are not positive; people may write -5m. */
+/* The API takes whole seconds, from now where they are not positive; people may write -5m, or 5m.
+ */
 static int read_time(const char *name, const char *text, const char **out)
 {
     static char texts[2][32]; /* --since and --until */
@@ -315,10 +327,11 @@ static int read_time(const char *name, const char *text, const char **out)
     double seconds;
 
     if (pmo_quantity_scan(&at, &seconds, &dimension) < 0 || *at || seconds > 1e11 ||
-        (dimension != PMO_NUMBER && !(relative && dimension == PMO_DURATION)))
+        (dimension != PMO_NUMBER && dimension != PMO_DURATION))
         return pmo_fail(EINVAL, "--%s %s: not a time; write seconds since 1970, or e.g. -60s", name,
                         text);
     used = (used + 1) % 2;
+    relative |= dimension == PMO_DURATION;
     (void)snprintf(texts[used], sizeof(texts[used]), "%s%.0f", relative ? "-" : "", floor(seconds));
     *out = texts[used];
     return 0;
@@ -387,6 +400,12 @@ static int read_option(struct pmoctl *ctl, uint64_t bit, const char *value)
         return 0;
     case TYPES:
         ctl->types = true;
+        return 0;
+    case HISTORY:
+        ctl->history = true;
+        return 0;
+    case STATE_DIR:
+        ctl->state_dir = value;
         return 0;
     case STRIDE:
         return read_positive("stride", value, PMO_DURATION, 1, &ctl->stride_s);
@@ -457,11 +476,15 @@ static int check_command(const struct pmoctl *ctl, const struct command *command
 
 int main(int argc, char **argv)
 {
-    struct pmoctl ctl = {
-        .socket = SOCKET_PATH, .interval_s = 1, .target = 0.7, .startup_s = NAN, .from_s = NAN};
+    struct pmoctl ctl = {.socket = SOCKET_PATH,
+                         .state_dir = STATE_DIRECTORY,
+                         .interval_s = 1,
+                         .target = 0.7,
+                         .startup_s = NAN,
+                         .from_s = NAN};
     const struct command *command;
-    int status;
     uint64_t given = 0;
+    int status;
 
     (void)setlocale(LC_CTYPE, "");
     if (read_options(&ctl, argc, argv, &given) < 0)

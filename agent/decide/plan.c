@@ -8,7 +8,12 @@
  *   3. rules: of those whose condition holds, the one that wants most. It raises at once; it lowers
  *      past the delay of 2, but never below what is needed now or expected;
  *   4. rate limits: not more changes in a period than allowed;
- *   5. the policy's minimum and maximum, which go before everything.
+ *   5. the policy's minimum and maximum, or those of a schedule, which go before all that;
+ *   6. the service's share, where all want more than the host may have;
+ *   7. freezes, in which nothing of it is done.
+ *
+ * Where the budget is nearly spent, what is needed is what the load of now needs, and no rule
+ * counts.
  *
  * Two counts matter. `standing` is what was last asked for (mode act) or last recommended, which 1
  * and 2 compare with, so that a need that goes to and fro does not make a decision each second.
@@ -24,27 +29,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include "agent/decide/need.h"
-
-#define CHANGES_KEPT 64
-#define NEVER        (INT64_MIN / 2)
+#include "agent/decide/rules.h"
 
 #define LOAD_SECONDS   10
 #define LOAD_DOUBLES_S 3600.0
-
-struct rule_memory {
-    int64_t held_since; /* NEVER: does not hold */
-    int64_t acted;
-};
-
-/* The last changes of `base` in one direction, for the rate limit, a ring. */
-struct changes {
-    struct {
-        int64_t t;
-        uint32_t by; /* instances */
-    } kept[CHANGES_KEPT];
-    unsigned int count;
-};
 
 /* What is remembered of one service. */
 struct tracked {
@@ -60,29 +50,30 @@ struct tracked {
     double known_rps;                      /* load lately, where it was known */
     int64_t known_t;                       /* when that was */
     uint16_t needed[PMO_DOWN_DELAY_MAX_S]; /* by second, a ring */
-    struct changes up, down;
-    struct rule_memory rules[PMO_RULES_MAX];
+    struct pmo_changes up, down;           /* of `base` */
+    struct pmo_spending spending;
+    double spent_s; /* instance-seconds in the budget's period */
+    size_t number;  /* of its wish */
+    struct pmo_rule_memory rules[PMO_RULES_MAX];
+    struct pmo_windows windows; /* noted where the policy has rules */
+    struct pmo_occurrence schedules[PMO_SCHEDULES_MAX], freezes[PMO_FREEZES_MAX];
+    int64_t frozen_since; /* of the freeze that was told of last */
 };
 
 struct pmo_planner {
     int64_t next_id;
-    struct tracked *services;
-};
-
-/* What all rules together say. */
-struct verdict {
-    int strongest;  /* index of the rule that wants most, -1: none wants anything */
-    uint32_t wants; /* what that rule wants */
-    uint32_t hold;  /* going below this would only make a rule scale up again */
-    bool any;       /* any condition holds */
-    double value;   /* of the strongest rule's quantity */
+    uint32_t limit;                   /* instances of all; 0: any number */
+    struct tracked *services, *asked; /* a list, and who of it was asked for last */
+    struct pmo_wish *wishes;          /* the last of each, by their numbers */
+    size_t count;
 };
 
 /* A decision in the making. */
 struct draft {
     uint32_t to;
-    const char *rule;           /* NULL: nothing changes */
-    struct rule_memory *memory; /* of that rule, where it is one of the policy's */
+    const char *rule;               /* NULL: nothing changes */
+    struct pmo_rule_memory *memory; /* of that rule, where it is one of the policy's */
+    bool withheld;                  /* frozen, and that is not told yet */
     char reason[256];
 };
 
@@ -119,27 +110,53 @@ void pmo_planner_free(struct pmo_planner **planner)
         next = service->next;
         free(service);
     }
+    free((*planner)->wishes);
     free(*planner);
     *planner = NULL;
 }
 
+void pmo_planner_limit(struct pmo_planner *planner, uint32_t instances)
+{
+    planner->limit = instances;
+}
+
+/* Services are asked for in the same order each second: so the next one is mostly the next. */
+static struct tracked *find(struct pmo_planner *planner, const char *name)
+{
+    struct tracked *service = planner->asked ? planner->asked->next : NULL;
+
+    if (service && !strcmp(service->name, name))
+        return planner->asked = service;
+    for (service = planner->services; service; service = service->next)
+        if (!strcmp(service->name, name))
+            return planner->asked = service;
+    return NULL;
+}
+
 static struct tracked *track(struct pmo_planner *planner, const char *name)
 {
-    struct tracked *service = planner->services;
+    struct tracked *service = find(planner, name), **end = &planner->services;
+    struct pmo_wish *wishes;
 
-    while (service && strcmp(service->name, name) != 0)
-        service = service->next;
     if (service)
         return service;
+    wishes = realloc(planner->wishes, (planner->count + 1) * sizeof(*wishes));
+    if (!wishes)
+        return NULL;
+    planner->wishes = wishes;
     service = calloc(1, sizeof(*service));
     if (!service)
         return NULL;
+    service->number = planner->count++;
+    wishes[service->number] = (struct pmo_wish){};
     (void)snprintf(service->name, sizeof(service->name), "%s", name);
-    service->known_t = NEVER;
+    service->known_t = PMO_NEVER;
+    service->frozen_since = PMO_NEVER;
     for (int i = 0; i < PMO_RULES_MAX; i++)
-        service->rules[i] = (struct rule_memory){NEVER, NEVER};
-    service->next = planner->services;
-    planner->services = service;
+        service->rules[i] = (struct pmo_rule_memory){PMO_NEVER, PMO_NEVER};
+    while (*end)
+        end = &(*end)->next;
+    *end = service;
     return service;
 }
 
@@ -160,42 +177,28 @@ int pmo_planner_adopt(struct pmo_planner *planner, const char *service, uint32_t
     if (!tracked)
         return -ENOMEM;
     stand_at(tracked, wanted, t);
+    planner->wishes[tracked->number].wanted = wanted;
     tracked->adopted = true;
     return 0;
 }
 
-/* When the ring is full, the newest change takes the further one in: a limit then is kept for
- * longer, never broken. */
-static void note_change(struct tracked *service, int64_t t, uint32_t from, uint32_t to)
+int pmo_planner_adopt_spending(struct pmo_planner *planner, const char *service, double instance_s,
+                               int64_t t)
 {
-    struct changes *changes = to > from ? &service->up : &service->down;
-    unsigned int oldest = changes->count % CHANGES_KEPT;
-    unsigned int newest = (changes->count + CHANGES_KEPT - 1) % CHANGES_KEPT;
-    uint32_t by = to > from ? to - from : from - to;
+    struct tracked *tracked = track(planner, service);
 
-    if (changes->count >= CHANGES_KEPT && t - changes->kept[oldest].t < PMO_LIMIT_PERIOD_MAX_S) {
-        changes->kept[newest].t = t;
-        changes->kept[newest].by += by;
-        return;
-    }
-    changes->kept[oldest].t = t;
-    changes->kept[oldest].by = by;
-    changes->count++;
+    if (!tracked)
+        return -ENOMEM;
+    pmo_spending_begin(&tracked->spending, t, instance_s);
+    return 0;
 }
 
-/* Instances that may still come (or go) under a limit. */
-static uint32_t allowance(const struct changes *changes, int64_t t, uint32_t limit,
-                          uint32_t period_s)
+static void note_change(struct tracked *service, int64_t t, uint32_t from, uint32_t to)
 {
-    unsigned int kept = changes->count < CHANGES_KEPT ? changes->count : CHANGES_KEPT;
-    uint64_t used = 0;
-
-    if (!limit)
-        return UINT32_MAX;
-    for (unsigned int i = 0; i < kept; i++)
-        if (t - changes->kept[i].t < (int64_t)period_s)
-            used += changes->kept[i].by;
-    return used < limit ? limit - (uint32_t)used : 0;
+    if (to > from)
+        pmo_changes_note(&service->up, t, to - from);
+    else
+        pmo_changes_note(&service->down, t, from - to);
 }
 
 static uint16_t *needed_at(struct tracked *service, int64_t t)
@@ -259,108 +262,21 @@ static void observe_real(struct tracked *service, enum pmo_mode mode, uint32_t r
 static double load_of(struct tracked *service, double load_rps, int64_t t)
 {
     if (!isnan(load_rps)) {
-        double share = service->known_t == NEVER ? 1 : 1.0 / LOAD_SECONDS;
+        double share = service->known_t == PMO_NEVER ? 1 : 1.0 / LOAD_SECONDS;
 
         service->known_rps += share * (load_rps - service->known_rps);
         service->known_t = t;
         return load_rps;
     }
-    if (service->known_t == NEVER)
+    if (service->known_t == PMO_NEVER)
         return NAN;
     return service->known_rps * (1 + sqrt((double)(t - service->known_t) / LOAD_DOUBLES_S));
 }
 
-/* ---- rules ----------------------------------------------------------------------------------- */
-
-/* The value of a rule's quantity in the unit of its threshold, for @count instances; NAN: unknown.
- */
-static double quantity(const struct pmo_rule *rule, const struct pmo_need *need,
-                       const struct pmo_service_state *state, uint32_t count)
+static bool is_spent(const struct tracked *service, const struct pmo_policy *policy)
 {
-    double value = NAN;
-
-    switch (rule->quantity) {
-    case PMO_PREDICTED_LOAD:
-        value = pmo_need_predict(need, state, rule->horizon_s ? rule->horizon_s : need->horizon_s);
-        break;
-    case PMO_LOAD:
-        value = state->load_rps;
-        break;
-    case PMO_LATENCY:
-        return state->latency_p99_s;
-    case PMO_ERROR_RATE:
-        return state->error_rate;
-    case PMO_IN_FLIGHT:
-        return state->in_flight / max_u32(state->ready, 1);
-    }
-    if (rule->unit != PMO_UNIT_CAPACITY)
-        return value;
-    return need->capacity_rps > 0 ? value / (max_u32(count, 1) * need->capacity_rps) : NAN;
-}
-
-/* How many instances keep an up-rule on the share of capacity from firing (again). */
-static uint32_t hold_of(const struct pmo_rule *rule, double value, uint32_t base)
-{
-    double count;
-
-    if (rule->action != PMO_SCALE_UP_BY || rule->unit != PMO_UNIT_CAPACITY || !rule->above ||
-        isnan(value) || !(rule->threshold > 0))
-        return 0;
-    count = ceil(value * max_u32(base, 1) / rule->threshold - 1e-9);
-    return (uint32_t)fmin(fmax(count, 0), base);
-}
-
-/* What a rule wants whose condition has held for long enough; 0: nothing. */
-static uint32_t wish_of(const struct pmo_rule *rule, const struct rule_memory *memory,
-                        const struct pmo_need *need, uint32_t base, int64_t t)
-{
-    bool cooling = (double)(t - memory->acted) < fmax(1, need->lead_time_s);
-
-    switch (rule->action) {
-    case PMO_SCALE_TO:
-        return rule->instances;
-    case PMO_SCALE_UP_BY:
-        return cooling ? base : base + rule->instances; /* and does not let others lower it */
-    case PMO_SCALE_DOWN_BY:
-        if (cooling)
-            return 0;
-        return base > rule->instances ? base - rule->instances : 1;
-    }
-    return 0;
-}
-
-static struct verdict ask_rules(struct tracked *service, const struct pmo_policy *policy,
-                                const struct pmo_need *need, const struct pmo_service_state *state,
-                                uint32_t base, int64_t t)
-{
-    struct verdict verdict = {.strongest = -1};
-
-    for (size_t i = 0; i < policy->rules_count; i++) {
-        const struct pmo_rule *rule = &policy->rules[i];
-        struct rule_memory *memory = &service->rules[i];
-        double value = quantity(rule, need, state, base);
-        uint32_t wish;
-
-        verdict.hold = max_u32(verdict.hold, hold_of(rule, value, base));
-        if (!(rule->above ? value > rule->threshold : value < rule->threshold)) {
-            memory->held_since = NEVER;
-            continue;
-        }
-        verdict.any = true;
-        if (memory->held_since == NEVER)
-            memory->held_since = t;
-        if (t - memory->held_since < (int64_t)rule->for_s)
-            continue;
-        wish = wish_of(rule, memory, need, base, t);
-        if (rule->action == PMO_SCALE_TO)
-            verdict.hold = max_u32(verdict.hold, wish);
-        if (wish <= verdict.wants)
-            continue;
-        verdict.wants = wish;
-        verdict.strongest = (int)i;
-        verdict.value = value;
-    }
-    return verdict;
+    return policy->budget.period_s &&
+           service->spent_s >= PMO_BUDGET_NEAR * policy->budget.instance_s;
 }
 
 /* ---- sentences ------------------------------------------------------------------------------- */
@@ -423,38 +339,12 @@ static void say_down(struct draft *draft, const struct pmo_need *need,
     say_load(draft, need);
 }
 
-/* "predicted load is 86 % of the capacity of 3 instances" */
-static void say_rule(struct draft *draft, const struct pmo_rule *rule, const struct pmo_need *need,
-                     double value, uint32_t base)
+static void say_spent(struct draft *draft, const struct tracked *service,
+                      const struct pmo_policy *policy)
 {
-    static const char *const names[] = {
-        [PMO_PREDICTED_LOAD] = "predicted load",
-        [PMO_LOAD] = "load",
-        [PMO_LATENCY] = "latency",
-        [PMO_ERROR_RATE] = "error rate",
-        [PMO_IN_FLIGHT] = "requests in flight",
-    };
-    double rps = value * max_u32(base, 1) * need->capacity_rps;
-
-    say(draft, "%s ", names[rule->quantity]);
-    switch (rule->unit) {
-    case PMO_UNIT_CAPACITY:
-        say(draft, "%.*f rps is %.0f %% of the capacity of %u instance%s", decimals(rps), rps,
-            100 * value, max_u32(base, 1), plural(max_u32(base, 1)));
-        break;
-    case PMO_UNIT_RPS:
-        say(draft, "is %.*f rps", decimals(value), value);
-        break;
-    case PMO_UNIT_SECONDS:
-        say(draft, "is %.0f ms", 1000 * value);
-        break;
-    case PMO_UNIT_SHARE:
-        say(draft, "is %.1f %%", 100 * value);
-        break;
-    case PMO_UNIT_COUNT:
-        say(draft, "are %.1f per ready instance", value);
-        break;
-    }
+    say(draft, "; %.1f of %g instance-hours in %g h are spent: only what the load needs now",
+        service->spent_s / 3600, policy->budget.instance_s / 3600,
+        policy->budget.period_s / 3600.0);
 }
 
 /* ---- deciding -------------------------------------------------------------------------------- */
@@ -479,9 +369,10 @@ static void follow_need(struct draft *draft, const struct pmo_need *need,
 
 /* Step 3. @floor: no rule lowers the count below this. */
 static void follow_rules(struct draft *draft, struct tracked *service,
-                         const struct pmo_policy *policy, const struct pmo_need *need,
-                         const struct verdict *verdict, uint32_t base, uint32_t floor)
+                         const struct pmo_policy *policy, const struct pmo_situation *situation,
+                         const struct pmo_verdict *verdict, uint32_t floor)
 {
+    uint32_t base = situation->count;
     const struct pmo_rule *rule;
     uint32_t to = verdict->wants;
 
@@ -494,15 +385,15 @@ static void follow_rules(struct draft *draft, struct tracked *service,
     rule = &policy->rules[verdict->strongest];
     *draft =
         (struct draft){.to = to, .rule = rule->text, .memory = &service->rules[verdict->strongest]};
-    say_rule(draft, rule, need, verdict->value, base);
+    pmo_condition_describe(&rule->condition, situation, draft->reason, sizeof(draft->reason));
 }
 
 /* Step 4. */
 static void keep_limits(struct draft *draft, const struct tracked *service,
                         const struct pmo_policy *policy, uint32_t base, int64_t t)
 {
-    uint32_t up = allowance(&service->up, t, policy->up_limit, policy->up_period_s);
-    uint32_t down = allowance(&service->down, t, policy->down_limit, policy->down_period_s);
+    uint32_t up = pmo_changes_left(&service->up, t, policy->up_limit, policy->up_period_s);
+    uint32_t down = pmo_changes_left(&service->down, t, policy->down_limit, policy->down_period_s);
 
     if (draft->to > base && draft->to - base > up) {
         draft->to = base + up;
@@ -516,30 +407,85 @@ static void keep_limits(struct draft *draft, const struct tracked *service,
 }
 
 /* Step 5. */
-static void keep_bounds(struct draft *draft, const struct pmo_policy *policy)
+static void keep_bounds(struct draft *draft, const struct pmo_bounds *bounds)
 {
     uint32_t to = draft->to;
+    const char *by = to < bounds->min ? bounds->min_by : bounds->max_by;
 
-    draft->to = bounded(to, policy->min, policy->max);
+    draft->to = bounded(to, bounds->min, bounds->max);
     if (draft->to == to)
         return;
     if (!draft->rule)
-        draft->rule = "bounds";
-    say(draft, "%s%s %u instance%s", *draft->reason ? "; " : "",
-        to < policy->min ? "the policy's minimum is" : "the policy's maximum is", draft->to,
+        draft->rule = by ? "schedule" : "bounds";
+    say(draft, *draft->reason ? "; " : "");
+    if (by)
+        say(draft, "schedule %s: the ", by);
+    else
+        say(draft, "the policy's ");
+    say(draft, "%s is %u instance%s", to < bounds->min ? "minimum" : "maximum", draft->to,
         plural(draft->to));
 }
 
-static struct draft make_draft(struct tracked *service, const struct pmo_policy *policy,
-                               const struct pmo_need *need, const struct pmo_service_state *state,
-                               enum pmo_mode mode, int64_t t)
+/* Step 6. */
+static void share(struct draft *draft, struct pmo_planner *planner, const struct tracked *service,
+                  uint32_t min, uint32_t priority)
+{
+    uint32_t granted;
+
+    planner->wishes[service->number] = (struct pmo_wish){min, draft->to, priority};
+    if (!planner->limit)
+        return;
+    granted = pmo_limits_grant(planner->wishes, planner->count, service->number, planner->limit);
+    if (granted >= draft->to)
+        return;
+    if (!draft->rule)
+        draft->rule = "limits";
+    draft->to = granted;
+    say(draft, "%sheld to %u: all services together have %u instances (priority %u)",
+        *draft->reason ? "; " : "", granted, planner->limit, priority);
+}
+
+/* Step 7. */
+static void keep_freeze(struct draft *draft, struct tracked *service,
+                        const struct pmo_policy *policy, int64_t t, uint32_t *wish)
+{
+    struct pmo_occurrence since;
+    const struct pmo_freeze *freeze =
+        pmo_freezes_at(policy->freezes, policy->freezes_count, service->freezes, t, &since);
+    char end[32] = "";
+    struct tm tm;
+
+    if (!freeze || draft->to == service->standing || (freeze->up && draft->to > service->standing))
+        return;
+    (void)strftime(end, sizeof(end), "%Y-%m-%d %H:%M UTC", gmtime_r(&(time_t){since.end}, &tm));
+    say(draft, "; not done: %s until %s", freeze->up ? "nothing is given up" : "frozen", end);
+    draft->to = service->standing;
+    *wish = draft->to;
+    draft->rule = "freeze";
+    draft->memory = NULL;
+    draft->withheld = service->frozen_since != since.start;
+    service->frozen_since = since.start;
+}
+
+static struct draft make_draft(struct pmo_planner *planner, struct tracked *service,
+                               const struct pmo_policy *policy, const struct pmo_need *need,
+                               const struct pmo_service_state *state, enum pmo_mode mode, int64_t t)
 {
     uint32_t base = mode == PMO_MODE_ACT ? service->standing : service->real;
-    struct verdict verdict = ask_rules(service, policy, need, state, base, t);
-    bool driven = policy->quantile > 0 && need->capacity_rps > 0;
-    uint32_t floor = max_u32(need->now, verdict.hold), keep;
+    const struct pmo_situation situation = {need, state, &service->windows, base, t};
+    struct pmo_verdict verdict;
+    bool spent = is_spent(service, policy);
+    bool driven = (policy->quantile > 0 || spent) && need->capacity_rps > 0;
+    uint32_t floor, keep;
+    struct pmo_bounds bounds = {.min = policy->min, .max = policy->max};
     struct draft draft = {.to = service->standing};
 
+    if (policy->rules_count)
+        pmo_windows_note(&service->windows, state, t);
+    verdict = pmo_rules_ask(policy, service->rules, &situation);
+    if (spent)
+        verdict = (struct pmo_verdict){.strongest = -1};
+    floor = max_u32(need->now, verdict.hold);
     note_needed(service, t, max_u32(need->wanted, verdict.hold));
     if (driven) {
         keep = pmo_need_keep(need, state->forecast, service->standing);
@@ -549,14 +495,21 @@ static struct draft make_draft(struct tracked *service, const struct pmo_policy 
     } else if (mode == PMO_MODE_RECOMMEND && !verdict.any) {
         draft.to = base; /* nothing speaks for the recommendation any more */
     }
-    follow_rules(&draft, service, policy, need, &verdict, base, floor);
+    follow_rules(&draft, service, policy, &situation, &verdict, floor);
+    if (draft.rule && spent)
+        say_spent(&draft, service, policy);
     if (draft.rule)
         keep_limits(&draft, service, policy, base, t);
-    keep_bounds(&draft, policy);
+    pmo_schedules_bound(&bounds, policy->schedules, policy->schedules_count, service->schedules, t,
+                        need->lead_time_s);
+    keep_bounds(&draft, &bounds);
+    share(&draft, planner, service, bounds.min, policy->priority);
+    keep_freeze(&draft, service, policy, t, &planner->wishes[service->number].wanted);
     if (draft.to > service->standing)
         note_needed(service, t, draft.to); /* what a rule raised stays for the delay, too */
     if (draft.memory && draft.to != base)
-        *draft.memory = (struct rule_memory){.acted = t, .held_since = t}; /* "for" begins anew */
+        *draft.memory =
+            (struct pmo_rule_memory){.acted = t, .held_since = t}; /* "for" begins anew */
     return draft;
 }
 
@@ -592,14 +545,23 @@ int pmo_planner_decide(struct pmo_planner *planner, const struct pmo_policy *pol
     pmo_need_assess(&need, policy, &known, t);
     service->lost_trust = !need.trusted && (service->lost_trust || service->trusted);
     service->trusted = need.trusted;
-    draft = make_draft(service, policy, &need, state, mode, t);
+    if (policy->budget.period_s)
+        service->spent_s =
+            pmo_spending_note(&service->spending, &policy->budget, t, real + state->draining);
+    if (is_spent(service, policy)) {
+        need.trusted = false;
+        need.wanted = need.now;
+    }
+    draft = make_draft(planner, service, policy, &need, state, mode, t);
     *wanted = draft.to;
-    if (draft.to == service->standing)
+    if (draft.withheld)
+        draft.to = base; /* which is told, and no more */
+    else if (draft.to == service->standing)
         return 0;
-    if (mode == PMO_MODE_ACT)
+    else if (mode == PMO_MODE_ACT)
         note_change(service, t, base, draft.to);
-    service->standing = draft.to;
-    if (draft.to == base)
+    service->standing = *wanted;
+    if (draft.to == base && !draft.withheld)
         return 0; /* a recommendation is withdrawn */
     say(&draft, "; %u ready, %u starting", state->ready, state->starting);
 

@@ -17,18 +17,23 @@
 /* What the planner is told of one service, once a second. */
 struct pmo_service_state {
     const char *name;
-    double load_rps;      /* arrivals in the last complete second; NAN: unknown */
-    double in_flight;     /* requests, all instances */
-    double accept_queue;  /* connections that wait to be accepted; 0 also where not known */
-    double wait_s;        /* mean time that what was received waited to be read; likewise */
-    double latency_p99_s; /* last 10 s; NAN: nothing answered */
-    double error_rate;    /* share of 5xx in the last 10 s; NAN: nothing answered */
+    double load_rps;         /* arrivals in the last complete second; NAN: unknown */
+    double in_flight;        /* requests, all instances */
+    double accept_queue;     /* connections that wait to be accepted; 0 also where not known */
+    double wait_s;           /* mean time that what was received waited to be read; likewise */
+    double latency_p99_s;    /* last 10 s; NAN: nothing answered */
+    double error_rate;       /* share of 5xx in the last 10 s; NAN: nothing answered */
+    double answered, failed; /* in the last second: all, and those with 5xx */
+    double waiting_s; /* time that what was received waited to be read, 99th percentile of the last
+                         second; NAN: not known */
+    double cpu_cores; /* used by all instances in the last second; NAN: not known */
     uint32_t ready, starting, draining; /* instances */
     double lead_time_s;  /* to plan with (lead_time.h); NAN: not known, the policy's figure holds */
     double capacity_rps; /* of one instance, to plan with (capacity.h); 0: likewise */
     double quantile;     /* that the policy's share of late requests asks for (outcome.h); 0: the
                             policy says it in another way */
     const struct pmo_forecast *forecast; /* NULL: none */
+    const struct pmo_calendar *calendar; /* of events; NULL: they are not known */
     bool lost_trust; /* the planner's own: the forecast was trusted, and then no more */
 };
 
@@ -38,10 +43,11 @@ struct pmo_decision {
     int64_t t;  /* seconds since 1970 */
     char service[64];
     char policy[64];
-    char rule[160];   /* the rule's text, or "forecast", "reactive", "bounds" */
+    char rule[160];   /* the rule's text, or "forecast", "reactive", "bounds", "schedule",
+                           "limits", "freeze" */
     char reason[256]; /* one sentence for people, numbers with units */
     enum pmo_mode mode;
-    uint32_t from, to; /* instances wanted before and now */
+    uint32_t from, to; /* instances wanted before and now; the same where a freeze withholds it */
     uint32_t ready, starting;
     double load_rps;      /* NAN: unknown */
     double predicted_rps; /* the quantile of the peak over the lead time that was planned for; the
@@ -70,6 +76,10 @@ struct pmo_planner;
 int pmo_planner_new(struct pmo_planner **planner, int64_t first_id);
 void pmo_planner_free(struct pmo_planner **planner);
 
+/* All services together get @instances at most (the last wish of each counts), see
+ * pmo_limits_grant(); 0: any number, as at first. */
+void pmo_planner_limit(struct pmo_planner *planner, uint32_t instances);
+
 /**
  * pmo_planner_decide - decide for one service
  * @mode_cap: the agent's --mode: no policy may do more than this
@@ -95,3 +105,8 @@ int pmo_planner_decide(struct pmo_planner *planner, const struct pmo_policy *pol
 /* Makes the planner continue with a count that an earlier agent had asked for. Returns 0 or
  * -ENOMEM. */
 int pmo_planner_adopt(struct pmo_planner *planner, const char *service, uint32_t wanted, int64_t t);
+
+/* Makes it continue with what an earlier agent had spent of a service's budget in the budget's
+ * period up to second @t: @instance_s instance-seconds. Returns 0 or -ENOMEM. */
+int pmo_planner_adopt_spending(struct pmo_planner *planner, const char *service, double instance_s,
+                               int64_t t);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "agent/decide/policy.h"
+#include "agent/decide/policy_private.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -11,12 +11,12 @@
 #include "agent/base/quantity.h"
 #include "agent/base/spelling.h"
 
-#define API_VERSION   "pmo.dev/v1alpha1"
-#define KIND          "OrchestrationPolicy"
-#define INSTANCES_MAX 10000
-#define LEAD_MAX_S    3600
+#define KIND        "OrchestrationPolicy"
+#define LIMITS_KIND "OrchestrationLimits"
+#define LEAD_MAX_S  3600
 
 struct pmo_policies {
+    uint32_t limit; /* instances of all; 0: any number */
     size_t count;
     struct pmo_policy policies[];
 };
@@ -39,10 +39,8 @@ int pmo_mode_parse(const char *text)
     return -EINVAL;
 }
 
-/* Copies a name into @to; @key is where it stands in @map. A missing one is complained about at
- * @parent. */
-static void read_name(const struct pmo_value *parent, const struct pmo_value *map,
-                      const char *section, const char *key, char *to, size_t size)
+void pmo_policy_read_name(const struct pmo_value *parent, const struct pmo_value *map,
+                          const char *section, const char *key, char *to, size_t size)
 {
     const char *text = NULL;
 
@@ -69,8 +67,8 @@ static void read_instances(struct pmo_policy *policy, const struct pmo_value *sp
     long min = policy->min, max = policy->max;
 
     (void)pmo_value_only_keys(map, keys);
-    if (pmo_value_get_integer(map, "min", 1, INSTANCES_MAX, &min) < 0 ||
-        pmo_value_get_integer(map, "max", 1, INSTANCES_MAX, &max) < 0)
+    if (pmo_value_get_integer(map, "min", 1, PMO_POLICY_COUNT_MAX, &min) < 0 ||
+        pmo_value_get_integer(map, "max", 1, PMO_POLICY_COUNT_MAX, &max) < 0)
         min = max = 1; /* one complaint is enough */
     if (min > max)
         (void)pmo_value_complain(pmo_value_get(map, "min"),
@@ -166,37 +164,6 @@ static void read_forecast(struct pmo_policy *policy, const struct pmo_value *spe
                                  "target must be from 10%% to 100%%; write e.g. target: 97%%");
 }
 
-/* "4 per 10s" */
-static void read_limit(const struct pmo_value *map, uint32_t *limit, uint32_t *period_s)
-{
-    const struct pmo_value *value = pmo_value_get(map, "limit");
-    const char *text = pmo_value_text(value), *at = text;
-    enum pmo_dimension count_dimension, period_dimension;
-    double count, period;
-
-    if (!value)
-        return;
-    if (!text || pmo_quantity_scan(&at, &count, &count_dimension) < 0 ||
-        count_dimension != PMO_NUMBER || strncmp(at, "per ", 4) != 0 || !(at += 4) ||
-        pmo_quantity_scan(&at, &period, &period_dimension) < 0 ||
-        period_dimension != PMO_DURATION || *at) {
-        (void)pmo_value_complain(value, "limit: \"%.60s\" is not understood; write e.g. 4 per 10s",
-                                 text ? text : "");
-        return;
-    }
-    if (count < 1 || count > INSTANCES_MAX || count != floor(count) || period < 1 ||
-        period > PMO_LIMIT_PERIOD_MAX_S || period != floor(period)) {
-        (void)pmo_value_complain(
-            value,
-            "limit: \"%.60s\" is out of range; write whole instances per whole "
-            "seconds (up to 1h), e.g. 4 per 10s",
-            text);
-        return;
-    }
-    *limit = (uint32_t)count;
-    *period_s = (uint32_t)period;
-}
-
 static void read_scale(struct pmo_policy *policy, const struct pmo_value *spec)
 {
     static const char *const up_keys[] = {"limit", NULL};
@@ -205,9 +172,9 @@ static void read_scale(struct pmo_policy *policy, const struct pmo_value *spec)
     const struct pmo_value *down = pmo_value_get(spec, "scaleDown");
 
     (void)pmo_value_only_keys(up, up_keys);
-    read_limit(up, &policy->up_limit, &policy->up_period_s);
+    pmo_policy_read_limit(up, &policy->up_limit, &policy->up_period_s);
     (void)pmo_value_only_keys(down, down_keys);
-    read_limit(down, &policy->down_limit, &policy->down_period_s);
+    pmo_policy_read_limit(down, &policy->down_limit, &policy->down_period_s);
     if (!pmo_value_get_duration(down, "after", &policy->down_delay_s) &&
         policy->down_delay_s > PMO_DOWN_DELAY_MAX_S)
         (void)pmo_value_complain(pmo_value_get(down, "after"),
@@ -424,9 +391,9 @@ static void read_observe(struct pmo_policy *policy, const struct pmo_value *spec
 
 static void read_spec(struct pmo_policy *policy, const struct pmo_value *root)
 {
-    static const char *const keys[] = {"target",   "mode",    "objective", "instances",
-                                       "forecast", "scaleUp", "scaleDown", "rules",
-                                       "routes",   "observe", "costs",     NULL};
+    static const char *const keys[] = {
+        "target", "mode",    "objective", "instances", "forecast", "scaleUp",  "scaleDown", "rules",
+        "routes", "observe", "schedules", "freeze",    "budget",   "priority", "costs",     NULL};
     static const char *const target_keys[] = {"service", NULL};
     const struct pmo_value *spec = pmo_value_get(root, "spec"), *target;
     int mode = policy->mode;
@@ -439,7 +406,8 @@ static void read_spec(struct pmo_policy *policy, const struct pmo_value *root)
         return;
     target = pmo_value_get(spec, "target");
     if (!pmo_value_only_keys(target, target_keys))
-        read_name(spec, target, "target", "service", policy->service, sizeof(policy->service));
+        pmo_policy_read_name(spec, target, "target", "service", policy->service,
+                             sizeof(policy->service));
     (void)pmo_value_get_choice(spec, "mode", modes, &mode);
     policy->mode = mode;
     policy->mode_set = pmo_value_get(spec, "mode");
@@ -449,6 +417,10 @@ static void read_spec(struct pmo_policy *policy, const struct pmo_value *root)
     read_costs(policy, spec);
     read_scale(policy, spec);
     read_rules(policy, spec);
+    pmo_policy_read_schedules(policy, spec);
+    pmo_policy_read_freezes(policy, spec);
+    pmo_policy_read_budget(policy, spec);
+    pmo_policy_read_priority(policy, spec);
     read_routes(policy, spec);
     read_observe(policy, spec);
 }
@@ -458,7 +430,7 @@ static void read_policy(struct pmo_policy *policy, const struct pmo_value *root)
     static const char *const keys[] = {"apiVersion", "kind", "metadata", "spec", NULL};
     /* what Kubernetes knows of every object is its own business */
     static const char *const metadata_keys[] = {"name", "namespace", "labels", "annotations", NULL};
-    static const char *const versions[] = {API_VERSION, NULL};
+    static const char *const versions[] = {PMO_POLICY_API_VERSION, NULL};
     const struct pmo_value *metadata = pmo_value_get(root, "metadata");
     int version = 0;
 
@@ -470,13 +442,16 @@ static void read_policy(struct pmo_policy *policy, const struct pmo_value *root)
         .max = 10,
         .target = 0.97,
         .down_delay_s = 15,
+        .priority = 50,
     };
     (void)pmo_value_only_keys(root, keys);
     if (!pmo_value_get(root, "apiVersion"))
-        (void)pmo_value_complain(root, "apiVersion is missing; write apiVersion: " API_VERSION);
+        (void)pmo_value_complain(
+            root, "apiVersion is missing; write apiVersion: " PMO_POLICY_API_VERSION);
     (void)pmo_value_get_choice(root, "apiVersion", versions, &version);
     if (!pmo_value_only_keys(metadata, metadata_keys))
-        read_name(root, metadata, "metadata", "name", policy->name, sizeof(policy->name));
+        pmo_policy_read_name(root, metadata, "metadata", "name", policy->name,
+                             sizeof(policy->name));
     read_spec(policy, root);
 }
 
@@ -540,26 +515,51 @@ static bool check_headers(const struct pmo_policies *policies, const struct pmo_
     return false;
 }
 
-/* Is this document a policy? A kind that was probably meant to be one is complained about. */
-static bool is_policy(const struct pmo_value *root)
+static void read_limits(struct pmo_policies *policies, const struct pmo_value *root)
 {
-    static const char *const kinds[] = {KIND, NULL};
-    const char *kind = pmo_value_text(pmo_value_get(root, "kind"));
+    if (policies->limit)
+        (void)pmo_value_complain(root, "there are " LIMITS_KIND " already; keep one of the two");
+    policies->limit = pmo_policy_read_host(root);
+}
+
+/* Minima come first, so the bound must have room for them. */
+static void check_limit(const struct pmo_policies *policies, const struct pmo_value *root)
+{
+    uint64_t least = 0;
+
+    for (size_t i = 0; i < policies->count; i++)
+        least += policies->policies[i].min;
+    if (policies->limit && least > policies->limit)
+        (void)pmo_value_complain(pmo_value_get(pmo_value_get(root, "spec"), "instances"),
+                                 "the minima of all policies are %llu instances together; write as "
+                                 "many or more",
+                                 (unsigned long long)least);
+}
+
+/* Whose document is it: KIND's, LIMITS_KIND's, or another's, NULL? A kind that was probably meant
+ * to be one of these is complained about. */
+static const char *kind_of(const struct pmo_value *root)
+{
+    static const char *const kinds[] = {KIND, LIMITS_KIND, NULL};
+    const char *kind = pmo_value_text(pmo_value_get(root, "kind")), *near;
 
     if (!kind)
-        return false;
-    if (!strcmp(kind, KIND))
-        return true;
-    if (pmo_spelling_nearest(kind, kinds))
+        return NULL;
+    for (size_t i = 0; kinds[i]; i++)
+        if (!strcmp(kind, kinds[i]))
+            return kinds[i];
+    near = pmo_spelling_nearest(kind, kinds);
+    if (near)
         (void)pmo_value_complain(pmo_value_get(root, "kind"),
-                                 "kind: \"%.60s\" is not known; did you mean \"" KIND "\"?", kind);
-    return false;
+                                 "kind: \"%.60s\" is not known; did you mean \"%s\"?", kind, near);
+    return NULL;
 }
 
 int pmo_policies_read(struct pmo_policies **policies, const struct pmo_file *file)
 {
     size_t documents = pmo_file_documents(file), before = pmo_file_complaints(file);
     _cleanup_free_ struct pmo_policies *read = NULL;
+    const struct pmo_value *limits = NULL;
     bool headers_fit = true;
 
     read = calloc(1, sizeof(*read) + documents * sizeof(*read->policies));
@@ -568,8 +568,13 @@ int pmo_policies_read(struct pmo_policies **policies, const struct pmo_file *fil
     for (size_t i = 0; i < documents; i++) {
         const struct pmo_value *root = pmo_file_document(file, i);
         struct pmo_policy *policy = &read->policies[read->count];
+        const char *kind = kind_of(root);
 
-        if (!is_policy(root))
+        if (kind && !strcmp(kind, LIMITS_KIND)) {
+            limits = root;
+            read_limits(read, root);
+        }
+        if (!kind || strcmp(kind, KIND) != 0)
             continue;
         read_policy(policy, root);
         check_unique(read, policy, root);
@@ -577,6 +582,7 @@ int pmo_policies_read(struct pmo_policies **policies, const struct pmo_file *fil
         if (headers_fit)
             headers_fit = check_headers(read, root);
     }
+    check_limit(read, limits);
     if (pmo_file_complaints(file) != before)
         return -EINVAL;
     *policies = TAKE_PTR(read);
@@ -587,6 +593,11 @@ void pmo_policies_free(struct pmo_policies **policies)
 {
     free(*policies);
     *policies = NULL;
+}
+
+uint32_t pmo_policies_limit(const struct pmo_policies *policies)
+{
+    return policies ? policies->limit : 0;
 }
 
 size_t pmo_policies_count(const struct pmo_policies *policies)

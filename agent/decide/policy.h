@@ -10,6 +10,9 @@
 #include <stdint.h>
 #include <pmo/abi.h>
 #include "agent/base/document.h"
+#include "agent/decide/condition.h"
+#include "agent/decide/limits.h"
+#include "agent/decide/schedule.h"
 
 enum pmo_mode { PMO_MODE_OBSERVE, PMO_MODE_RECOMMEND, PMO_MODE_ACT };
 const char *pmo_mode_name(enum pmo_mode mode);
@@ -18,26 +21,13 @@ int pmo_mode_parse(const char *text);
 
 /* A rule in words: "scale up by 2 instances if predicted load exceeds 80 % of capacity". */
 enum pmo_action_kind { PMO_SCALE_UP_BY, PMO_SCALE_DOWN_BY, PMO_SCALE_TO };
-enum pmo_quantity {
-    PMO_PREDICTED_LOAD, /* requests/s: `quantile` of the peak within `horizon_s` */
-    PMO_LOAD,           /* requests/s in the last second */
-    PMO_LATENCY,        /* seconds, 99th percentile of the last 10 s */
-    PMO_ERROR_RATE,     /* share of 5xx in the last 10 s */
-    PMO_IN_FLIGHT,      /* requests for each ready instance */
-};
-enum pmo_unit { PMO_UNIT_CAPACITY, PMO_UNIT_RPS, PMO_UNIT_SECONDS, PMO_UNIT_SHARE, PMO_UNIT_COUNT };
 
 struct pmo_rule {
     enum pmo_action_kind action;
     uint32_t instances;
-    enum pmo_quantity quantity;
-    bool above;       /* exceeds, or falls below */
-    double threshold; /* in `unit`; for PMO_UNIT_CAPACITY a fraction of the capacity of all
-                         instances, those that were ordered and are starting included */
-    enum pmo_unit unit;
-    uint32_t horizon_s; /* for predicted load; 0: lead time and a decision or two */
-    uint32_t for_s;     /* how long the condition must have held; 0: at once */
-    size_t line;        /* where it stands in the file */
+    struct pmo_condition condition;
+    uint32_t for_s; /* how long the condition must have held; 0: at once */
+    size_t line;    /* where it stands in the file */
     char text[160];
 };
 
@@ -49,10 +39,9 @@ struct pmo_policy_header {
     size_t values_count;
 };
 
-#define PMO_RULES_MAX          16
-#define PMO_PATTERNS_MAX       32
-#define PMO_DOWN_DELAY_MAX_S   600
-#define PMO_LIMIT_PERIOD_MAX_S 3600
+#define PMO_RULES_MAX        16
+#define PMO_PATTERNS_MAX     32
+#define PMO_DOWN_DELAY_MAX_S 600
 
 struct pmo_policy {
     char name[64];
@@ -71,8 +60,14 @@ struct pmo_policy {
     uint32_t up_limit, up_period_s;     /* at most so many instances more in so long; 0: no limit */
     uint32_t down_limit, down_period_s; /* the same for fewer */
     double down_delay_s;                /* fewer only when that has been enough for this long */
+    struct pmo_budget budget;
+    uint32_t priority; /* 0..100, where the host's bound is too low for all */
     struct pmo_rule rules[PMO_RULES_MAX];
     size_t rules_count;
+    struct pmo_schedule schedules[PMO_SCHEDULES_MAX];
+    size_t schedules_count;
+    struct pmo_freeze freezes[PMO_FREEZES_MAX];
+    size_t freezes_count;
     bool calls; /* count what the service's instances ask others for */
     struct pmo_policy_header headers[PMO_HEADERS_MAX]; /* different in name */
     size_t headers_count;
@@ -83,9 +78,9 @@ struct pmo_policy {
 struct pmo_policies; /* an ordered set; at most one for each service */
 
 /**
- * pmo_policies_read - all `kind: OrchestrationPolicy` documents of a parsed file
- * Documents of other kinds are left to others. Complaints go where the file's go. Returns 0, or
- * -EINVAL when there was any complaint; then *policies is unchanged.
+ * pmo_policies_read - all documents of `kind: OrchestrationPolicy` and OrchestrationLimits of a
+ * file Documents of other kinds are left to others. Complaints go where the file's go. Returns 0,
+ * or -EINVAL when there was any complaint; then *policies is unchanged.
  */
 int pmo_policies_read(struct pmo_policies **policies, const struct pmo_file *file);
 void pmo_policies_free(struct pmo_policies **policies);
@@ -93,6 +88,9 @@ size_t pmo_policies_count(const struct pmo_policies *policies);
 const struct pmo_policy *pmo_policies_at(const struct pmo_policies *policies, size_t i);
 /* The policy for a service ("*" as a last resort), NULL where none applies. */
 const struct pmo_policy *pmo_policies_for(const struct pmo_policies *policies, const char *service);
+
+/* Instances that all services together may have, of `kind: OrchestrationLimits`; 0: any number. */
+uint32_t pmo_policies_limit(const struct pmo_policies *policies);
 
 /* The different headers that policies name: the kernel side has one table for all. Returns how many
  * they are, at most PMO_HEADERS_MAX in what pmo_policies_read() gives. */

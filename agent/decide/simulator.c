@@ -34,6 +34,7 @@ struct pmo_simulator {
     double stated_rps; /* capacity, by the policy */
     double first_rps;  /* the model's, when it began */
     uint32_t *wanted;
+    int64_t begin; /* second 0 in real time */
     size_t t;
     double load_rps;                               /* last that was known */
     double waiting;                                /* at the last second's end */
@@ -80,6 +81,11 @@ void pmo_simulator_free(struct pmo_simulator **simulator)
     pmo_planner_free(&(*simulator)->planner);
     free(*simulator);
     *simulator = NULL;
+}
+
+void pmo_simulator_begin(struct pmo_simulator *simulator, int64_t t)
+{
+    simulator->begin = t;
 }
 
 /* How many of a second's requests waited longer than @wait_s. */
@@ -211,19 +217,23 @@ int pmo_simulator_step(struct pmo_simulator *simulator, double requests)
     const struct pmo_queue_model *model = simulator->model;
     size_t t = simulator->t;
     double before = simulator->waiting;
+    int64_t now = simulator->begin + (int64_t)t;
     uint32_t *wanted = simulator->wanted;
     struct pmo_queue_second *second = &simulator->past[t % LATENCY_SECONDS];
     struct pmo_service_state state = {.name = simulator->policy.service,
                                       /* an order takes effect in the second it is made in */
                                       .lead_time_s = fmax(0, model->startup_s - 1.0),
-                                      .forecast = &simulator->forecast};
+                                      .forecast = &simulator->forecast,
+                                      .answered = requests,
+                                      .waiting_s = NAN,
+                                      .cpu_cores = NAN};
     struct pmo_decision decision;
     int made;
 
     if (!isnan(requests)) {
         simulator->load_rps = requests;
-        pmo_forecaster_observe(simulator->forecaster, (int64_t)t, requests);
-        pmo_study_second(simulator->study, simulator->forecaster, (int64_t)t);
+        pmo_forecaster_observe(simulator->forecaster, now, requests);
+        pmo_study_second(simulator->study, simulator->forecaster, now);
     }
     pmo_forecaster_predict(simulator->forecaster, &simulator->forecast);
     wanted[t] = t ? wanted[t - 1] : first_count(simulator);
@@ -239,8 +249,8 @@ int pmo_simulator_step(struct pmo_simulator *simulator, double requests)
     }
     see_outcome(simulator, &state);
     simulator->t++;
-    made = pmo_planner_decide(simulator->planner, &simulator->policy, PMO_MODE_ACT, &state,
-                              (int64_t)t, &wanted[t], &decision);
+    made = pmo_planner_decide(simulator->planner, &simulator->policy, PMO_MODE_ACT, &state, now,
+                              &wanted[t], &decision);
     pmo_queue_step(model, simulator->waiting, pmo_queue_ready(model, wanted, t),
                    simulator->load_rps, second);
     simulator->waiting = second->waiting;

@@ -33,6 +33,10 @@ void pmo_simulator_learn(struct pmo_simulator *simulator);
 struct pmo_capacity_estimate pmo_simulator_learned(const struct pmo_simulator *simulator);
 void pmo_simulator_free(struct pmo_simulator **simulator);
 
+/* Second 0 is this one of real time (which schedules go by) instead of 1970's first; before the
+ * first step. */
+void pmo_simulator_begin(struct pmo_simulator *simulator, int64_t t);
+
 /**
  * pmo_simulator_step - the next second, t = 0, 1, 2...
  * @requests: that came in it; NAN: not recorded. The forecaster then has no such second, the queue

@@ -485,8 +485,9 @@ int pmo_history_arrivals(struct pmo_history *history, const char *service, int64
     return r || rc == SQLITE_DONE ? r : pmo_history_settle(history, rc, "read");
 }
 
-static int walk_minutes(sqlite3 *db, const char *service, int64_t since, pmo_history_minute_fn row,
-                        void *context)
+/* @least: seconds to which shorter spans are added up */
+static int walk_spans(sqlite3 *db, const char *service, int64_t since, int64_t least,
+                      pmo_history_minute_fn row, void *context)
 {
     static const char sql[] =
         "SELECT t - t % ?2 AS minute, sum(observed), sum(arrivals) FROM spans"
@@ -496,7 +497,7 @@ static int walk_minutes(sqlite3 *db, const char *service, int64_t since, pmo_his
     int r = 0, rc = sqlite3_prepare_v2(db, sql, -1, &minute, NULL);
 
     for (size_t i = RESOLUTIONS; i-- && !r && (rc == SQLITE_OK || rc == SQLITE_DONE);) {
-        int64_t seconds = resolutions[i].length > MINUTE ? resolutions[i].length : MINUTE;
+        int64_t seconds = resolutions[i].length > least ? resolutions[i].length : least;
 
         (void)sqlite3_bind_text(minute, 1, service, -1, SQLITE_STATIC);
         (void)sqlite3_bind_int64(minute, 2, seconds);
@@ -514,24 +515,70 @@ static int walk_minutes(sqlite3 *db, const char *service, int64_t since, pmo_his
     return r || rc == SQLITE_DONE ? r : -EIO;
 }
 
-int pmo_history_minutes(const char *state_dir, const char *service, int64_t since,
-                        pmo_history_minute_fn row, void *context)
+/* A connection of its own, with one view of all resolutions: what is rolled up meanwhile is there
+ * once. */
+static int open_view(const char *state_dir, sqlite3 **db)
 {
     char path[PATH_MAX];
-    sqlite3 *db = NULL;
-    int r;
 
     if (snprintf(path, sizeof(path), "%s/history.db", state_dir) >= (int)sizeof(path))
         return -ENAMETOOLONG;
     if (access(path, F_OK))
         return -errno;
-    if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK &&
-        sqlite3_busy_timeout(db, 1000) == SQLITE_OK &&
-        /* one view of all resolutions: what is rolled up meanwhile is there once */
-        sqlite3_exec(db, "BEGIN", NULL, NULL, NULL) == SQLITE_OK)
-        r = walk_minutes(db, service, since, row, context);
-    else
-        r = -EIO;
+    if (sqlite3_open_v2(path, db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK &&
+        sqlite3_busy_timeout(*db, 1000) == SQLITE_OK &&
+        sqlite3_exec(*db, "BEGIN", NULL, NULL, NULL) == SQLITE_OK)
+        return 0;
+    (void)sqlite3_close(*db);
+    return -EIO;
+}
+
+static int view_spans(const char *state_dir, const char *service, int64_t since, int64_t least,
+                      pmo_history_minute_fn row, void *context)
+{
+    sqlite3 *db = NULL;
+    int r = open_view(state_dir, &db);
+
+    if (r)
+        return r;
+    r = walk_spans(db, service, since, least, row, context);
+    (void)sqlite3_close(db);
+    return r;
+}
+
+int pmo_history_minutes(const char *state_dir, const char *service, int64_t since,
+                        pmo_history_minute_fn row, void *context)
+{
+    return view_spans(state_dir, service, since, MINUTE, row, context);
+}
+
+int pmo_history_spans(const char *state_dir, const char *service, int64_t since,
+                      pmo_history_minute_fn row, void *context)
+{
+    return view_spans(state_dir, service, since, 1, row, context);
+}
+
+int pmo_history_instance_seconds(const char *state_dir, const char *service, int64_t since,
+                                 double *instance_seconds)
+{
+    sqlite3_stmt *sum = NULL;
+    sqlite3 *db = NULL;
+    int r = open_view(state_dir, &db);
+
+    if (r)
+        return r;
+    r = -EIO;
+    if (sqlite3_prepare_v2(db,
+                           "SELECT coalesce(sum(ready + starting), 0) FROM spans"
+                           " WHERE service = (SELECT id FROM services WHERE name = ?1)"
+                           " AND t >= ?2",
+                           -1, &sum, NULL) == SQLITE_OK &&
+        sqlite3_bind_text(sum, 1, service, -1, SQLITE_STATIC) == SQLITE_OK &&
+        sqlite3_bind_int64(sum, 2, since) == SQLITE_OK && sqlite3_step(sum) == SQLITE_ROW) {
+        *instance_seconds = sqlite3_column_double(sum, 0);
+        r = 0;
+    }
+    (void)sqlite3_finalize(sum);
     (void)sqlite3_close(db);
     return r;
 }

@@ -5,7 +5,7 @@
  * PMO_AUDIT_MAX entries), and who is paused.
  *
  * Owned by the event loop; each call is short (a transaction of some hundred rows). But for
- * pmo_history_minutes(), which takes its time.
+ * the readers of <state_dir>/history.db, which take their time.
  */
 #pragma once
 
@@ -58,6 +58,14 @@ typedef int (*pmo_history_minute_fn)(void *context, int64_t t, uint32_t seconds,
                                      double arrivals);
 int pmo_history_minutes(const char *state_dir, const char *service, int64_t since,
                         pmo_history_minute_fn row, void *context);
+
+/* The same of each span as it is kept: hours, minutes, and seconds of the last day. */
+int pmo_history_spans(const char *state_dir, const char *service, int64_t since,
+                      pmo_history_minute_fn row, void *context);
+/* Instance-seconds (starting and ready) of a service that <state_dir>/history.db has since @since.
+ * As pmo_history_minutes(): for any thread, and what it returns. */
+int pmo_history_instance_seconds(const char *state_dir, const char *service, int64_t since,
+                                 double *instance_seconds);
 
 /* Decisions: one JSON text each. Newest first; stops as above. */
 int pmo_history_add_decision(struct pmo_history *history, int64_t id, int64_t t,

@@ -442,6 +442,10 @@ static void minutes_are_read_beside_the_writer(void)
     CU_ASSERT_EQUAL(minutes.observed[2], 30);
     CU_ASSERT_EQUAL(pmo_history_minutes(state_dir, "front", start + 120, minute_row, &part), 0);
     CU_ASSERT_EQUAL(part.rows, 1);
+    part.rows = 0;
+    CU_ASSERT_EQUAL(pmo_history_spans(state_dir, "front", start + 143, minute_row, &part), 0);
+    CU_ASSERT_EQUAL(part.rows, 7); /* seconds as they are */
+    CU_ASSERT_TRUE(part.t[6] == start + 149 && part.seconds[6] == 1 && part.observed[6] == 1);
     CU_ASSERT_EQUAL(pmo_history_minutes(state_dir, "front", 0, minute_row, &stopped), 7);
     CU_ASSERT_EQUAL(stopped.rows, 1);
     CU_ASSERT_EQUAL(pmo_history_minutes(state_dir, "nobody", 0, minute_row, &none), 0);

@@ -894,6 +894,47 @@ static void the_first_second_that_is_seen_ends_blindness(void)
     end(&w);
 }
 
+static void a_rule_of_several_conditions_acts_when_all_hold_and_says_what_they_were(void)
+{
+    struct world w;
+
+    begin(&w);
+    w.policy.quantile = 0;
+    w.state.ready = 4;
+    w.state.load_rps = 180;
+    w.state.error_rate = 0.1;
+    add_rule(&w, "scale up by 2 instances if load > 80 % of capacity and error_rate < 5 %");
+    CU_ASSERT_EQUAL(second(&w), 0);
+    w.state.error_rate = 0.01;
+    CU_ASSERT_EQUAL(second(&w), 1);
+    CU_ASSERT_EQUAL(w.wanted, 6);
+    CU_ASSERT_STRING_EQUAL(w.decision.reason,
+                           "load 180 rps is 90 % of the capacity of 4 instances, error rate is "
+                           "1.0 %; 4 ready, 0 starting");
+    end(&w);
+}
+
+static void a_rule_holds_what_it_would_only_order_again(void)
+{
+    struct world w;
+
+    begin(&w);
+    w.policy.down_delay_s = 1;
+    w.state.ready = 5;
+    w.state.load_rps = 180; /* 4 instances at 90 %, and the forecast wants 4 */
+    w.state.error_rate = 0.01;
+    predict(&w, 1, 60, 180, 0);
+    add_rule(&w, "scale up by 1 instance if utilization > 80 % and error_rate < 5 %");
+    for (int i = 0; i < 30; i++)
+        (void)second_carried_out(&w);
+    CU_ASSERT_EQUAL(w.wanted, 5);
+    w.state.error_rate = 0.1; /* now it would not */
+    for (int i = 0; i < 30; i++)
+        (void)second_carried_out(&w);
+    CU_ASSERT_EQUAL(w.wanted, 4);
+    end(&w);
+}
+
 SUITE(plan) = {
     TEST(more_is_ordered_at_once_for_what_is_predicted),
     TEST(what_comes_after_the_lead_time_is_not_ordered_yet),
@@ -936,5 +977,7 @@ SUITE(plan) = {
     TEST(a_blind_second_gives_nothing_up),
     TEST(blindness_costs_with_the_square_root_of_time),
     TEST(the_first_second_that_is_seen_ends_blindness),
+    TEST(a_rule_of_several_conditions_acts_when_all_hold_and_says_what_they_were),
+    TEST(a_rule_holds_what_it_would_only_order_again),
     {0},
 };

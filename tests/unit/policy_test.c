@@ -46,11 +46,11 @@ static void the_seed_sentence_is_understood_as_it_stands(void)
     CU_ASSERT_EQUAL_FATAL(pmo_rule_parse(&rule, SEED, error, sizeof(error)), 0);
     CU_ASSERT_EQUAL(rule.action, PMO_SCALE_UP_BY);
     CU_ASSERT_EQUAL(rule.instances, 2);
-    CU_ASSERT_EQUAL(rule.quantity, PMO_PREDICTED_LOAD);
-    CU_ASSERT_TRUE(rule.above);
-    CU_ASSERT_EQUAL(rule.unit, PMO_UNIT_CAPACITY);
-    CU_ASSERT_DOUBLE_EQUAL(rule.threshold, 0.8, 1e-12);
-    CU_ASSERT_EQUAL(rule.horizon_s, 0);
+    CU_ASSERT_EQUAL(rule.condition.count, 1);
+    CU_ASSERT_EQUAL(rule.condition.nodes[0].quantity, PMO_PREDICTED_UTILIZATION);
+    CU_ASSERT_EQUAL(rule.condition.nodes[0].operator, PMO_ABOVE);
+    CU_ASSERT_DOUBLE_EQUAL(rule.condition.nodes[0].threshold, 0.8, 1e-12);
+    CU_ASSERT_EQUAL(rule.condition.nodes[0].seconds, 0);
     CU_ASSERT_EQUAL(rule.for_s, 0);
     CU_ASSERT_STRING_EQUAL(rule.text, SEED);
 }
@@ -59,43 +59,94 @@ static void rules_may_be_said_in_many_ways(void)
 {
     static const struct {
         const char *text;
-        struct pmo_rule rule;
+        enum pmo_action_kind action;
+        uint32_t instances;
+        struct pmo_node node;
+        uint32_t for_s;
     } cases[] = {
         {"Scale  Up by 1 INSTANCE if Load > 80% of capacity ",
-         {PMO_SCALE_UP_BY, 1, PMO_LOAD, true, 0.8, PMO_UNIT_CAPACITY, 0, 0, 0, ""}},
+         PMO_SCALE_UP_BY,
+         1,
+         {PMO_ABOVE, PMO_UTILIZATION, 0, 0, 0.8},
+         0},
         {"scale to 6 instances if predicted load in 30s exceeds 300 rps for 5s",
-         {PMO_SCALE_TO, 6, PMO_PREDICTED_LOAD, true, 300, PMO_UNIT_RPS, 30, 5, 0, ""}},
+         PMO_SCALE_TO,
+         6,
+         {PMO_ABOVE, PMO_PREDICTED_LOAD, 30, 0, 300},
+         5},
         {"scale down by 1 instance if load is below 20 % of capacity for 1 minute",
-         {PMO_SCALE_DOWN_BY, 1, PMO_LOAD, false, 0.2, PMO_UNIT_CAPACITY, 0, 60, 0, ""}},
+         PMO_SCALE_DOWN_BY,
+         1,
+         {PMO_BELOW, PMO_UTILIZATION, 0, 0, 0.2},
+         60},
         {"scale down by 3 instances if predicted load in 1m falls below 3000/m",
-         {PMO_SCALE_DOWN_BY, 3, PMO_PREDICTED_LOAD, false, 50, PMO_UNIT_RPS, 60, 0, 0, ""}},
+         PMO_SCALE_DOWN_BY,
+         3,
+         {PMO_BELOW, PMO_PREDICTED_LOAD, 60, 0, 50},
+         0},
         {"scale up by 1 instance if latency is above 0.2 s",
-         {PMO_SCALE_UP_BY, 1, PMO_LATENCY, true, 0.2, PMO_UNIT_SECONDS, 0, 0, 0, ""}},
+         PMO_SCALE_UP_BY,
+         1,
+         {PMO_ABOVE, PMO_LATENCY, 0, 0, 0.2},
+         0},
         {"scale up by 1 instance if error rate exceeds 2.5 %",
-         {PMO_SCALE_UP_BY, 1, PMO_ERROR_RATE, true, 0.025, PMO_UNIT_SHARE, 0, 0, 0, ""}},
+         PMO_SCALE_UP_BY,
+         1,
+         {PMO_ABOVE, PMO_ERROR_RATE, 0, 0, 0.025},
+         0},
         {"scale up by 1 instance if requests in flight exceed 20 per instance for 5s",
-         {PMO_SCALE_UP_BY, 1, PMO_IN_FLIGHT, true, 20, PMO_UNIT_COUNT, 0, 5, 0, ""}},
+         PMO_SCALE_UP_BY,
+         1,
+         {PMO_ABOVE, PMO_IN_FLIGHT, 0, 0, 20},
+         5},
         {"scale up by 1 instance if predicted load exceeds 120 percent of capacity",
-         {PMO_SCALE_UP_BY, 1, PMO_PREDICTED_LOAD, true, 1.2, PMO_UNIT_CAPACITY, 0, 0, 0, ""}},
+         PMO_SCALE_UP_BY,
+         1,
+         {PMO_ABOVE, PMO_PREDICTED_UTILIZATION, 0, 0, 1.2},
+         0},
         {"scale to 1 instance if requests in flight < 1",
-         {PMO_SCALE_TO, 1, PMO_IN_FLIGHT, false, 1, PMO_UNIT_COUNT, 0, 0, 0, ""}},
+         PMO_SCALE_TO,
+         1,
+         {PMO_BELOW, PMO_IN_FLIGHT, 0, 0, 1},
+         0},
+        {"scale to 1 instance if predicted.utilization(30s)>=80%",
+         PMO_SCALE_TO,
+         1,
+         {PMO_AT_LEAST, PMO_PREDICTED_UTILIZATION, 30, 0, 0.8},
+         0},
+        {"scale to 1 instance if Error_Rate (1m) <= 5 % for 2s",
+         PMO_SCALE_TO,
+         1,
+         {PMO_AT_MOST, PMO_ERROR_RATE, 60, 0, 0.05},
+         2},
+        {"scale to 1 instance if load(5m) > 80 % of capacity",
+         PMO_SCALE_TO,
+         1,
+         {PMO_ABOVE, PMO_UTILIZATION, 300, 0, 0.8},
+         0},
+        {"scale to 1 instance if instances.ready < 3",
+         PMO_SCALE_TO,
+         1,
+         {PMO_BELOW, PMO_READY, 0, 0, 3},
+         0},
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-        const struct pmo_rule *wanted = &cases[i].rule;
+        const struct pmo_node *wanted = &cases[i].node, *node;
         char error[256] = "";
         struct pmo_rule rule;
 
-        CU_ASSERT_EQUAL(pmo_rule_parse(&rule, cases[i].text, error, sizeof(error)), 0);
+        CU_ASSERT_EQUAL_FATAL(pmo_rule_parse(&rule, cases[i].text, error, sizeof(error)), 0);
         CU_ASSERT_STRING_EQUAL(error, "");
-        CU_ASSERT_EQUAL(rule.action, wanted->action);
-        CU_ASSERT_EQUAL(rule.instances, wanted->instances);
-        CU_ASSERT_EQUAL(rule.quantity, wanted->quantity);
-        CU_ASSERT_EQUAL(rule.above, wanted->above);
-        CU_ASSERT_DOUBLE_EQUAL(rule.threshold, wanted->threshold, 1e-9);
-        CU_ASSERT_EQUAL(rule.unit, wanted->unit);
-        CU_ASSERT_EQUAL(rule.horizon_s, wanted->horizon_s);
-        CU_ASSERT_EQUAL(rule.for_s, wanted->for_s);
+        CU_ASSERT_EQUAL(rule.action, cases[i].action);
+        CU_ASSERT_EQUAL(rule.instances, cases[i].instances);
+        CU_ASSERT_EQUAL(rule.condition.count, 1);
+        node = &rule.condition.nodes[0];
+        CU_ASSERT_EQUAL(node->quantity, wanted->quantity);
+        CU_ASSERT_EQUAL(node->operator, wanted->operator);
+        CU_ASSERT_DOUBLE_EQUAL(node->threshold, wanted->threshold, 1e-9);
+        CU_ASSERT_EQUAL(node->seconds, wanted->seconds);
+        CU_ASSERT_EQUAL(rule.for_s, cases[i].for_s);
         CU_ASSERT_STRING_EQUAL(rule.text, cases[i].text);
     }
 }
@@ -121,8 +172,7 @@ static void what_a_rule_gets_wrong_is_told_with_the_way_out(void)
         {"scale up by 2 instances fi load > 1 rps", "did you mean \"if\"?"},
         {UP "laod > 1 rps", "did you mean \"load\"?"},
         {UP "predicted lod > 1 rps", "did you mean \"load\"?"},
-        {UP "weather is bad", "write predicted load, load, latency, error rate or requests in "
-                              "flight"},
+        {UP "weather is bad", "write predicted load, predicted.load, predicted.utilization, load"},
         {UP "predicted load in 90s exceeds 1 rps", "whole seconds from 1s to 60s, e.g. in 30s"},
         {UP "predicted load in 30 exceeds 1 rps", "whole seconds from 1s to 60s"},
         {UP "load excedes 1 rps", "did you mean \"exceeds\"?"},
@@ -138,8 +188,26 @@ static void what_a_rule_gets_wrong_is_told_with_the_way_out(void)
         {UP "requests in flight exceed 5 s", "write e.g. 20, for each ready instance"},
         {UP "load exceeds 1 rps for ever", "\"for\" is followed by whole seconds"},
         {UP "load exceeds 1 rps for 0.5s", "\"for\" is followed by whole seconds"},
-        {UP "load exceeds 1 rps and latency > 1 s",
-         "\"and latency > 1 s\" is not understood; only \"for\" and a duration may end a rule"},
+        {UP "load exceeds 1 rps but latency > 1 s",
+         "\"but latency > 1 s\" is not understood; go on with and, or, or with for and a duration"},
+        {UP "load exceeds 1 rps and", "the rule ends too early; go on with predicted load"},
+        {UP "load exceeds 1 rps and latency(1m) > 80 % or load < 1 rps",
+         "latency cannot be compared with \"80 %\"; write e.g. 200 ms"},
+        {UP "predicted.utilization(30s) > 200 rps", "write e.g. 80 %"},
+        {UP "predicted.utilisation(30s) > 20 %", "did you mean \"predicted.utilization\"?"},
+        {UP "predicted.load(2m) > 1 rps", "\"predicted.load(\" is followed by whole seconds from 1s"
+                                          " to 60s"},
+        {UP "error_rate(10m) > 1 %", "from 1s to 300s, e.g. error_rate( 30s"},
+        {UP "trust(10s) < 50 %", "trust is what it is now; take out the parentheses"},
+        {UP "trust < 0.5", "trust cannot be compared with \"0.5\"; write e.g. 50 %"},
+        {UP "(load > 1 rps or load < 2 rps", "the rule ends too early; go on with )"},
+        {UP "load > 1 rps)", "\")\" is not understood"},
+        {UP "event(campaign).active", "which event? write its kind or id in quotes"},
+        {UP "event(\"\").active", "which event?"},
+        {UP "event(\"x\").activ", "did you mean \".active\"?"},
+        {UP "event(\"x\").starts_in < 80 %", "starts_in cannot be compared with \"80 %\""},
+        {UP "event(\"a\").active or event(\"b\").active or event(\"c\").active",
+         "names at most 2 events"},
     };
 #undef UP
 
@@ -325,6 +393,49 @@ static void each_mistake_is_one_complaint_at_its_place(void)
         {HEAD "  rules:\n    - scale up by 2 instances if laod > 1 rps\n",
          "7:7: \"laod\" is not understood; did you mean \"load\"?"},
         {HEAD "  rules:\n    - {scale: up}\n", "7:7: a rule is one sentence"},
+        {HEAD "  schedules: workday\n", "6:14: schedules must be a list; write e.g. schedules: [{"},
+        {HEAD "  schedules: [workday]\n", "6:15: a schedule has a name, times and bounds"},
+        {HEAD "  schedules:\n    - {name: a, cron: \"0 8 * *\", for: 1h, instances: {min: 2}}\n",
+         "7:23: cron: five fields are expected"},
+        {HEAD "  schedules:\n    - {name: a, for: 1h, instances: {min: 2}}\n",
+         "7:7: cron is missing: when does it begin?"},
+        {HEAD "  schedules:\n    - {name: a, cron: \"0 8 * * *\", instances: {min: 2}}\n",
+         "7:7: for is missing: how long does it last?"},
+        {HEAD "  schedules:\n    - {name: a, cron: \"0 8 * * *\", for: 8d, instances: {min: 2}}\n",
+         "7:41: for is from 1m to 7d"},
+        {HEAD "  schedules:\n    - {name: a, cron: \"0 8 * * *\", for: 1h}\n",
+         "7:7: which bounds hold in this time?"},
+        {HEAD "  schedules:\n    - {cron: \"0 8 * * *\", for: 1h, instances: {min: 2}}\n",
+         "7:7: schedule.name is missing"},
+        {HEAD "  schedules:\n    - {name: a, cron: \"0 8 * * *\", for: 1h, instances: {min: 20}}\n",
+         "7:62: min 20 is more than the policy's max 10; write max: 20 beside it"},
+        {HEAD "  schedules:\n    - {name: a, cron: \"0 8 * * *\", for: 1h, timezone: UTC, "
+              "instances: {min: 2}}\n",
+         "7:45: unknown field \"timezone\"; did you mean \"timeZone\"?"},
+        {HEAD "  schedules:\n    - {name: a, cron: \"0 8 * * *\", for: 1h, timeZone: Mars, "
+              "instances: {min: 2}}\n",
+         "7:55: timeZone: \"Mars\" is not known here; write UTC, or"},
+        {HEAD "  freeze: [{cron: \"0 8 * * *\", for: 1h, allow: down}]\n",
+         "6:48: allow: \"down\" is not known; write none or up"},
+        {HEAD "  priority: 101\n", "6:13: priority must be a whole number from 0 to 100, not 101"},
+        {HEAD "  budget: 40 hours per 1d\n", "6:11: budget: \"40 hours per 1d\" is not understood"},
+        {HEAD "  budget: 40 instance-hours per 1m\n",
+         "6:11: budget: \"40 instance-hours per 1m\" is out "
+         "of range; write more than 0 per 1h to 31d"},
+        {HEAD "  instances: {min: 2}\n  budget: 40 instance-hours per 1d\n",
+         "7:11: budget: the minimum of 2 instances takes 48 instance-hours in this time"},
+        {HEAD
+         "---\napiVersion: pmo.dev/v1alpha1\nkind: OrchestrationLimits\nmetadata: {name: host}\n"
+         "spec: {instances: 0}\n",
+         "10:19: instances must be a whole number from 1"},
+        {HEAD
+         "  instances: {min: 5}\n---\napiVersion: pmo.dev/v1alpha1\nkind: OrchestrationLimits\n"
+         "metadata: {name: host}\nspec: {instances: 4}\n",
+         "11:19: the minima of all policies are 5 instances together; write as many or more"},
+        {HEAD
+         "---\napiVersion: pmo.dev/v1alpha1\nkind: OrchestrationLimit\nmetadata: {name: host}\n"
+         "spec: {instances: 9}\n",
+         "8:7: kind: \"OrchestrationLimit\" is not known; did you mean \"OrchestrationLimits\"?"},
         {HEAD "  observe: calls\n", "6:12: observe: \"calls\" is not known; write {calls: true}"},
         {HEAD "  observe: {call: true}\n", "6:13: unknown field \"call\"; did you mean \"calls\"?"},
         {HEAD "  observe: {calls: perhaps}\n", "6:20: calls: \"perhaps\" is not known"},
@@ -477,6 +588,58 @@ static void pinned_routes_are_read(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(said, "39:7: a policy pins at most 32 routes; take out those"));
 }
 
+static void schedules_and_freezes_are_read(void)
+{
+    struct pmo_policies *policies = NULL;
+    const struct pmo_policy *p;
+
+    CU_ASSERT_EQUAL_FATAL(read_text(&policies,
+                                    HEAD "  schedules:\n"
+                                         "    - {name: day, cron: \"0 8 * * 1-5\", timeZone: "
+                                         "Europe/Berlin, for: 10h, instances: {min: 4}}\n"
+                                         "    - {name: sale, cron: \"0 0 1 12 *\", for: 1d, "
+                                         "instances: {min: 20, max: 40}}\n"
+                                         "  freeze: [{cron: \"0 18 * * 5\", for: 62h, allow: up}, "
+                                         "{cron: \"0 0 * * *\", for: 1m}]\n"),
+                          0);
+    p = pmo_policies_at(policies, 0);
+    CU_ASSERT_EQUAL_FATAL(p->schedules_count, 2);
+    CU_ASSERT_STRING_EQUAL(p->schedules[0].name, "day");
+    CU_ASSERT_EQUAL(p->schedules[0].when.for_s, 36000);
+    CU_ASSERT_TRUE(p->schedules[0].min == 4 && p->schedules[0].max == 0);
+    CU_ASSERT_EQUAL(p->schedules[0].line, 7);
+    CU_ASSERT_TRUE(p->schedules[1].min == 20 && p->schedules[1].max == 40);
+    CU_ASSERT_EQUAL_FATAL(p->freezes_count, 2);
+    CU_ASSERT_TRUE(p->freezes[0].up && !p->freezes[1].up);
+    CU_ASSERT_EQUAL(p->freezes[1].when.for_s, 60);
+    pmo_policies_free(&policies);
+}
+
+static void budgets_priorities_and_the_hosts_bound_are_read(void)
+{
+    struct pmo_policies *policies = NULL;
+    const struct pmo_policy *p;
+
+    CU_ASSERT_EQUAL_FATAL(read_text(&policies,
+                                    HEAD "  budget: 40 instance-hours per 1d\n"
+                                         "  priority: 80\n---\n"
+                                         "apiVersion: pmo.dev/v1alpha1\nkind: OrchestrationLimits\n"
+                                         "metadata: {name: host}\nspec: {instances: 40}\n"),
+                          0);
+    p = pmo_policies_at(policies, 0);
+    CU_ASSERT_EQUAL(p->budget.instance_s, 40 * 3600);
+    CU_ASSERT_EQUAL(p->budget.period_s, 86400);
+    CU_ASSERT_EQUAL(p->priority, 80);
+    CU_ASSERT_EQUAL(pmo_policies_count(policies), 1);
+    CU_ASSERT_EQUAL(pmo_policies_limit(policies), 40);
+    pmo_policies_free(&policies);
+    CU_ASSERT_EQUAL(pmo_policies_limit(NULL), 0);
+    CU_ASSERT_EQUAL_FATAL(read_text(&policies, HEAD), 0);
+    CU_ASSERT_EQUAL(pmo_policies_at(policies, 0)->priority, 50);
+    CU_ASSERT_EQUAL(pmo_policies_at(policies, 0)->budget.period_s, 0);
+    pmo_policies_free(&policies);
+}
+
 static void modes_have_names(void)
 {
     CU_ASSERT_EQUAL(pmo_mode_parse("act"), PMO_MODE_ACT);
@@ -493,7 +656,7 @@ static void the_example_policy_is_right(void)
     CU_ASSERT_EQUAL_FATAL(pmo_file_read(&file, "policies/example.yaml", note, NULL), 0);
     CU_ASSERT_EQUAL(pmo_policies_read(&policies, file), 0);
     CU_ASSERT_STRING_EQUAL(said, "");
-    CU_ASSERT_EQUAL(pmo_policies_at(policies, 0)->rules_count, 4);
+    CU_ASSERT_EQUAL(pmo_policies_at(policies, 0)->rules_count, 6);
     pmo_policies_free(&policies);
     pmo_file_free(&file);
 }
@@ -514,6 +677,8 @@ SUITE(policy) = {
     TEST(other_kinds_are_left_to_others),
     TEST(a_service_has_its_own_policy_or_the_general_one),
     TEST(pinned_routes_are_read),
+    TEST(schedules_and_freezes_are_read),
+    TEST(budgets_priorities_and_the_hosts_bound_are_read),
     TEST(modes_have_names),
     TEST(the_example_policy_is_right),
     {0},

@@ -2,6 +2,7 @@
 #include "tests/unit/schema.h"
 
 #include <math.h>
+#include <regex.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -135,6 +136,51 @@ static bool keeps_any(struct check *check, const struct pmo_value *schemas, cons
     return false;
 }
 
+/* Members of a mapping whose names nobody knows; false is what "properties" means anyway. */
+static bool keeps_additional(struct check *check, const struct pmo_value *schema, json_t *json)
+{
+    const char *name;
+    json_t *member;
+
+    json_object_foreach (json, name, member)
+        if (pmo_value_is_map(schema) && !keeps(check, schema, member))
+            return false;
+    return true;
+}
+
+static bool keeps_all(struct check *check, const struct pmo_value *schemas, const json_t *json)
+{
+    for (size_t i = 0; i < pmo_value_count(schemas); i++)
+        if (!keeps(check, pmo_value_item(schemas, i), json))
+            return false;
+    return true;
+}
+
+static bool keeps_const(struct check *check, const struct pmo_value *value, const json_t *json)
+{
+    const char *text = json_is_string(json)  ? json_string_value(json)
+                       : json_is_false(json) ? "false"
+                                             : "";
+
+    return !strcmp(pmo_value_text(value), text) ||
+           breaks(check, "is not %s", pmo_value_text(value));
+}
+
+/* Extended regular expressions are what all dialects have. */
+static bool keeps_pattern(struct check *check, const struct pmo_value *value, const json_t *json)
+{
+    regex_t pattern;
+    bool fits;
+
+    if (!json_is_string(json))
+        return true;
+    if (regcomp(&pattern, pmo_value_text(value), REG_EXTENDED | REG_NOSUB))
+        return breaks(check, "has a pattern that makes no sense: %s", pmo_value_text(value));
+    fits = !regexec(&pattern, json_string_value(json), 0, NULL, 0);
+    regfree(&pattern);
+    return fits || breaks(check, "does not fit %s", pmo_value_text(value));
+}
+
 /* minimum, maxItems...: @value is the number or the list's length. */
 static bool keeps_bound(struct check *check, const char *keyword, const struct pmo_value *bound,
                         double value)
@@ -149,8 +195,12 @@ static bool keeps_bound(struct check *check, const char *keyword, const struct p
 static bool keeps_keyword(struct check *check, const char *keyword, const struct pmo_value *value,
                           const json_t *json)
 {
-    if (!strcmp(keyword, "description") || !strcmp(keyword, "default"))
-        return true;
+    static const char *const remarks[] = {"description", "default",     "examples",
+                                          "title",       "definitions", "$schema"};
+
+    for (size_t i = 0; i < sizeof(remarks) / sizeof(*remarks); i++)
+        if (!strcmp(keyword, remarks[i]))
+            return true;
     if (!strcmp(keyword, "type"))
         return keeps_type(check, value, json);
     if (!strcmp(keyword, "enum"))
@@ -163,6 +213,17 @@ static bool keeps_keyword(struct check *check, const char *keyword, const struct
         return keeps_items(check, value, json);
     if (!strcmp(keyword, "anyOf"))
         return keeps_any(check, value, json);
+    if (!strcmp(keyword, "allOf"))
+        return keeps_all(check, value, json);
+    if (!strcmp(keyword, "const"))
+        return keeps_const(check, value, json);
+    if (!strcmp(keyword, "pattern"))
+        return keeps_pattern(check, value, json);
+    if (!strcmp(keyword, "additionalProperties"))
+        return keeps_additional(check, value, (json_t *)json);
+    if (!strcmp(keyword, "maxLength"))
+        return !json_is_string(json) ||
+               keeps_bound(check, keyword, value, (double)json_string_length(json));
     if (!strcmp(keyword, "minimum") || !strcmp(keyword, "maximum"))
         return !json_is_number(json) || keeps_bound(check, keyword, value, json_number_value(json));
     if (!strcmp(keyword, "minItems") || !strcmp(keyword, "maxItems"))

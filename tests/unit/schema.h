@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The part of JSON Schema that docs/openapi.yaml uses: $ref, anyOf, type, enum, required,
- * properties (an object has no others), items, minimum, maximum, minItems, maxItems. Any other
- * keyword is a failure, so that nothing stands in the file unchecked.
+ * The part of JSON Schema that docs/openapi.yaml and policies/schema.json use: $ref, anyOf, allOf,
+ * type, enum, const, required, properties (an object has no others), additionalProperties, items,
+ * pattern, minimum, maximum, minItems, maxItems, maxLength. Any other keyword is a failure, so that
+ * nothing stands in the files unchecked.
  */
 #pragma once
 

@@ -11,7 +11,8 @@
 /* The command line, and the connection that its command uses. */
 struct pmoctl {
     const char *socket;
-    bool json, dot, once, models, scores, learn, types;
+    bool json, dot, once, models, scores, learn, types, history;
+    const char *state_dir;
     const char *service, *instance, *load; /* NULL where not given */
     const char *since, *until;             /* as the API takes them */
     double interval_s, duration_s, target;
@@ -79,6 +80,11 @@ int pmoctl_decisions(struct pmoctl *ctl);
 int pmoctl_explain(struct pmoctl *ctl);
 int pmoctl_status(struct pmoctl *ctl);
 int pmoctl_policy(struct pmoctl *ctl);
+struct pmo_policy;
+/* What a policy would have come to on the load that is in --state-dir: {policy, service, seconds,
+ * requests, decisions, latePercent, instanceSeconds, recordedInstanceSeconds}, the caller's to
+ * free. NULL: nothing can be said; the log has why. (policy_history.c) */
+json_t *pmoctl_policy_history(const struct pmoctl *ctl, const struct pmo_policy *policy);
 int pmoctl_top(struct pmoctl *ctl);
 int pmoctl_report(struct pmoctl *ctl);
 int pmoctl_doctor(struct pmoctl *ctl);

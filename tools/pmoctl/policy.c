@@ -1,21 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* pmoctl policy check: the agent's own readers on a file, without an agent. */
+/* pmoctl policy check: the agent's own readers on a file, and what may be wrong in spite of them;
+ * without an agent. */
 #include "tools/pmoctl/pmoctl.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "agent/base/document.h"
 #include "agent/base/log.h"
 #include "agent/decide/policy.h"
+#include "agent/decide/review.h"
 #include "agent/events/sources.h"
 #include "agent/serve/json_text.h"
 
 /* What is found in one file. */
 struct findings {
     const char *file;
-    json_t *complaints, *policies, *local_services, *event_sources;
+    json_t *complaints, *warnings, *policies, *local_services, *event_sources, *history;
+    bool failed; /* the history says nothing */
 };
 
 static void complain(void *context, const char *file, size_t line, size_t column,
@@ -27,6 +31,30 @@ static void complain(void *context, const char *file, size_t line, size_t column
                                 json_pack("{s:o, s:I, s:I, s:o}", "file", pmo_json_text(file),
                                           "line", (json_int_t)line, "column", (json_int_t)column,
                                           "message", pmo_json_text(message)));
+}
+
+static void warn(void *context, size_t line, const char *message)
+{
+    struct findings *findings = context;
+
+    (void)json_array_append_new(
+        findings->warnings, json_pack("{s:o, s:I, s:o}", "file", pmo_json_text(findings->file),
+                                      "line", (json_int_t)line, "message", pmo_json_text(message)));
+}
+
+/* What would have come of a policy; of those for another service than --service, nothing. */
+static void check_history(struct findings *findings, const struct pmoctl *ctl,
+                          const struct pmo_policy *policy)
+{
+    json_t *outcome;
+
+    if (ctl->service && strcmp(policy->service, "*") != 0 &&
+        strcmp(policy->service, ctl->service) != 0)
+        return;
+    outcome = pmoctl_policy_history(ctl, policy);
+    findings->failed |= !outcome;
+    if (outcome)
+        (void)json_array_append_new(findings->history, outcome);
 }
 
 /* Documents of other kinds: services that a backend runs, or mistakes. */
@@ -42,15 +70,16 @@ static void check_kinds(struct findings *findings, const struct pmo_file *file)
         else if (!strcmp(kind, "LocalService"))
             (void)json_array_append_new(findings->local_services, json_string(name ? name : "?"));
         else if (strcmp(kind, "OrchestrationPolicy") != 0 &&
+                 strcmp(kind, "OrchestrationLimits") != 0 &&
                  strcmp(kind, PMO_EVENT_SOURCE_KIND) != 0)
             (void)pmo_value_complain(pmo_value_get(root, "kind"),
                                      "kind \"%.40s\" is not known; write OrchestrationPolicy, "
-                                     "LocalService or " PMO_EVENT_SOURCE_KIND,
+                                     "OrchestrationLimits, LocalService or " PMO_EVENT_SOURCE_KIND,
                                      kind);
     }
 }
 
-static void check_file(struct findings *findings)
+static void check_file(struct findings *findings, const struct pmoctl *ctl)
 {
     struct pmo_policies *policies = NULL;
     struct pmo_sources *sources = NULL;
@@ -72,6 +101,9 @@ static void check_file(struct findings *findings)
         (void)json_array_append_new(
             findings->policies, json_pack("{s:s, s:s, s:s}", "name", policy->name, "service",
                                           policy->service, "mode", pmo_mode_name(policy->mode)));
+        pmo_policy_review(policy, time(NULL), warn, findings);
+        if (ctl->history && !json_array_size(findings->complaints))
+            check_history(findings, ctl, policy);
     }
     pmo_policies_free(&policies);
     pmo_file_free(&file);
@@ -91,6 +123,22 @@ static void print_names(const char *what, const json_t *names)
     (void)putchar(')');
 }
 
+static void print_history(const json_t *history)
+{
+    size_t i;
+    json_t *h;
+
+    json_array_foreach (history, i, h)
+        printf("policy %s on %.1f h of service %s: %.0f requests, %g rps an instance, %.0f s to "
+               "start\n"
+               "  %lld decisions, %.4f %% late, %.0f instance-seconds (there were %.0f)\n",
+               pmoctl_text(h, "policy"), (double)pmoctl_integer(h, "seconds") / 3600,
+               pmoctl_text(h, "service"), pmoctl_number(h, "requests"),
+               pmoctl_number(h, "capacityRps"), pmoctl_number(h, "startupS"),
+               (long long)pmoctl_integer(h, "decisions"), pmoctl_number(h, "latePercent"),
+               pmoctl_number(h, "instanceSeconds"), pmoctl_number(h, "recordedInstanceSeconds"));
+}
+
 static void print_findings(const struct findings *findings)
 {
     size_t policies = json_array_size(findings->policies), i;
@@ -105,10 +153,14 @@ static void print_findings(const struct findings *findings)
     }
     if (i > 0)
         return;
+    json_array_foreach (findings->warnings, i, item)
+        (void)fprintf(stderr, "warning: %s:%lld: %s\n", findings->file,
+                      (long long)pmoctl_integer(item, "line"), pmoctl_text(item, "message"));
     printf("%s: ok: %zu polic%s", findings->file, policies, policies == 1 ? "y" : "ies");
     print_names("LocalService", findings->local_services);
     print_names("EventSource", findings->event_sources);
     (void)putchar('\n');
+    print_history(findings->history);
 }
 
 int pmoctl_policy(struct pmoctl *ctl)
@@ -122,20 +174,27 @@ int pmoctl_policy(struct pmoctl *ctl)
                          ctl->arguments[0]);
     }
     for (int i = 1; i < ctl->arguments_count; i++) {
-        struct findings findings = {ctl->arguments[i], json_array(), json_array(), json_array(),
-                                    json_array()};
+        struct findings findings = {.file = ctl->arguments[i],
+                                    .complaints = json_array(),
+                                    .warnings = json_array(),
+                                    .policies = json_array(),
+                                    .local_services = json_array(),
+                                    .event_sources = json_array(),
+                                    .history = json_array()};
         bool good;
 
-        check_file(&findings);
-        good = json_array_size(findings.complaints) == 0;
+        check_file(&findings, ctl);
+        good = json_array_size(findings.complaints) == 0 && !findings.failed;
         ok &= good;
         if (!ctl->json)
             print_findings(&findings);
         (void)json_array_append_new(
             files,
-            json_pack("{s:o, s:b, s:o, s:o, s:o, s:o}", "file", pmo_json_text(findings.file), "ok",
-                      good, "policies", findings.policies, "localServices", findings.local_services,
-                      "eventSources", findings.event_sources, "complaints", findings.complaints));
+            json_pack("{s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o}", "file",
+                      pmo_json_text(findings.file), "ok", good, "policies", findings.policies,
+                      "localServices", findings.local_services, "eventSources",
+                      findings.event_sources, "complaints", findings.complaints, "warnings",
+                      findings.warnings, "history", findings.history));
     }
     if (ctl->json)
         (void)pmoctl_print_json(files);
