@@ -149,25 +149,23 @@ static void on_interface(void *context, int ifindex, const char *name, bool pres
     pmo_node_interface(context, ifindex, name, present);
 }
 
-/* What was spent of a service's budget before this agent began. */
-static int spending_restore(struct pmo_core *core, const struct pmo_service *service,
-                            const char *state_dir)
+int pmo_core_spending(struct pmo_core *core, const struct pmo_service *service)
 {
     const struct pmo_policy *policy = service->policy;
     double instance_s;
     int r;
 
-    if (!policy || !policy->budget.period_s || !core->committed)
+    if (!policy || !policy->budget.period_s || !core->flushed)
         return 0;
-    r = pmo_history_instance_seconds(state_dir, service->name,
-                                     core->committed - policy->budget.period_s, &instance_s);
+    r = pmo_history_instance_seconds(core->state_dir, service->name,
+                                     core->flushed - policy->budget.period_s, &instance_s);
     if (r)
         return pmo_err_r(r, "cannot read what service %s has spent", service->name);
     return pmo_planner_adopt_spending(core->agent.planner, service->name, instance_s,
-                                      core->committed);
+                                      core->flushed);
 }
 
-static int backend_start(struct pmo_core *core, const char *state_dir)
+static int backend_start(struct pmo_core *core)
 {
     const struct pmo_backend_events events = {
         .context = core, .instance = on_backend_instance, .idle = on_backend_idle};
@@ -177,7 +175,7 @@ static int backend_start(struct pmo_core *core, const char *state_dir)
     if (!core->backend_ops)
         return 0;
     core->adopting = true;
-    r = core->backend_ops->open(&core->backend, core->loop, core->config, state_dir, &events);
+    r = core->backend_ops->open(&core->backend, core->loop, core->config, core->state_dir, &events);
     core->adopting = false;
     for (size_t i = 0; !r && (s = core->backend_ops->service(core->backend, i)); i++) {
         struct pmo_service *service = pmo_core_service(core, s->name);
@@ -195,7 +193,7 @@ static int backend_start(struct pmo_core *core, const char *state_dir)
         if (!r)
             r = pmo_planner_adopt(core->agent.planner, s->name, service->wanted, core->agent.now);
         if (!r)
-            r = spending_restore(core, service, state_dir);
+            r = pmo_core_spending(core, service);
     }
     return r;
 }
@@ -275,6 +273,7 @@ int pmo_core_start(struct pmo_core *core, uv_loop_t *loop, const struct pmo_opti
     memset(core, 0, sizeof(*core));
     core->loop = loop;
     core->agent.mode = options->mode;
+    core->state_dir = options->state_dir;
     (void)clock_gettime(CLOCK_REALTIME, &now);
     core->agent.started = (double)now.tv_sec;
     core->own_netns = own_netns_cookie();
@@ -346,7 +345,7 @@ int pmo_core_start(struct pmo_core *core, uv_loop_t *loop, const struct pmo_opti
     if (r)
         return r;
     core->committed = core->flushed = pmo_history_last_second(core->agent.history);
-    r = backend_start(core, options->state_dir);
+    r = backend_start(core);
     if (!r)
         r = pmo_instances_scan(core, true);
     if (!r)

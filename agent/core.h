@@ -68,7 +68,8 @@ struct pmo_core {
     struct pmo_decomposer *decomposer;
     float past[PMO_RECENT_SECONDS]; /* of one series, for it */
     struct pmo_file *config;        /* as read at the start */
-    uv_fs_event_t config_changed;   /* in its directory */
+    const char *state_dir;
+    uv_fs_event_t config_changed; /* in its directory */
     uv_timer_t config_settled;
     uint64_t own_netns;     /* cookie */
     char own_cgroups[4096]; /* see pmo_workload_parse() */
@@ -90,6 +91,9 @@ void pmo_core_stop(struct pmo_core *core, bool leave);
 struct pmo_service *pmo_core_service(struct pmo_core *core, const char *name);
 /* Gives a service the policy that is for it. */
 void pmo_core_policy(struct pmo_core *core, struct pmo_service *service);
+/* Has the planner go on with what was spent of the service's budget, as far as it is on disk.
+ * Returns 0 or a negative errno, logged. */
+int pmo_core_spending(struct pmo_core *core, const struct pmo_service *service);
 
 /* control.c */
 /* Reads who is paused. */

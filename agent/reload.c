@@ -76,8 +76,10 @@ static void follow_policies(struct pmo_core *core)
 
     for (struct pmo_service *s = agent->services; s; s = s->next) {
         pmo_core_policy(core, s);
-        if (s->managed)
-            (void)pmo_planner_adopt(agent->planner, s->name, s->wanted, agent->now);
+        if (!s->managed)
+            continue;
+        (void)pmo_planner_adopt(agent->planner, s->name, s->wanted, agent->now);
+        (void)pmo_core_spending(core, s);
     }
 }
 
