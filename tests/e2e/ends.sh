@@ -101,6 +101,13 @@ counting_goes_on_between_two_agents() {
         "$(printf 'GET %s\n' '/after 2xx 5000' '/before 2xx 5000' '/between 2xx 30000')"
 }
 
+# quickstart_history SQL: what the quickstart's agent has left on disk
+quickstart_history() {
+    python3 -c 'import sqlite3, sys
+print(sqlite3.connect("file:" + sys.argv[1] + "?mode=ro", uri=True).execute(sys.argv[2]).fetchone()[0])' \
+        "$build/quickstart/state-run/history.db" "$1"
+}
+
 the_quickstart_counts_what_it_sends_and_leaves_nothing() {
     local sent counted socket=/run/pmo/pmo.sock
     mesh_expected
@@ -112,6 +119,14 @@ the_quickstart_counts_what_it_sends_and_leaves_nothing() {
     [ "$sent" -gt 500 ] || complain "only $sent requests were sent"
     counted=$(awk '/^requests counted/ { print $3 }' "$here/quickstart")
     equal "counted" "$counted" "$sent"
+    equal "services that it has learned of" "$(quickstart_history \
+        "SELECT count(*) FROM learned WHERE service IN ('front', 'catalog')")" 2
+    [ "$(quickstart_history "SELECT count(*) FROM audit WHERE kind = 'order'")" -gt 0 ] ||
+        complain "no order is in the audit log"
+    "$build/pmoctl" policy check --history --state-dir "$build/quickstart/state-run" \
+        policies/quickstart.yaml >"$here/check" || complain "the policies' check failed"
+    grep -Eq '^policy front on .*: [0-9]{3,} requests' "$here/check" ||
+        complain "the check knows no history: $(tail -1 "$here/check")"
     expect_nothing
     [ ! -e /sys/fs/bpf/pmo ] || complain "pins are left: $(find /sys/fs/bpf/pmo | head -3)"
 }
