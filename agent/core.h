@@ -132,8 +132,8 @@ int pmo_second_decide(struct pmo_core *core, struct pmo_service *service, int64_
  */
 void pmo_learn_start(struct pmo_agent_instance *instance, const struct pmo_backend_instance *b);
 /* Requests that an instance answered in [since, until]. */
-void pmo_learn_answered(struct pmo_agent_instance *instance, int64_t since, int64_t until,
-                        const struct pmo_counts *counts);
+void pmo_learn_answered(struct pmo_agent_instance *instance, const struct pmo_type *type,
+                        int64_t since, int64_t until, const struct pmo_counts *counts);
 /* Second @t is over: what instances can take, how long they took to start, and what came of
  * decisions, of all services. */
 void pmo_learn_second(struct pmo_core *core, int64_t t);

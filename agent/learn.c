@@ -41,8 +41,18 @@ void pmo_learn_start(struct pmo_agent_instance *instance, const struct pmo_backe
         instance->start = (struct pmo_start){.ready_after_s = b->ready_s - b->ordered_s};
 }
 
-void pmo_learn_answered(struct pmo_agent_instance *instance, int64_t since, int64_t until,
-                        const struct pmo_counts *counts)
+/* FNV-1a, of what the work depends on. */
+static uint64_t type_number(const struct pmo_type *type)
+{
+    uint64_t hash = 0xcbf29ce484222325ULL ^ type->method;
+
+    for (const char *c = type->route; *c; c++)
+        hash = (hash ^ (unsigned char)*c) * 0x100000001b3ULL;
+    return hash ? hash : 1;
+}
+
+void pmo_learn_answered(struct pmo_agent_instance *instance, const struct pmo_type *type,
+                        int64_t since, int64_t until, const struct pmo_counts *counts)
 {
     struct pmo_answers *answers = &instance->answers;
     double seconds = (double)(until - since + 1);
@@ -51,6 +61,8 @@ void pmo_learn_answered(struct pmo_agent_instance *instance, int64_t since, int6
         *answers = (struct pmo_answers){.t = until};
     answers->requests += (double)counts->requests / seconds;
     answers->latency_s += (double)counts->first_byte_ns / 1e9 / seconds;
+    pmo_mix_add(&instance->service->capacity.mix, type_number(type),
+                (double)counts->requests / seconds);
 }
 
 static double objective_of(const struct pmo_service *s)

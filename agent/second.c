@@ -75,7 +75,7 @@ static void on_type(void *context, const struct pmo_type_record *record)
     if (type.status_class == PMO_STATUS_ARRIVED && !call)
         arrived(i, record->since, record->window, record->counts.requests);
     if (i && type.status_class != PMO_STATUS_ARRIVED && !call)
-        pmo_learn_answered(i, since, until, &record->counts);
+        pmo_learn_answered(i, &type, since, until, &record->counts);
     (void)pmo_service_store_add(service->store, &type, since, until, &record->counts);
     if (set && (*set || !pmo_operations_new(set)))
         (void)pmo_operations_add(*set, &type, since, until, &record->counts);

@@ -15,9 +15,9 @@
  * that is the share that may be late, x being what the objective leaves above the base. M/M/1 is
  * what is taken for K before there is much evidence.
  *
- * All requests are taken for one type. When the mix changes, or a new version takes more, the first
- * line does not fit any more: where the last seconds are off by an eighth or more, and by more than
- * noise explains, nearly all of it is forgotten at once.
+ * Requests are counted in what one of the reference mix takes (mix.h). When a new version takes
+ * more, the first line does not fit any more: where the last seconds are off by an eighth or more,
+ * and by more than noise explains, nearly all of it is forgotten at once.
  *
  * What was seen to be served in time, for ten seconds or so, is less than the capacity in any case.
  *
@@ -127,6 +127,16 @@ static double saturation(const struct pmo_capacity *capacity, const struct fit *
     return demand->slope > 0 && cores > 0 ? cores / demand->slope : 0;
 }
 
+/* What a request took, over what one of the reference mix takes. */
+static double cost_seen(const struct pmo_capacity *capacity, double rps, double cores)
+{
+    struct fit demand = demand_of(capacity);
+
+    if (capacity->demand.seconds < SECONDS_MIN || !(demand.slope * rps > 0))
+        return NAN;
+    return (cores - demand.base) / (demand.slope * rps);
+}
+
 /* Do the last seconds fit what was learned? */
 static void check_drift(struct pmo_capacity *capacity, double rps, double cores)
 {
@@ -167,10 +177,13 @@ void pmo_capacity_observe(struct pmo_capacity *capacity, int64_t t,
     double gap = fmin(GAP_MAX, (double)(t - capacity->t)), rps, cores, full, use;
     struct fit demand;
 
-    if (!second->ready || isnan(second->cpu_s) || isnan(second->answered) || t <= capacity->t)
+    if (!second->ready || isnan(second->cpu_s) || isnan(second->answered) || t <= capacity->t) {
+        (void)pmo_mix_close(&capacity->mix, NAN);
         return;
+    }
     rps = second->answered / second->ready;
     cores = second->cpu_s / second->ready;
+    rps *= pmo_mix_close(&capacity->mix, cost_seen(capacity, rps, cores));
     if (second->limit_cores > 0)
         capacity->limit_cores = second->limit_cores;
     if (cores > capacity->most_cores)
@@ -231,7 +244,8 @@ static struct fit curve_of(const struct pmo_capacity *capacity, double scale_s)
 struct pmo_capacity_estimate pmo_capacity_estimate(const struct pmo_capacity *capacity,
                                                    double objective_s, double late)
 {
-    struct pmo_capacity_estimate estimate = {.seen_rps = capacity->seen_rps};
+    double cost = pmo_mix_recent(&capacity->mix);
+    struct pmo_capacity_estimate estimate = {.seen_rps = capacity->seen_rps / cost};
     struct fit demand = demand_of(capacity), curve;
     double full = saturation(capacity, &demand), left_s, use, use_error, away, error;
 
@@ -241,14 +255,14 @@ struct pmo_capacity_estimate pmo_capacity_estimate(const struct pmo_capacity *ca
     left_s = objective_s - fmin(curve.base, BASE_MAX * objective_s);
     use = knee(left_s, curve.slope, late);
     use_error = (use - knee(left_s, curve.slope + curve.error, late)) / use;
-    estimate.saturation_rps = full;
-    estimate.saturation_error_rps = full * demand.error / demand.slope;
-    estimate.demand_s = demand.slope;
+    estimate.saturation_rps = full / cost;
+    estimate.saturation_error_rps = full / cost * demand.error / demand.slope;
+    estimate.demand_s = demand.slope * cost;
     away = fmax(0, 1 - capacity->seen_rps / (use * full));
     error = sqrt(pow(demand.error / demand.slope, 2) + pow(use_error, 2) + pow(AWAY * away, 2));
     if (!(error <= ERROR_MAX))
         return estimate;
-    estimate.rps = fmax(use * full, capacity->seen_rps);
+    estimate.rps = fmax(use * full, capacity->seen_rps) / cost;
     estimate.error_rps = error * estimate.rps;
     return estimate;
 }

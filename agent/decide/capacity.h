@@ -2,11 +2,12 @@
 /*
  * What one instance can take, learned second by second from what instances use and how fast they
  * answer, without ever overloading one on purpose. Pure: no clock, no randomness. One struct a
- * service, a few hundred bytes; plain numbers, so it can be written to disk as it is.
+ * service, less than two kilobytes; plain numbers, so it can be written to disk as it is.
  */
 #pragma once
 
 #include <stdint.h>
+#include "agent/decide/mix.h"
 
 /* What a service's ready instances did in one second, all together. */
 struct pmo_capacity_second {
@@ -24,8 +25,10 @@ struct pmo_capacity_line {
 };
 
 struct pmo_capacity {
-    int64_t t;                       /* last second; 0: none */
-    int64_t full_t;                  /* last one in which an instance used about all it may */
+    int64_t t;          /* last second; 0: none */
+    int64_t full_t;     /* last one in which an instance used about all it may */
+    struct pmo_mix mix; /* of types: pmo_mix_add() for what is answered, before the second is
+                           observed. What follows is in requests of its reference mix */
     struct pmo_capacity_line demand; /* cores used on requests/s, of one instance */
     struct pmo_capacity_line curve;  /* latency on utilisation / (1 - utilisation) */
     double recent_cores, recent_fit; /* cores of late, and what `demand` says they should be */
@@ -42,6 +45,7 @@ void pmo_capacity_observe(struct pmo_capacity *capacity, int64_t t,
                           const struct pmo_capacity_second *second, double objective_s,
                           double late);
 
+/* Of requests in the mix of the last ten seconds. */
 struct pmo_capacity_estimate {
     double rps;       /* of one instance, at which the objective still holds; 0: not known */
     double error_rps; /* standard error */
