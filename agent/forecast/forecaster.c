@@ -25,6 +25,7 @@
 #include "agent/forecast/model.h"
 #include "agent/forecast/recent.h"
 #include "agent/forecast/scores.h"
+#include "agent/forecast/tracker.h"
 
 /* A value may be this many times the greatest of the last seconds (a lower one, up to the floor). A
  * real rise is followed within two or three seconds; what a broken counter says does no harm. */
@@ -100,6 +101,7 @@ struct pmo_forecaster {
     struct pmo_combination combination[PMO_GRID];
     struct pmo_calibration calibration[PMO_GRID];
     struct pmo_aggregation aggregation[PMO_GRID];
+    pmo_tracker trackers[PMO_GRID];
     struct pmo_scores scores[PMO_GRID];
     struct pmo_drifting drifting;
     struct minute minutes[MINUTES];     /* by second mod MINUTES */
@@ -151,6 +153,7 @@ int pmo_forecaster_new(struct pmo_forecaster **forecaster)
     for (size_t i = 0; i < PMO_GRID; i++) {
         pmo_combination_init(&made->combination[i]);
         pmo_calibration_init(&made->calibration[i]);
+        made->trackers[i] = 1;
         pmo_aggregation_init(&made->aggregation[i]);
     }
     pmo_drift_init(&made->drifting);
@@ -265,17 +268,30 @@ static void prefetch(struct pmo_forecaster *forecaster, int64_t t)
     }
 }
 
+/* Makes of what the models say what is said in the end. */
+static void widen(const struct pmo_forecaster *forecaster, unsigned int h,
+                  float value[PMO_QUANTILES])
+{
+    const struct pmo_grid_point at = pmo_grid_at(h);
+
+    pmo_tracker_widen(&forecaster->trackers[at.i], at, value);
+    if (value[PMO_TRACKED] > forecaster->limit)
+        value[PMO_TRACKED] = forecaster->limit;
+}
+
 /* Learns from the forecasts that had been made for second @t. */
 static void score(struct pmo_forecaster *forecaster, int64_t t, float y)
 {
     for (size_t g = 0; g < PMO_GRID; g++) {
         const struct issued *issued = issued_for(forecaster, g, t);
         const struct unsure *unsure = unsure_of(forecaster, issued);
-        const float *value = said(forecaster, issued);
-        float expert[PMO_EXPERTS][PMO_QUANTILES], calm;
+        float value[PMO_QUANTILES], expert[PMO_EXPERTS][PMO_QUANTILES], calm;
 
         if (!issued->made || issued->target != t)
             continue; /* its origin was missing */
+        memcpy(value, said(forecaster, issued), sizeof(value));
+        pmo_tracker_learn(&forecaster->trackers[g], value, y);
+        widen(forecaster, pmo_grid[g], value);
         pmo_scores_learn(&forecaster->scores[g], forecaster->combination[g].scored, value, y);
         if (pmo_grid[g] == PMO_DRIFT_HORIZON)
             pmo_drift_learn(&forecaster->drifting, value, y);
@@ -634,10 +650,11 @@ void pmo_forecaster_predict(struct pmo_forecaster *forecaster, struct pmo_foreca
         struct pmo_calibrated calibrated;
         float calm[PMO_QUANTILES], *value = forecast->value[h - 1];
 
-        if (was_issued(forecaster, h, value))
-            continue;
-        calm_at(forecaster, h, minute, &calibrated, calm);
-        (void)values_at(forecaster, h, calm, value);
+        if (!was_issued(forecaster, h, value)) {
+            calm_at(forecaster, h, minute, &calibrated, calm);
+            (void)values_at(forecaster, h, calm, value);
+        }
+        widen(forecaster, h, value);
     }
 }
 
