@@ -150,7 +150,7 @@ static void read_forecast(struct pmo_policy *policy, const struct pmo_value *spe
     if (text) {
         (void)pmo_value_complain(map,
                                  "forecast: \"%.60s\" is not known; write off, or {quantile: 0.99, "
-                                 "target: 97%%}",
+                                 "target: 99%%}",
                                  text);
         return;
     }
@@ -161,7 +161,7 @@ static void read_forecast(struct pmo_policy *policy, const struct pmo_value *spe
                                  "quantile must be from 0.5 to 0.999; write e.g. quantile: 0.99");
     if (!pmo_value_get_share(map, "target", &policy->target) && policy->target < 0.1)
         (void)pmo_value_complain(pmo_value_get(map, "target"),
-                                 "target must be from 10%% to 100%%; write e.g. target: 97%%");
+                                 "target must be from 10%% to 100%%; write e.g. target: 99%%");
 }
 
 static void read_scale(struct pmo_policy *policy, const struct pmo_value *spec)
@@ -440,7 +440,7 @@ static void read_policy(struct pmo_policy *policy, const struct pmo_value *root)
         .quantile = 0.99,
         .min = 1,
         .max = 10,
-        .target = 0.97,
+        .target = 0.99,
         .down_delay_s = 15,
         .priority = 50,
     };

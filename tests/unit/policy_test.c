@@ -301,7 +301,7 @@ static void what_is_left_out_has_a_default(void)
     CU_ASSERT_FALSE(p->calls);
     CU_ASSERT_TRUE(p->min == 1 && p->max == 10);
     CU_ASSERT_DOUBLE_EQUAL(p->quantile, 0.99, 1e-12);
-    CU_ASSERT_DOUBLE_EQUAL(p->target, 0.97, 1e-12);
+    CU_ASSERT_DOUBLE_EQUAL(p->target, 0.99, 1e-12);
     CU_ASSERT_TRUE(p->capacity_rps == 0 && p->lead_time_s == 0);
     CU_ASSERT_TRUE(p->up_limit == 0 && p->down_limit == 0 && p->down_delay_s == 15);
     pmo_policies_free(&policies);
