@@ -7,7 +7,7 @@
 2. The quickstart's wave and bursts for --minutes: late requests and instance-seconds of PMO as
    measured, and beside them those of the HPA algorithm on the same recorded load (`pmoctl report`).
 
-usage: scaling.py BUILD [--minutes N]      (root; default 10 minutes, and 4 for the steps)
+usage: scaling.py BUILD [--minutes N]      (root; default 10 minutes, and 4 for the steps; 0: these only)
 """
 
 import argparse
@@ -91,13 +91,16 @@ class Orders(threading.Thread):
 
     def __init__(self):
         super().__init__(daemon=True)
-        self.directory, self.at, self.over = cgroups(), {}, False
+        self.directory, self.at, self.over = cgroups(), set(), False
 
     def run(self):
         while not self.over:
             for name in os.listdir(self.directory):
-                if name.startswith("front-") and name not in self.at:
-                    self.at[name] = os.stat(f"{self.directory}/{name}").st_ctime
+                try:
+                    if name.startswith("front-"):
+                        self.at.add(os.stat(f"{self.directory}/{name}").st_ctime)
+                except FileNotFoundError:
+                    pass  # gone meanwhile
             time.sleep(0.02)
 
 
@@ -123,7 +126,7 @@ def measure_steps(build):
         orders.join()
     delays = []
     for t in times:
-        after = [at - started - t for at in orders.at.values() if t <= at - started < t + STEP_S]
+        after = [at - started - t for at in orders.at if t <= at - started < t + STEP_S]
         if after:
             delays.append(min(after))
     return delays
@@ -144,9 +147,11 @@ def main():
     parser.add_argument("--minutes", type=int, default=10)
     arguments = parser.parse_args()
     delays = measure_steps(arguments.build)
-    report = measure_late(arguments.build, arguments.minutes)
     print(f"from a step of the load to the order  {statistics.median(delays):.2f} s in the median, "
           f"{max(delays):.2f} s at most, of {len(delays)} (goal: {GOAL_S} s)\n")
+    if not arguments.minutes:
+        return
+    report = measure_late(arguments.build, arguments.minutes)
     print(f"requests sent {report['sent']}, counted {report['counted']}\n")
     print(f"{'front':12} {'PMO: late':>10} {'instance-s':>11} {'HPA 70 %: late':>15} {'instance-s':>11}"
           f" {'HPA, same cost: late':>21} {'PMO of it':>10}")
