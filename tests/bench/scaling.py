@@ -12,6 +12,7 @@ usage: scaling.py BUILD [--minutes N]      (root; default 10 minutes, and 4 for 
 
 import argparse
 import json
+import math
 import os
 import random
 import signal
@@ -25,6 +26,7 @@ import time
 URL = "http://198.18.0.10/"
 PATHS = ["--path", "/items/7", "--path", "/items/12", "--path", "/cart"]
 BASE, STEP, STEP_S, STEPS = 20, 150, 6, 6  # requests a second, seconds
+MOST = 8  # instances, by the quickstart's policy
 GOAL_S = 1.5
 
 
@@ -87,21 +89,25 @@ class Mesh:
 
 
 class Orders(threading.Thread):
-    """When each instance of `front` was ordered, by its cgroup."""
+    """When each instance of `front` was ordered, by its cgroup, and how many there were at a time."""
 
     def __init__(self):
         super().__init__(daemon=True)
-        self.directory, self.at, self.over = cgroups(), set(), False
+        self.directory, self.at, self.standing, self.over = cgroups(), set(), [], False
 
     def run(self):
         while not self.over:
-            for name in os.listdir(self.directory):
+            names = [name for name in os.listdir(self.directory) if name.startswith("front-")]
+            self.standing.append((time.time(), len(names)))
+            for name in names:
                 try:
-                    if name.startswith("front-"):
-                        self.at.add(os.stat(f"{self.directory}/{name}").st_ctime)
+                    self.at.add(os.stat(f"{self.directory}/{name}").st_ctime)
                 except FileNotFoundError:
                     pass  # gone meanwhile
             time.sleep(0.02)
+
+    def stood(self, t):
+        return max((at, count) for at, count in self.standing if at <= t)[1]
 
 
 def measure_steps(build):
@@ -124,12 +130,8 @@ def measure_steps(build):
             started = json.load(report)["started"]
         orders.over = True
         orders.join()
-    delays = []
-    for t in times:
-        after = [at - started - t for at in orders.at if t <= at - started < t + STEP_S]
-        if after:
-            delays.append(min(after))
-    return delays
+    steps = [started + t for t in times if orders.stood(started + t) < MOST]  # others need no order
+    return [min((at - step for at in orders.at if at >= step), default=math.inf) for step in steps]
 
 
 def measure_late(build, minutes):
