@@ -425,7 +425,7 @@ static void read_spec(struct pmo_policy *policy, const struct pmo_value *root)
     read_observe(policy, spec);
 }
 
-static void read_policy(struct pmo_policy *policy, const struct pmo_value *root)
+void pmo_policy_read_head(const struct pmo_value *root, char *name, size_t size)
 {
     static const char *const keys[] = {"apiVersion", "kind", "metadata", "spec", NULL};
     /* what Kubernetes knows of every object is its own business */
@@ -434,6 +434,17 @@ static void read_policy(struct pmo_policy *policy, const struct pmo_value *root)
     const struct pmo_value *metadata = pmo_value_get(root, "metadata");
     int version = 0;
 
+    (void)pmo_value_only_keys(root, keys);
+    if (!pmo_value_get(root, "apiVersion"))
+        (void)pmo_value_complain(
+            root, "apiVersion is missing; write apiVersion: " PMO_POLICY_API_VERSION);
+    (void)pmo_value_get_choice(root, "apiVersion", versions, &version);
+    if (!pmo_value_only_keys(metadata, metadata_keys))
+        pmo_policy_read_name(root, metadata, "metadata", "name", name, size);
+}
+
+static void read_policy(struct pmo_policy *policy, const struct pmo_value *root)
+{
     *policy = (struct pmo_policy){
         .mode = PMO_MODE_RECOMMEND,
         .latency_objective_s = 0.25,
@@ -444,14 +455,7 @@ static void read_policy(struct pmo_policy *policy, const struct pmo_value *root)
         .down_delay_s = 15,
         .priority = 50,
     };
-    (void)pmo_value_only_keys(root, keys);
-    if (!pmo_value_get(root, "apiVersion"))
-        (void)pmo_value_complain(
-            root, "apiVersion is missing; write apiVersion: " PMO_POLICY_API_VERSION);
-    (void)pmo_value_get_choice(root, "apiVersion", versions, &version);
-    if (!pmo_value_only_keys(metadata, metadata_keys))
-        pmo_policy_read_name(root, metadata, "metadata", "name", policy->name,
-                             sizeof(policy->name));
+    pmo_policy_read_head(root, policy->name, sizeof(policy->name));
     read_spec(policy, root);
 }
 

@@ -85,23 +85,12 @@ void pmo_policy_read_priority(struct pmo_policy *policy, const struct pmo_value 
 
 uint32_t pmo_policy_read_host(const struct pmo_value *root)
 {
-    static const char *const keys[] = {"apiVersion", "kind", "metadata", "spec", NULL};
-    static const char *const metadata_keys[] = {"name", "labels", "annotations", NULL};
     static const char *const spec_keys[] = {"instances", NULL};
-    static const char *const versions[] = {PMO_POLICY_API_VERSION, NULL};
     const struct pmo_value *spec = pmo_value_get(root, "spec");
-    const struct pmo_value *metadata = pmo_value_get(root, "metadata");
     long instances = 0;
     char name[64];
-    int version;
 
-    (void)pmo_value_only_keys(root, keys);
-    if (!pmo_value_get(root, "apiVersion"))
-        (void)pmo_value_complain(
-            root, "apiVersion is missing; write apiVersion: " PMO_POLICY_API_VERSION);
-    (void)pmo_value_get_choice(root, "apiVersion", versions, &version);
-    if (!pmo_value_only_keys(metadata, metadata_keys))
-        pmo_policy_read_name(root, metadata, "metadata", "name", name, sizeof(name));
+    pmo_policy_read_head(root, name, sizeof(name));
     (void)pmo_value_only_keys(spec, spec_keys);
     if (!pmo_value_get(spec, "instances"))
         (void)pmo_value_complain(spec ? spec : root,

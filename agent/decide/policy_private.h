@@ -12,6 +12,9 @@
 void pmo_policy_read_name(const struct pmo_value *parent, const struct pmo_value *map,
                           const char *section, const char *key, char *to, size_t size);
 
+/* What documents of all kinds begin with: version, and metadata with a name, copied to @name. */
+void pmo_policy_read_head(const struct pmo_value *root, char *name, size_t size);
+
 /* `schedules` and `freeze`; the policy's own bounds are read already. (policy_schedule.c) */
 void pmo_policy_read_schedules(struct pmo_policy *policy, const struct pmo_value *spec);
 void pmo_policy_read_freezes(struct pmo_policy *policy, const struct pmo_value *spec);
