@@ -181,7 +181,7 @@ static __noinline int datagram_received(struct __sk_buff *skb)
     datagram_arrived(cpu, &key, &asked);
     hint = r ? NULL : hint_row(key.instance);
     if (hint)
-        __sync_fetch_and_add(&hint->arrived, 1);
+        flight_count(key.instance, hint, asked.arrived_ns);
     return 0;
 }
 

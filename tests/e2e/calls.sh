@@ -104,6 +104,52 @@ total_arrived() {
     api /v1/services | jq --arg service "$1" '.services[] | select(.name == $service) | .arrivedTotal'
 }
 
+# waiter_start: a service that listens on $waiter_port and the next one, and calls $url 30 ms after
+# each request
+waiter_start() {
+    waiter_port=$((10000 + RANDOM % 20000))
+    cat >"$here/waiter.py" <<END
+import http.server, threading, time, urllib.request
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        time.sleep(0.03)
+        body = urllib.request.urlopen("$url/status").read()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+class Server(http.server.ThreadingHTTPServer):
+    request_queue_size = 128
+for port in ($waiter_port, $waiter_port + 1):
+    server = Server(("127.0.0.1", port), Handler)
+    threading.Thread(target=server.serve_forever).start()
+END
+    python3 "$here/waiter.py" >"$here/waiter.log" 2>&1 &
+    children+=($!)
+    until_true 15 is_known "python3:$waiter_port" && until_true 15 is_known \
+        "python3:$((waiter_port + 1))" || give_up "the agent does not find $here/waiter.py"
+}
+
+# expect_delays: it is measured of requests one after another, wherever they come in; of those that
+# come at once it is not, as nobody can tell their calls apart
+expect_delays() {
+    local n edge
+    waiter_start
+    for n in {0..19}; do
+        curl -s -o "$here/answer" "http://127.0.0.1:$((waiter_port + n % 2))/" ||
+            complain "curl ended with status $?"
+    done
+    h2load --h1 -n 40 -c 40 "http://127.0.0.1:$waiter_port/" >"$here/at-once" ||
+        complain "h2load ended with status $?"
+    settle
+    edge=$(api /v1/graph | jq -c '.edges[] | select(.from | startswith("python3")) |
+        [.totals.answered, .delaysMeasured, (.delayMeanMs | . >= 30 and . < 36), .delayMeanMs]')
+    figure "delay: $edge"
+    equal "delays" "${edge%,*}" "[60,20,true"
+    equal "delays in /metrics" "$(api /metrics |
+        awk '/^pmo_call_delay_seconds_count{service="python3/ { print $2 }')" 20
+}
+
 what_a_service_calls_is_what_the_other_serves() {
     local requests=100000
     nginx_start
@@ -130,6 +176,7 @@ what_a_service_calls_is_what_the_other_serves() {
             'index($0, "http_client_request_duration_seconds_count{" s) { print $2 }')" \
         $((requests + 1))
     figure "$(grep -o '[0-9.]* req/s' "$here/h2load")"
+    expect_delays
 }
 
 # calls_of_killed REQUESTS: the agent and what is behind the proxy are there
