@@ -11,6 +11,7 @@
  */
 #pragma once
 
+#include "bpf/direct.h"
 #include "bpf/segment.h"
 
 /* Offset of the TCP header where it takes a longer look; 0 where there is none. */
@@ -78,7 +79,11 @@ static __always_inline __u32 segment_load(struct __sk_buff *skb, const struct se
 
     if (n > HTTP1_CHUNK)
         n = HTTP1_CHUNK;
-    if (!length_within(&n, HTTP1_CHUNK) || bpf_skb_load_bytes(skb, at->payload, chunk->buf, n))
+    if (!length_within(&n, HTTP1_CHUNK))
+        return 0;
+    if (direct_base && direct_load(skb, at->payload, chunk->buf, n))
+        return n;
+    if (bpf_skb_load_bytes(skb, at->payload, chunk->buf, n))
         return 0;
     return n;
 }

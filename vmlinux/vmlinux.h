@@ -48,6 +48,28 @@ struct sock_common {
     atomic64_t skc_cookie;
 };
 
+struct skb_frag {
+    unsigned long netmem;
+    unsigned int len;
+    unsigned int offset;
+};
+
+struct skb_shared_info {
+    __u8 nr_frags;
+    struct skb_frag frags[1];
+};
+
+struct sk_buff {
+    unsigned int len, data_len;
+    unsigned int end;
+    unsigned char *head, *data;
+};
+
+struct timespec64 {
+    __s64 tv_sec;
+    long tv_nsec;
+};
+
 struct kernfs_node {
     __u64 id;
 };

@@ -435,6 +435,10 @@ static int skeleton_load(struct pmo_kernel *k, const struct pmo_kernel_extras *e
         k->adopted ? k->adopted_wall_offset_ns
                    : clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC);
     k->skeleton->rodata->tick_us = tick_us();
+    if (getenv("DIRECT")) {
+        k->skeleton->rodata->direct_base = 0xffff888000000000;
+        k->skeleton->rodata->pages_base = 0xffffea0000000000;
+    }
     k->skeleton->rodata->calls = extras && extras->calls;
     k->skeleton->rodata->headers_named = extras && extras->headers;
     k->skeleton->rodata->zones_seed = extras ? extras->zones : 0;
