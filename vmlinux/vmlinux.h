@@ -49,7 +49,7 @@ struct sock_common {
 };
 
 struct skb_frag {
-    unsigned long netmem;
+    unsigned long netmem; /* a struct page, or a device's memory, marked by the lowest bit */
     unsigned int len;
     unsigned int offset;
 };
@@ -60,7 +60,7 @@ struct skb_shared_info {
 };
 
 struct sk_buff {
-    unsigned int len, data_len;
+    unsigned int len, data_len; /* of which data_len are not at `data`, but in frags */
     unsigned int end;
     unsigned char *head, *data;
 };
@@ -68,6 +68,10 @@ struct sk_buff {
 struct timespec64 {
     __s64 tv_sec;
     long tv_nsec;
+};
+
+enum special_kfunc_type {
+    KF_bpf_rdonly_cast = 1,
 };
 
 struct kernfs_node {
