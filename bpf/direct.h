@@ -14,6 +14,7 @@
 
 #include "bpf/maps.h"
 
+#define DIRECT_MOST   256U /* bytes; of more, the kernel's way is the faster one */
 #define DIRECT_CHECKS 64U
 #define DIRECT_WRONG  ~0U
 
@@ -75,7 +76,7 @@ static __always_inline __u64 chunk_hash(const struct http1_chunk *chunk, __u32 w
 {
     __u64 hash = 0;
 
-    for (__u32 i = 0; i < HTTP1_CHUNK / 8 && i < words; i++)
+    for (__u32 i = 0; i < DIRECT_MOST / 8 && i < words; i++)
         hash = hash_mix(hash, load_word(chunk->buf + i * 8));
     return hash;
 }
@@ -103,19 +104,19 @@ __noinline int direct_check(struct __sk_buff *skb, struct http1_chunk *chunk, __
     return true;
 }
 
-/* Loads 1 to HTTP1_CHUNK bytes; up to 15 that follow them in the same page are written, too. */
+/* Loads 1 to DIRECT_MOST bytes; up to 15 that follow them in the same page are written, too. */
 static __always_inline bool direct_load(struct __sk_buff *skb, struct cpu *cpu,
                                         struct http1_chunk *chunk, __u32 offset, __u32 n)
 {
     __u32 steps = (n + 15) / 16;
     __u64 at;
 
-    if (!DIRECT_POSSIBLE || unlikely(cpu->direct == DIRECT_WRONG))
+    if (!DIRECT_POSSIBLE || n > DIRECT_MOST || unlikely(cpu->direct == DIRECT_WRONG))
         return false;
     at = direct_at(skb, offset, n, (__u64 *)chunk);
     if (unlikely(!at || ((at + n - 1) ^ (at + steps * 16 - 1)) >> 12))
         return false;
-    for (__u32 i = 0; i < HTTP1_CHUNK / 16 && i < steps; i++) {
+    for (__u32 i = 0; i < DIRECT_MOST / 16 && i < steps; i++) {
         struct timespec64 *words = direct_words(at + i * 16);
 
         *(__u64 *)(chunk->buf + i * 16) = words->tv_sec;

@@ -56,7 +56,7 @@ static bool kernel_reads_anywhere(void)
     return able;
 }
 
-/* Heads of all lengths, up to two of what is read at once, with bodies. */
+/* Heads of all lengths, up to twice as long as what is read at once, with bodies. */
 static void exchange_heads(struct wire *wire, unsigned int count)
 {
     for (unsigned int i = 0; i < count; i++) {
