@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include <bpf/bpf.h>
 #include "agent/observe/process.h"
@@ -369,10 +370,30 @@ static void one_call(void)
     wire_response(&wire, OK);
 }
 
-/* The caller listens in two places. Four of nine calls are known to be of a request. */
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+/* A request, and a call some time after it. Returns what the delay is at most. */
+static uint64_t asked_and_called(struct wire *asked, unsigned int after_us)
+{
+    uint64_t begun_ns = now_ns();
+
+    wire_request(asked, GET);
+    (void)usleep(after_us);
+    one_call();
+    return now_ns() - begun_ns;
+}
+
+/* The caller listens in two places. Three of eight calls are known to be of a request. */
 static void the_delay_of_a_call_is_known_where_one_request_is_in_flight(void)
 {
     struct wire again, second;
+    uint64_t most_ns;
 
     begin();
     again = caller;
@@ -383,30 +404,26 @@ static void the_delay_of_a_call_is_known_where_one_request_is_in_flight(void)
     listen_together(caller.instance, second.instance);
     listen_together(second.instance, caller.instance);
     one_call(); /* of nobody's */
-    wire_request(&caller, GET);
-    for (int i = 0; i < 2; i++) {
-        (void)usleep(30000);
-        one_call(); /* 30 and 60 ms after it */
-    }
+    most_ns = asked_and_called(&caller, 30000);
     wire_request(&again, GET);
     one_call(); /* of either */
     wire_response(&caller, OK);
     one_call(); /* of the one that is left, but that may as well be the first */
     wire_response(&again, OK);
     one_call(); /* of nobody's */
-    wire_request(&second, GET);
-    (void)usleep(30000);
-    one_call();
+    most_ns += asked_and_called(&second, 20000);
+    most_ns -= now_ns();
     wire_request(&caller, GET);
     one_call(); /* of either */
     wire_response(&second, OK);
     one_call(); /* of the one that is left: it found its own listener idle */
+    most_ns += now_ns();
     wire_response(&caller, OK);
     settle();
-    CU_ASSERT_EQUAL(w.calls_left[caller.instance], 9);
-    CU_ASSERT_EQUAL(w.calls_known[caller.instance], 4);
-    CU_ASSERT_EQUAL(w.delays[caller.instance], 4);
-    CU_ASSERT(w.delay_ns[caller.instance] >= 120000000 && w.delay_ns[caller.instance] < 180000000);
+    CU_ASSERT_EQUAL(w.calls_left[caller.instance], 8);
+    CU_ASSERT_EQUAL(w.calls_known[caller.instance], 3);
+    CU_ASSERT_EQUAL(w.delays[caller.instance], 3);
+    CU_ASSERT(w.delay_ns[caller.instance] >= 50000000 && w.delay_ns[caller.instance] <= most_ns);
     (void)close(again.client);
     (void)close(again.server);
     wire_close(&second);
