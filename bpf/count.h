@@ -223,6 +223,14 @@ __noinline int headers_number(const struct fold *fold, __u64 name, __u32 index)
  * for each length by itself, a million steps and more; what clang 14 does, which builds for 6.1, it
  * does not, and a callback's frame would be too much for the stack there. */
 #if __clang_major__ < 15
+/* Global, as it is verified once then, and not for each byte. */
+__noinline int target_byte(struct fold *fold, __u32 c)
+{
+    if (fold)
+        fold_byte(fold, c);
+    return 0;
+}
+
 static __always_inline void target_fold(struct cpu *cpu, __u32 at)
 {
     for (int i = 0; i < HTTP1_TARGET_WORDS * 8; i++) {
@@ -230,7 +238,7 @@ static __always_inline void target_fold(struct cpu *cpu, __u32 at)
 
         if (c == ' ' || c == '?')
             break;
-        fold_byte(&cpu->fold, c);
+        target_byte(&cpu->fold, c);
         at++;
     }
 }

@@ -304,34 +304,44 @@ unlock:
 
 /* ---- responses ------------------------------------------------------------------------------ */
 
-static __always_inline void segment_sent(struct __sk_buff *skb, struct connection *c,
-                                         struct segment_place *at, bool response)
+/* The long way. Global likewise, and so is the one of calls.h. */
+__noinline int response_slow(struct __sk_buff *skb, struct connection *c, struct segment_place *at,
+                             struct http1_chunk *chunk)
 {
-    struct cpu *cpu = this_cpu();
+    if (c && at && chunk)
+        segment_parse(skb, c, chunk, at, true, true);
+    return 0;
+}
 
-    if (!cpu)
-        return;
+int call_slow(struct __sk_buff *skb, struct connection *c, struct segment_place *at,
+              struct http1_chunk *chunk);
+
+static __always_inline void sent_slow(struct __sk_buff *skb, struct connection *c,
+                                      struct segment_place *at, struct http1_chunk *chunk,
+                                      bool response)
+{
+    if (response)
+        response_slow(skb, c, at, chunk);
+    else
+        call_slow(skb, c, at, chunk);
+}
+
+static __always_inline void segment_sent(struct __sk_buff *skb, struct connection *c,
+                                         struct segment_place *at, struct cpu *cpu, bool response)
+{
     if (!__sync_lock_test_and_set(&cpu->busy, 1)) {
-        segment_parse(skb, c, &cpu->egress, at, response, true);
-        cpu->busy = 0;
+        sent_slow(skb, c, at, &cpu->egress, response);
+        *(volatile __u32 *)&cpu->busy = 0;
         return;
     }
     for (__u32 i = 0; i < SPARES; i++) {
         if (!__sync_lock_test_and_set(&cpu->spare_busy[i], 1)) {
-            segment_parse(skb, c, &cpu->spare[i], at, response, true);
-            cpu->spare_busy[i] = 0;
+            sent_slow(skb, c, at, &cpu->spare[i], response);
+            *(volatile __u32 *)&cpu->spare_busy[i] = 0;
             return;
         }
     }
     /* a hole in what was seen, and marked when the next segment comes */
-}
-
-/* The long way; global likewise. */
-__noinline int response_slow(struct __sk_buff *skb, struct connection *c, struct segment_place *at)
-{
-    if (c && at)
-        segment_sent(skb, c, at, true);
-    return 0;
 }
 
 /* A segment that is one final response head, perhaps with its body or the beginning of it. Returns
@@ -438,6 +448,6 @@ int response_egress(struct __sk_buff *skb)
         if (whole)
             return 1;
     }
-    response_slow(skb, c, &at);
+    segment_sent(skb, c, &at, cpu, true);
     return 1;
 }

@@ -9,48 +9,11 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "agent/base/body.h"
 #include "agent/base/cleanup.h"
 #include "agent/base/libcurl.h"
 
 #define REDIRECTS_MAX 3L
-
-struct body {
-    char *text;
-    size_t length, room;
-    bool too_big;
-    const bool *cancelled;
-};
-
-static size_t keep(char *bytes, size_t size, size_t count, void *context)
-{
-    struct body *body = context;
-
-    if (body->length + count > PMO_FETCH_BYTES_MAX) {
-        body->too_big = true;
-        return 0;
-    }
-    if (body->length + count >= body->room) {
-        size_t room = 2 * (body->length + count) + 1;
-        char *text = realloc(body->text, room);
-
-        if (!text)
-            return 0;
-        body->text = text;
-        body->room = room;
-    }
-    memcpy(body->text + body->length, bytes, count);
-    body->length += count;
-    body->text[body->length] = '\0';
-    return count;
-}
-
-static int on_progress(void *context, curl_off_t down_total, curl_off_t down, curl_off_t up_total,
-                       curl_off_t up)
-{
-    const struct body *body = context;
-
-    return __atomic_load_n(body->cancelled, __ATOMIC_RELAXED);
-}
 
 static int too_big(char *error, size_t error_size)
 {
@@ -59,7 +22,7 @@ static int too_big(char *error, size_t error_size)
     return -EFBIG;
 }
 
-static int explain(CURL *curl, CURLcode code, const char *detail, const struct body *body,
+static int explain(CURL *curl, CURLcode code, const char *detail, const struct pmo_body *body,
                    char *error, size_t error_size)
 {
     long status = 0;
@@ -84,7 +47,8 @@ static int explain(CURL *curl, CURLcode code, const char *detail, const struct b
     return -EIO;
 }
 
-static int fetch_url(const char *url, bool plain, struct body *body, char *error, size_t error_size)
+static int fetch_url(const char *url, bool plain, struct pmo_body *body, char *error,
+                     size_t error_size)
 {
     const char *protocols = plain ? "https,http" : "https";
     char detail[CURL_ERROR_SIZE] = "";
@@ -110,10 +74,10 @@ static int fetch_url(const char *url, bool plain, struct body *body, char *error
     (void)pmo_libcurl.setopt(curl, CURLOPT_ACCEPT_ENCODING, "");
     (void)pmo_libcurl.setopt(curl, CURLOPT_USERAGENT, "pmo-agent/" PMO_VERSION);
     (void)pmo_libcurl.setopt(curl, CURLOPT_ERRORBUFFER, detail);
-    (void)pmo_libcurl.setopt(curl, CURLOPT_WRITEFUNCTION, keep);
+    (void)pmo_libcurl.setopt(curl, CURLOPT_WRITEFUNCTION, pmo_body_keep);
     (void)pmo_libcurl.setopt(curl, CURLOPT_WRITEDATA, body);
     (void)pmo_libcurl.setopt(curl, CURLOPT_NOPROGRESS, 0L);
-    (void)pmo_libcurl.setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+    (void)pmo_libcurl.setopt(curl, CURLOPT_XFERINFOFUNCTION, pmo_body_progress);
     (void)pmo_libcurl.setopt(curl, CURLOPT_XFERINFODATA, body);
     code = pmo_libcurl.perform(curl);
     (void)pmo_libcurl.getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
@@ -123,7 +87,7 @@ static int fetch_url(const char *url, bool plain, struct body *body, char *error
     return r;
 }
 
-static int fetch_file(const char *path, struct body *body, char *error, size_t error_size)
+static int fetch_file(const char *path, struct pmo_body *body, char *error, size_t error_size)
 {
     /* a pipe that nobody writes to is not waited for */
     _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -137,7 +101,7 @@ static int fetch_file(const char *path, struct body *body, char *error, size_t e
     else if (!S_ISREG(st.st_mode))
         r = S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
     while (!r && (n = read(fd, bytes, sizeof(bytes))) > 0)
-        if (!keep(bytes, 1, (size_t)n, body))
+        if (!pmo_body_keep(bytes, 1, (size_t)n, body))
             r = body->too_big ? too_big(error, error_size) : -ENOMEM;
     if (!r && n < 0)
         r = -errno;
@@ -149,7 +113,7 @@ static int fetch_file(const char *path, struct body *body, char *error, size_t e
 int pmo_fetch(const char *place, bool plain, const bool *cancelled, char **text, size_t *length,
               char *error, size_t error_size)
 {
-    struct body body = {.cancelled = cancelled};
+    struct pmo_body body = {.max = PMO_FETCH_BYTES_MAX, .cancelled = cancelled};
     int r;
 
     if (!strncmp(place, "file://", 7))

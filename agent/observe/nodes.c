@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "agent/base/body.h"
 #include "agent/base/cleanup.h"
 #include "agent/base/libcurl.h"
 
@@ -21,12 +22,6 @@ struct pmo_cluster {
     char *server, *authority, *token_file, *certificate, *key; /* NULL: none */
     char *label;
     double refresh_s;
-};
-
-struct page {
-    char *text;
-    size_t length, room;
-    const bool *cancelled;
 };
 
 /* ---- configuration --------------------------------------------------------------------------- */
@@ -212,34 +207,6 @@ void pmo_nodes_clear(struct pmo_nodes *nodes)
 
 /* ---- asking ---------------------------------------------------------------------------------- */
 
-static size_t keep(char *bytes, size_t size, size_t count, void *context)
-{
-    struct page *page = context;
-
-    if (page->length + count > PAGE_BYTES)
-        return 0;
-    if (page->length + count > page->room) {
-        size_t room = 2 * (page->length + count);
-        char *text = realloc(page->text, room);
-
-        if (!text)
-            return 0;
-        page->text = text;
-        page->room = room;
-    }
-    memcpy(page->text + page->length, bytes, count);
-    page->length += count;
-    return count;
-}
-
-static int on_progress(void *context, curl_off_t down_total, curl_off_t down, curl_off_t up_total,
-                       curl_off_t up)
-{
-    const struct page *page = context;
-
-    return __atomic_load_n(page->cancelled, __ATOMIC_RELAXED);
-}
-
 /* A line of a file: "Authorization: Bearer TOKEN", NULL: there is no token file. */
 static int read_token(const struct pmo_cluster *cluster, struct curl_slist **headers)
 {
@@ -264,7 +231,7 @@ static int read_token(const struct pmo_cluster *cluster, struct curl_slist **hea
 }
 
 static void set_up(CURL *curl, const struct pmo_cluster *cluster, struct curl_slist *headers,
-                   struct page *page, char *detail)
+                   struct pmo_body *page, char *detail)
 {
     (void)pmo_libcurl.setopt(curl, CURLOPT_PROTOCOLS_STR, "https");
     (void)pmo_libcurl.setopt(curl, CURLOPT_HTTPHEADER, headers);
@@ -279,15 +246,15 @@ static void set_up(CURL *curl, const struct pmo_cluster *cluster, struct curl_sl
     (void)pmo_libcurl.setopt(curl, CURLOPT_ACCEPT_ENCODING, "");
     (void)pmo_libcurl.setopt(curl, CURLOPT_USERAGENT, "pmo-agent/" PMO_VERSION);
     (void)pmo_libcurl.setopt(curl, CURLOPT_ERRORBUFFER, detail);
-    (void)pmo_libcurl.setopt(curl, CURLOPT_WRITEFUNCTION, keep);
+    (void)pmo_libcurl.setopt(curl, CURLOPT_WRITEFUNCTION, pmo_body_keep);
     (void)pmo_libcurl.setopt(curl, CURLOPT_WRITEDATA, page);
     (void)pmo_libcurl.setopt(curl, CURLOPT_NOPROGRESS, 0L);
-    (void)pmo_libcurl.setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+    (void)pmo_libcurl.setopt(curl, CURLOPT_XFERINFOFUNCTION, pmo_body_progress);
     (void)pmo_libcurl.setopt(curl, CURLOPT_XFERINFODATA, page);
 }
 
 /* What a server says that refuses, where it says it as Kubernetes does. */
-static void explain(const struct page *page, long status, char *error, size_t error_size)
+static void explain(const struct pmo_body *page, long status, char *error, size_t error_size)
 {
     json_t *said = json_loadb(page->text ? page->text : "", page->length, 0, NULL);
     const char *message = json_string_value(json_object_get(said, "message"));
@@ -301,7 +268,7 @@ static void explain(const struct page *page, long status, char *error, size_t er
 }
 
 /* Asks for the page that begins at @from; *from: where the next one does, "" at the end. */
-static int page_read(CURL *curl, const struct pmo_cluster *cluster, struct page *page,
+static int page_read(CURL *curl, const struct pmo_cluster *cluster, struct pmo_body *page,
                      const char *detail, char **from, struct pmo_nodes *nodes, char *error,
                      size_t error_size)
 {
@@ -345,7 +312,7 @@ static int page_read(CURL *curl, const struct pmo_cluster *cluster, struct page 
     return r ? r : *from ? 0 : -ENOMEM;
 }
 
-static int pages_read(CURL *curl, const struct pmo_cluster *cluster, struct page *page,
+static int pages_read(CURL *curl, const struct pmo_cluster *cluster, struct pmo_body *page,
                       struct pmo_nodes *nodes, char *error, size_t error_size)
 {
     struct curl_slist *headers = NULL;
@@ -367,7 +334,7 @@ static int pages_read(CURL *curl, const struct pmo_cluster *cluster, struct page
 int pmo_cluster_nodes(const struct pmo_cluster *cluster, const bool *cancelled,
                       struct pmo_nodes *nodes, char *error, size_t error_size)
 {
-    struct page page = {.cancelled = cancelled};
+    struct pmo_body page = {.max = PAGE_BYTES, .cancelled = cancelled};
     char why[400] = "";
     CURL *curl = NULL;
     int r = -ENOMEM;

@@ -1,16 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/*
- * Whatever TCP does to a stream, each request is counted once. The client is the test itself
- * (packets.h): it chooses every segment. What is compared with what was sent is what the kernel
- * side counted of the service, by method, route and status, and nothing else.
- *
- * Where segments are shuffled, the seed is printed; PMO_TESTS_SEED repeats it.
- */
+/* Whatever TCP does to a stream, each request is counted once (segments_world.h). Where segments
+ * are shuffled, the seed is printed; PMO_TESTS_SEED repeats it. */
 #include "tests/unit/suite.h"
 
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -18,82 +10,7 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-#include "tests/bpf/packets.h"
-#include "tests/bpf/world.h"
-
-#define OK        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-#define NOT_FOUND "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
-#define GET       "GET /items/42?x=1 HTTP/1.1\r\nHost: a\r\n\r\n"
-#define POST      "POST /cart HTTP/1.1\r\nHost: a\r\nContent-Length: 26\r\n\r\n" FAKE
-#define FAKE      "GET /fake HTTP/1.1\r\n\r\nGET " /* a body that looks like a request */
-#define FLAGS     (TCP_ACK_FLAG | TCP_PSH_FLAG)
-#define FIRST     0x11223344U
-/* segments out of turn that a connection keeps (STASHED_MAX), and all connections together */
-#define KEPT        8
-#define STASH_BYTES (12 << 20) /* more than it holds */
-
-static struct world w;
-static struct service service;
-static uint32_t instance;
-static uint64_t holes_before;
-
-struct expected {
-    int method, status_class;
-    const char *route;
-    uint64_t requests;
-};
-
-static uint64_t holes(void)
-{
-    return pmo_kernel_control(w.kernel)->holes - holes_before;
-}
-
-static void begin_with(int family, void (*options)(int socket))
-{
-    CU_ASSERT_FATAL(world_open(&w));
-    CU_ASSERT_FATAL(packets_open());
-    CU_ASSERT_FATAL(service_open(&service, family, options));
-    instance = world_instance(&w, service.listener);
-    CU_ASSERT_FATAL(instance > 0);
-    holes_before = pmo_kernel_control(w.kernel)->holes;
-}
-
-static void begin(void)
-{
-    begin_with(AF_INET6, NULL);
-}
-
-/* Everything was counted that is expected, up to an entry without requests, and nothing else. */
-static void end(const struct expected *expected, uint64_t holes_expected)
-{
-    uint64_t sum = 0, found, wrong = 0;
-
-    service_close(&service);
-    packets_close();
-    world_settle(&w);
-    for (; expected->requests; expected++) {
-        found = world_requests(&w, (int)instance, expected->method, expected->status_class,
-                               expected->route);
-        CU_ASSERT_EQUAL(found, expected->requests);
-        wrong += found != expected->requests;
-        sum += expected->requests;
-    }
-    found = world_requests(&w, (int)instance, -1, -1, NULL);
-    CU_ASSERT_EQUAL(found, sum);
-    CU_ASSERT_EQUAL(w.instances[instance].arrivals, sum);
-    CU_ASSERT_EQUAL(holes(), holes_expected);
-    CU_ASSERT_EQUAL(world_in_flight(&w, instance), 0);
-    if (wrong || found != sum) {
-        printf("\n    counted, with %llu holes:\n", (unsigned long long)holes());
-        for (const struct counted_type *t = w.types; t < w.types + w.types_count; t++)
-            if (t->key.instance == instance)
-                printf("    method %u status %uxx %s: %llu\n", t->key.method, t->key.status_class,
-                       t->route, (unsigned long long)t->requests);
-    }
-    world_close(&w, false);
-}
-
-#define END(holes, ...) end((const struct expected[]){__VA_ARGS__, {0}}, holes)
+#include "tests/bpf/segments_world.h"
 
 static uint64_t seed_of(void)
 {
@@ -114,123 +31,6 @@ static uint32_t random_below(uint64_t *state, uint32_t n)
     return (uint32_t)((z ^ z >> 31) % n);
 }
 
-static struct flow *opened(struct flow *f, uint32_t first)
-{
-    flow_init(f, &service, AF_INET, first);
-    CU_ASSERT_FATAL(flow_open(f));
-    return f;
-}
-
-static void whole(struct flow *f, const char *request, const char *response)
-{
-    flow_part(f, request, 0, strlen(request));
-    CU_ASSERT(flow_taken(f, request, strlen(request)));
-    flow_answer(f, response);
-}
-
-/* ---- handshakes ------------------------------------------------------------------------------ */
-
-/* The last packet of the handshake gets lost: the first request brings it. */
-static void early(int listener, int family, void (*options)(int socket))
-{
-    struct flow f;
-
-    begin_with(listener, options);
-    for (int bare = 0; bare < 2; bare++) {
-        flow_init(&f, &service, family, FIRST);
-        CU_ASSERT_FATAL(flow_syn(&f, NULL, 0));
-        if (bare && options) /* TCP_DEFER_ACCEPT: it is not enough for a connection */
-            flow_put(&f, 0, NULL, 0, TCP_ACK_FLAG);
-        flow_part(&f, POST, 0, strlen(POST));
-        CU_ASSERT_FATAL(flow_accept(&f));
-        CU_ASSERT(flow_taken(&f, POST, strlen(POST)));
-        flow_answer(&f, OK);
-        flow_part(&f, POST, 0, strlen(POST)); /* again: nobody knows it was not a new one yet */
-        CU_ASSERT(flow_taken(&f, POST, strlen(POST)));
-        flow_answer(&f, NOT_FOUND);
-        flow_close(&f);
-    }
-    END(0, {PMO_METHOD_POST, 2, "/cart", 2}, {PMO_METHOD_POST, 4, "/cart", 2});
-}
-
-static void a_request_may_come_with_the_end_of_a_handshake(void)
-{
-    early(AF_INET, AF_INET, NULL);
-    early(AF_INET6, AF_INET6, NULL);
-    early(AF_INET6, AF_INET, NULL);
-}
-
-static void defer(int socket)
-{
-    int seconds = 5;
-
-    CU_ASSERT(!setsockopt(socket, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof(seconds)));
-}
-
-static void a_listener_may_wait_for_the_first_request(void)
-{
-    early(AF_INET, AF_INET, defer);
-    early(AF_INET6, AF_INET, defer);
-}
-
-static void fast(int socket)
-{
-    int queue = 16;
-
-    CU_ASSERT(!system("echo 0x603 >/proc/sys/net/ipv4/tcp_fastopen")); /* takes no cookie */
-    CU_ASSERT(!setsockopt(socket, IPPROTO_TCP, TCP_FASTOPEN, &queue, sizeof(queue)));
-}
-
-static void a_request_may_come_with_the_first_packet(void)
-{
-    struct flow f;
-
-    begin_with(AF_INET6, fast);
-    for (int v6 = 0; v6 < 2; v6++) {
-        flow_init(&f, &service, v6 ? AF_INET6 : AF_INET, FIRST);
-        CU_ASSERT_FATAL(flow_syn(&f, GET, strlen(GET)));
-        CU_ASSERT_EQUAL_FATAL(flow_accept(&f), true); /* before the handshake's end */
-        CU_ASSERT(flow_taken(&f, GET, strlen(GET)));
-        flow_answer(&f, OK);
-        flow_put(&f, 0, NULL, 0, TCP_ACK_FLAG);
-        whole(&f, POST, NOT_FOUND);
-        flow_close(&f);
-    }
-    END(0, {PMO_METHOD_GET, 2, "/items/{id}", 2}, {PMO_METHOD_POST, 4, "/cart", 2});
-}
-
-static void cookies(int socket)
-{
-    CU_ASSERT(!system("echo 2 >/proc/sys/net/ipv4/tcp_syncookies"));
-}
-
-static void a_listener_may_use_syn_cookies(void)
-{
-    early(AF_INET, AF_INET, cookies);
-    early(AF_INET6, AF_INET6, cookies);
-}
-
-/* Its last packet and the first segment are lost: the second segment ends it. */
-static void a_handshake_may_end_with_data_out_of_turn(void)
-{
-    struct flow f;
-    size_t n = strlen(POST);
-
-    begin();
-    for (size_t at = 1; at < n; at++) {
-        flow_init(&f, &service, at % 2 ? AF_INET : AF_INET6, FIRST);
-        CU_ASSERT_FATAL(flow_syn(&f, NULL, 0));
-        flow_part(&f, POST, at, n);
-        CU_ASSERT_FATAL(flow_accept(&f));
-        flow_part(&f, POST, 0, at);
-        CU_ASSERT(flow_taken(&f, POST, n));
-        flow_answer(&f, OK);
-        whole(&f, GET, NOT_FOUND);
-        flow_close(&f);
-    }
-    END(0, {PMO_METHOD_POST, 2, "/cart", n - 1}, {PMO_METHOD_GET, 4, "/items/{id}", n - 1});
-}
-
 /* ---- order ----------------------------------------------------------------------------------- */
 
 static void requests_are_split_at_every_byte_in_and_out_of_order(void)
@@ -238,9 +38,9 @@ static void requests_are_split_at_every_byte_in_and_out_of_order(void)
     struct flow f;
     uint64_t n = strlen(POST);
 
-    begin();
+    segments_begin();
     /* sequence numbers begin anew in the middle of it */
-    opened(&f, 0U - (uint32_t)n * (uint32_t)n);
+    segments_open(&f, 0U - (uint32_t)n * (uint32_t)n);
     for (int reversed = 0; reversed < 2; reversed++) {
         for (size_t at = 1; at < n; at++) {
             flow_part(&f, POST, reversed ? at : 0, reversed ? n : at);
@@ -263,14 +63,14 @@ static void sequence_numbers_begin_anew_at_every_byte(void)
     struct flow f;
     uint32_t n = (uint32_t)strlen(POST);
 
-    begin();
+    segments_begin();
     for (uint32_t at = 0; at <= n; at++) {
-        opened(&f, 0U - at);
+        segments_open(&f, 0U - at);
         flow_part(&f, POST, n / 2, n);
         flow_part(&f, POST, 0, n / 2 + 3);
         CU_ASSERT(flow_taken(&f, POST, n));
         flow_answer(&f, OK);
-        whole(&f, GET, NOT_FOUND);
+        segments_exchange(&f, GET, NOT_FOUND);
         flow_close(&f);
     }
     END(0, {PMO_METHOD_POST, 2, "/cart", n + 1}, {PMO_METHOD_GET, 4, "/items/{id}", n + 1});
@@ -336,8 +136,8 @@ static void segments_come_in_any_order_any_size_and_any_number_of_times(void)
     uint64_t random = seed_of(), rounds = (uint64_t)(300 / suite_slower()) + 1;
     struct flow f;
 
-    begin();
-    opened(&f, 0U - 100000);
+    segments_begin();
+    segments_open(&f, 0U - 100000);
     for (uint64_t round = 0; round < rounds; round++) {
         size_t n = pipeline(stream, sizeof(stream), &random);
 
@@ -367,8 +167,8 @@ static void retransmissions_with_other_boundaries_are_not_counted_again(void)
     double length = (double)strlen(GET);
     uint64_t rounds = sizeof(parts) / sizeof(parts[0]);
 
-    begin();
-    opened(&f, FIRST);
+    segments_begin();
+    segments_open(&f, FIRST);
     for (size_t i = 0; i < rounds; i++) {
         for (size_t j = 0; j < 5; j++)
             flow_part(&f, three, (size_t)(parts[i][j][0] * length),
@@ -388,8 +188,8 @@ static void segments_that_are_out_of_the_window_are_passed_over(void)
 {
     struct flow f;
 
-    begin();
-    opened(&f, FIRST);
+    segments_begin();
+    segments_open(&f, FIRST);
     for (int i = 0; i < 2 * KEPT; i++) {
         flow_put(&f, 70000 + 100 * i, GET, strlen(GET), FLAGS);
         flow_put(&f, (1 << 30) + 100 * i, GET, strlen(GET), FLAGS);
@@ -410,8 +210,8 @@ static void probes_are_no_requests(void)
 {
     struct flow f;
 
-    begin();
-    opened(&f, FIRST);
+    segments_begin();
+    segments_open(&f, FIRST);
     for (int i = 0; i < 3; i++) {
         flow_put(&f, -1, NULL, 0, TCP_ACK_FLAG); /* keep-alive, without and with its byte */
         flow_put(&f, -1, "G", 1, TCP_ACK_FLAG);
@@ -442,8 +242,8 @@ static void a_window_may_close_in_mid_request(void)
     uint64_t requests = 0, probes = 0;
     char buffer[512];
 
-    begin_with(AF_INET, small_buffer);
-    opened(&f, FIRST);
+    segments_begin_with(AF_INET, small_buffer);
+    segments_open(&f, FIRST);
     while (n + sizeof(GET) < sizeof(stream)) {
         memcpy(stream + n, GET, sizeof(GET));
         n += strlen(GET);
@@ -486,7 +286,7 @@ static void what_tcp_drops_and_gets_again_is_counted_once(void)
 {
     struct flow f;
 
-    begin();
+    segments_begin();
     for (int v6 = 0; v6 < 2; v6++) {
         flow_init(&f, &service, v6 ? AF_INET6 : AF_INET, FIRST);
         CU_ASSERT_FATAL(flow_open(&f));
@@ -494,235 +294,15 @@ static void what_tcp_drops_and_gets_again_is_counted_once(void)
         flow_part(&f, GET, 0, strlen(GET));
         CU_ASSERT_FALSE(flow_taken(&f, GET, strlen(GET)));
         f.bad_checksum = false;
-        whole(&f, GET, OK);
+        segments_exchange(&f, GET, OK);
         f.acknowledge_more = 1 << 20; /* of what was never sent */
         flow_part(&f, POST, 0, strlen(POST));
         CU_ASSERT_FALSE(flow_taken(&f, POST, strlen(POST)));
         f.acknowledge_more = 0;
-        whole(&f, POST, NOT_FOUND);
+        segments_exchange(&f, POST, NOT_FOUND);
         flow_close(&f);
     }
     END(0, {PMO_METHOD_GET, 2, "/items/{id}", 2}, {PMO_METHOD_POST, 4, "/cart", 2});
-}
-
-/* ---- the stash ------------------------------------------------------------------------------- */
-
-/* A request of @length bytes, with a long path and a long header. */
-static void long_request(char *to, size_t length)
-{
-    size_t n = (size_t)sprintf(to, "GET /long/");
-
-    memset(to + n, 'p', length / 3);
-    n += length / 3;
-    n += (size_t)sprintf(to + n, " HTTP/1.1\r\nCookie: ");
-    memset(to + n, 'c', length - n - 4);
-    (void)sprintf(to + length - 4, "\r\n\r\n");
-}
-
-static void segments_of_any_size_come_out_of_turn(void)
-{
-    static const size_t sizes[] = {2038, 2039, 2040, 2041, 4080, 4081, 20000, 40000, 65000};
-    static char stream[70000];
-    struct flow f;
-    uint64_t rounds = 0;
-
-    begin();
-    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-        size_t n = strlen(GET) + sizes[i], size = n + strlen(POST);
-
-        memcpy(stream, GET, sizeof(GET));
-        long_request(stream + strlen(GET), sizes[i]);
-        memcpy(stream + n, POST, sizeof(POST));
-        for (size_t cut = 0; cut < 3; cut++) { /* in one segment, with the beginning of a next */
-            opened(&f, 0U - 3000);
-            flow_part(&f, stream, n + cut, size);
-            flow_part(&f, stream, strlen(GET) - cut, n + cut);
-            flow_part(&f, stream, 0, strlen(GET));
-            CU_ASSERT(flow_taken(&f, stream, size));
-            flow_answer(&f, OK NOT_FOUND OK);
-            flow_close(&f);
-            rounds++;
-        }
-    }
-    END(0, {PMO_METHOD_GET, 2, "/items/{id}", rounds}, {PMO_METHOD_GET, 4, NULL, rounds},
-        {PMO_METHOD_POST, 2, "/cart", rounds});
-}
-
-/* One more segment out of turn than a connection keeps: its request is known by its answer only,
- * and from the next request on all is as it was. */
-static void what_cannot_be_kept_is_marked_and_nothing_is_counted_twice(void)
-{
-    enum { ALL = 2 * KEPT + 3 };
-    static char all[ALL * (sizeof(GET) - 1) + 1];
-    struct flow f;
-    size_t n = strlen(GET);
-
-    for (size_t i = 0; i < ALL; i++)
-        memcpy(all + i * n, GET, n + 1);
-    begin();
-    opened(&f, FIRST);
-    for (size_t i = 1; i < ALL; i++) /* those that continue one another are kept together */
-        flow_part(&f, all, i * n, (i + 1) * n);
-    flow_part(&f, all, 0, n);
-    CU_ASSERT(flow_taken(&f, all, ALL * n));
-    for (int i = 0; i < ALL; i++)
-        flow_answer(&f, OK);
-    for (size_t i = 2; i < ALL; i += 2) /* one more than can be kept: the last one is lost */
-        flow_part(&f, all, i * n, (i + 1) * n);
-    flow_part(&f, all, 0, n);
-    for (size_t i = 1; i < ALL; i += 2)
-        flow_part(&f, all, i * n, (i + 1) * n);
-    CU_ASSERT(flow_taken(&f, all, ALL * n));
-    for (int i = 0; i < ALL; i++)
-        flow_answer(&f, OK);
-    flow_put(&f, -(int64_t)n, GET, n, FLAGS); /* what was lost to us, late and again */
-    whole(&f, POST, NOT_FOUND);
-    flow_put(&f, -(int64_t)strlen(POST), POST, strlen(POST), FLAGS);
-    flow_part(&f, GET, 7, n); /* segments out of turn are kept again */
-    flow_part(&f, GET, 0, 7);
-    CU_ASSERT(flow_taken(&f, GET, n));
-    flow_answer(&f, NOT_FOUND);
-    flow_close(&f);
-    END(1, {PMO_METHOD_GET, 2, "/items/{id}", 2 * ALL - 1}, {PMO_METHOD_OTHER, 2, "{other}", 1},
-        {PMO_METHOD_POST, 4, "/cart", 1}, {PMO_METHOD_GET, 4, "/items/{id}", 1});
-}
-
-/* A body is passed over by its length: what of it comes out of turn need not be kept. */
-static void a_body_may_come_in_any_number_of_segments_out_of_turn(void)
-{
-    static char request[40000];
-    struct flow f;
-    size_t head, n = sizeof(request);
-
-    begin();
-    opened(&f, FIRST);
-    head = (size_t)sprintf(request, "PUT /upload HTTP/1.1\r\nContent-Length: %zu\r\n\r\n",
-                           n - (size_t)sprintf(request, "PUT /upload HTTP/1.1\r\nContent-Length: "
-                                                        "39950\r\n\r\n"));
-    for (size_t i = head; i < n; i++)
-        request[i] = GET[(i - head) % strlen(GET)];
-    for (int round = 0; round < 3; round++) {
-        flow_part(&f, request, 0, head + 10);
-        for (size_t at = head + 500; at < n; at += 1000) /* every other one */
-            flow_part(&f, request, at, at + 500 < n ? at + 500 : n);
-        for (size_t at = head; at < n; at += 1000)
-            flow_part(&f, request, at, at + 500 < n ? at + 500 : n);
-        CU_ASSERT(flow_taken(&f, request, n));
-        flow_answer(&f, OK);
-        whole(&f, GET, NOT_FOUND);
-    }
-    flow_close(&f);
-    END(0, {PMO_METHOD_PUT, 2, "/upload", 3}, {PMO_METHOD_GET, 4, "/items/{id}", 3});
-}
-
-static void an_overwritten_stash_is_marked_and_nothing_is_counted_twice(void)
-{
-    enum { FLOWS = STASH_BYTES / 60000 + 2 };
-    static struct flow flows[FLOWS];
-    static char big[60001];
-    struct flow f;
-
-    begin();
-    opened(&f, FIRST);
-    flow_part(&f, GET GET, strlen(GET), 2 * strlen(GET));
-    long_request(big, 60000);
-    for (int i = 0; i < FLOWS; i++) {
-        opened(&flows[i], FIRST);
-        flow_part(&flows[i], big, 1, 60000);
-        flow_close(&flows[i]); /* nothing of it was a request yet */
-    }
-    flow_part(&f, GET, 0, strlen(GET));
-    CU_ASSERT(flow_taken(&f, GET GET, 2 * strlen(GET)));
-    flow_answer(&f, OK OK);
-    whole(&f, GET, NOT_FOUND);
-    whole(&f, POST, OK);
-    flow_close(&f);
-    END(1, {PMO_METHOD_GET, 2, "/items/{id}", 1}, {PMO_METHOD_OTHER, 2, "{other}", 1},
-        {PMO_METHOD_GET, 4, "/items/{id}", 1}, {PMO_METHOD_POST, 2, "/cart", 1});
-}
-
-/* ---- ends ------------------------------------------------------------------------------------ */
-
-static void the_end_of_a_connection_may_come_with_a_request(void)
-{
-    struct flow f;
-
-    begin();
-    for (int half = 0; half < 2; half++) { /* in one segment; its first half late */
-        size_t at = half ? 9 : 0;
-
-        opened(&f, FIRST);
-        flow_put(&f, (int64_t)at, GET + at, strlen(GET) - at, FLAGS | TCP_FIN_FLAG);
-        if (half)
-            flow_part(&f, GET, 0, at);
-        flow_put(&f, (int64_t)at, GET + at, strlen(GET) - at, FLAGS | TCP_FIN_FLAG);
-        flow_answer(&f, OK);
-        flow_close(&f);
-    }
-    END(0, {PMO_METHOD_GET, 2, "/items/{id}", 2});
-}
-
-static void a_request_without_an_end_is_counted_as_aborted(void)
-{
-    struct flow f;
-    uint64_t known = 0, unknown = 0;
-
-    begin();
-    for (size_t at = 1; at < strlen(GET); at++) { /* in mid-head */
-        opened(&f, FIRST);
-        flow_part(&f, GET, 0, at);
-        if (at % 2)
-            flow_put(&f, (int64_t)at, NULL, 0, TCP_RST_FLAG);
-        else
-            flow_put(&f, (int64_t)at, NULL, 0, TCP_ACK_FLAG | TCP_FIN_FLAG);
-        flow_close(&f);
-        if (at > strlen("GET /items/42"))
-            known++;
-        else
-            unknown++;
-    }
-    opened(&f, FIRST); /* in mid-body */
-    flow_part(&f, POST, 0, strlen(POST) - 5);
-    flow_put(&f, (int64_t)strlen(POST) - 5, NULL, 0, TCP_RST_FLAG);
-    flow_close(&f);
-    opened(&f, FIRST); /* before the answer, and before its end */
-    flow_part(&f, GET GET "HEAD", 0, 2 * strlen(GET) + 4);
-    flow_answer(&f, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no");
-    flow_put(&f, 2 * (int64_t)strlen(GET) + 4, NULL, 0, TCP_RST_FLAG);
-    flow_close(&f);
-    opened(&f, FIRST); /* nothing, and an empty line, are no requests */
-    flow_put(&f, 0, NULL, 0, TCP_RST_FLAG);
-    flow_close(&f);
-    opened(&f, FIRST);
-    flow_part(&f, GET "\r\n", 0, strlen(GET) + 2);
-    flow_answer(&f, NOT_FOUND);
-    flow_put(&f, (int64_t)strlen(GET) + 2, NULL, 0, TCP_RST_FLAG);
-    flow_close(&f);
-    END(0, {PMO_METHOD_GET, 0, "/items/{id}", known + 1}, {-1, 0, "{other}", unknown + 1},
-        {PMO_METHOD_POST, 0, "/cart", 1}, {PMO_METHOD_GET, 2, "/items/{id}", 1},
-        {PMO_METHOD_GET, 4, "/items/{id}", 1});
-}
-
-/* 408, 414, 431: the server does not wait for the end of the head. */
-static void a_head_that_is_answered_before_its_end_is_one_request(void)
-{
-    static const char refused[] = "HTTP/1.1 431 No\r\nContent-Length: 0\r\n\r\n";
-    struct flow f;
-    uint64_t n = strlen(GET), known = strlen("GET /items/42");
-
-    begin();
-    for (size_t at = 1; at < n; at++) {
-        opened(&f, FIRST);
-        whole(&f, GET, OK);
-        flow_part(&f, GET, 0, at);
-        flow_answer(&f, refused);
-        if (at % 2) /* the rest comes nevertheless */
-            flow_part(&f, GET, at, n);
-        flow_close(&f);
-        flow_put(&f, 0, NULL, 0, TCP_RST_FLAG);
-    }
-    END(0, {PMO_METHOD_GET, 2, "/items/{id}", n - 1},
-        {PMO_METHOD_GET, 4, "/items/{id}", n - 1 - known}, {-1, 4, "{other}", known});
 }
 
 /* ---- headers --------------------------------------------------------------------------------- */
@@ -732,7 +312,7 @@ static void exchanges(struct flow *f)
     size_t n = strlen(POST);
 
     CU_ASSERT_FATAL(flow_open(f));
-    whole(f, GET, OK);
+    segments_exchange(f, GET, OK);
     flow_part(f, POST, 11, n);
     flow_part(f, POST, 0, 11);
     CU_ASSERT(flow_taken(f, POST, n));
@@ -760,7 +340,7 @@ static void ip_headers_may_be_longer(void)
     size_t n = sizeof(headers) / sizeof(headers[0]);
     struct flow f;
 
-    begin();
+    segments_begin();
     for (size_t i = 0; i < n; i++) {
         flow_init(&f, &service, headers[i].family, FIRST);
         f.extension = headers[i].bytes;
@@ -776,7 +356,7 @@ static void packets_come_in_fragments(void)
     struct flow f;
     uint64_t n = 0;
 
-    begin();
+    segments_begin();
     for (int kind = 0; kind < 4; kind++) {
         for (size_t bytes = 24; bytes <= 64; bytes += 8) { /* IPv6: with the TCP header */
             flow_init(&f, &service, kind & 1 ? AF_INET6 : AF_INET, FIRST);
@@ -885,9 +465,9 @@ static void requests_move_between_cpus(void)
         printf("skipped: it takes two CPUs ... ");
         return;
     }
-    begin();
+    segments_begin();
     for (int i = 0; i < CONNECTIONS; i++)
-        opened(&flows[i], FIRST);
+        segments_open(&flows[i], FIRST);
     on_two_cpus(flows, rounds, send_half, NULL, answer_post);
     for (int i = 0; i < CONNECTIONS; i++)
         flow_close(&flows[i]);
@@ -927,17 +507,12 @@ static void a_request_may_overtake_the_end_of_its_handshake(void)
         printf("skipped: it takes two CPUs ... ");
         return;
     }
-    begin();
+    segments_begin();
     on_two_cpus(flows, rounds, send_first, knock, answer_first);
     END(0, {PMO_METHOD_GET, 2, "/items/{id}", rounds * CONNECTIONS});
 }
 
-SUITE(segments) = {TEST(a_request_may_come_with_the_end_of_a_handshake),
-                   TEST(a_listener_may_wait_for_the_first_request),
-                   TEST(a_request_may_come_with_the_first_packet),
-                   TEST(a_listener_may_use_syn_cookies),
-                   TEST(a_handshake_may_end_with_data_out_of_turn),
-                   TEST(requests_are_split_at_every_byte_in_and_out_of_order),
+SUITE(segments) = {TEST(requests_are_split_at_every_byte_in_and_out_of_order),
                    TEST(sequence_numbers_begin_anew_at_every_byte),
                    TEST(segments_come_in_any_order_any_size_and_any_number_of_times),
                    TEST(retransmissions_with_other_boundaries_are_not_counted_again),
@@ -945,13 +520,6 @@ SUITE(segments) = {TEST(a_request_may_come_with_the_end_of_a_handshake),
                    TEST(probes_are_no_requests),
                    TEST(a_window_may_close_in_mid_request),
                    TEST(what_tcp_drops_and_gets_again_is_counted_once),
-                   TEST(segments_of_any_size_come_out_of_turn),
-                   TEST(what_cannot_be_kept_is_marked_and_nothing_is_counted_twice),
-                   TEST(a_body_may_come_in_any_number_of_segments_out_of_turn),
-                   TEST(an_overwritten_stash_is_marked_and_nothing_is_counted_twice),
-                   TEST(the_end_of_a_connection_may_come_with_a_request),
-                   TEST(a_request_without_an_end_is_counted_as_aborted),
-                   TEST(a_head_that_is_answered_before_its_end_is_one_request),
                    TEST(ip_headers_may_be_longer),
                    TEST(packets_come_in_fragments),
                    TEST(requests_move_between_cpus),

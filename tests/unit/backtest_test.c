@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* pmoctl backtest, from its options to its files; and the rules and scores that it compares with.
  */
-#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,25 +19,9 @@
 #define GAP_FROM  3000 /* not recorded */
 #define GAP_UNTIL 3009
 
-/* Runs with standard output in the file "said", and standard error, too, where @all. */
-static int run_backtest(struct pmoctl ctl, bool all)
+static int run_backtest(struct pmoctl ctl, bool errors)
 {
-    int said = open("said", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
-    int out = dup(STDOUT_FILENO), err = dup(STDERR_FILENO), status;
-
-    (void)fflush(stdout);
-    (void)dup2(said, STDOUT_FILENO);
-    (void)dup2(all ? said : nowhere, STDERR_FILENO);
-    status = pmoctl_backtest(&ctl);
-    (void)fflush(stdout);
-    (void)dup2(out, STDOUT_FILENO);
-    (void)dup2(err, STDERR_FILENO);
-    (void)close(said);
-    (void)close(nowhere);
-    (void)close(out);
-    (void)close(err);
-    return status;
+    return run_command(pmoctl_backtest, &ctl, errors);
 }
 
 static const struct pmoctl usual = {.trace = "trace", .out = "out", .from_s = NAN};

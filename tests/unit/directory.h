@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include "agent/base/cleanup.h"
 #include "tests/unit/suite.h"
+#include "tools/pmoctl/pmoctl.h"
 
 /* Files in a directory of their own, in which the tests run. */
 static char directory[] = "/tmp/pmo-tests-XXXXXX";
@@ -51,4 +52,34 @@ static inline char *read_text(const char *name)
     CU_ASSERT_TRUE_FATAL(file && text);
     text[fread(text, 1, (1 << 20) - 1, file)] = 0;
     return text;
+}
+
+/* Runs a command with standard output in the file "said", and standard error there, too, where
+ * @errors, else nowhere. Returns its status. */
+static inline int run_command(int (*command)(struct pmoctl *ctl), struct pmoctl *ctl, bool errors)
+{
+    _cleanup_close_ int said = open("said", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    _cleanup_close_ int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    _cleanup_close_ int out = dup(STDOUT_FILENO), err = dup(STDERR_FILENO);
+    int status;
+
+    (void)fflush(stdout);
+    (void)dup2(said, STDOUT_FILENO);
+    (void)dup2(errors ? said : nowhere, STDERR_FILENO);
+    status = command(ctl);
+    (void)fflush(stdout);
+    (void)dup2(out, STDOUT_FILENO);
+    (void)dup2(err, STDERR_FILENO);
+    return status;
+}
+
+/* Whether the last one has said this; if not, prints what it has. */
+static inline bool has_said(const char *text)
+{
+    _cleanup_free_ char *said = read_text("said");
+
+    if (strstr(said, text))
+        return true;
+    (void)fprintf(stderr, "instead of \"%s\": %s", text, said);
+    return false;
 }

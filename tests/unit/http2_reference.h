@@ -20,6 +20,26 @@ static const __u64 header_key[2] = {0x0123456789abcdefULL, 0xfedcba9876543210ULL
 struct fold;
 static __u64 headers_sought(const struct fold *fold);
 static int headers_number(const struct fold *fold, __u64 name, __u32 index);
+
+/* The parser's functions, which are a program's own in the kernel, are a file's own here. */
+struct hpack;
+struct http2;
+struct http2_chunk;
+static __u64 hpack_long_integer(__u64 w, __u32 mask);
+static int hpack_long_code(__u32 code);
+static int hpack_headers_begin(struct hpack *h, struct fold *fold, __u32 request);
+static int hpack_folded(struct fold *fold, __u64 hash);
+static int hpack_static_route(struct fold *fold, __u64 hash, __u32 length);
+static int hpack_digest(struct hpack *h, struct fold *fold, const struct http2_chunk *chunk,
+                        __u32 end);
+static int hpack_take_named(struct hpack *h, __u32 value);
+static int hpack_static_header(struct hpack *h, struct fold *fold, __u32 index, __u32 whole);
+static int hpack_header_begin(struct hpack *h, struct fold *fold);
+static int hpack_header_end(struct hpack *h, struct fold *fold);
+static int hpack_decode(struct hpack *h, struct fold *fold, struct http2_chunk *chunk, __u32 end);
+static int http2_parse(struct http2 *h, struct fold *fold, struct http2_chunk *chunk,
+                       __u32 request);
+
 #define HEADERS_NAMED headers_on
 #define HEADERS_KEY   header_key
 #include "bpf/http2.h"
@@ -161,7 +181,7 @@ static __u32 reference_row(const char *value, size_t length)
 }
 
 /* What the parser is to keep of a header; paths have no route among responses. */
-static struct hpack_entry reference(const nghttp2_nv *nv, bool request)
+static inline struct hpack_entry reference(const nghttp2_nv *nv, bool request)
 {
     static const char grpc[] = "application/grpc";
     const char *value = (const char *)nv->value;
@@ -204,7 +224,7 @@ struct reference_block {
     __u16 seen;
 };
 
-static void reference_add(struct reference_block *block, const nghttp2_nv *nv, bool request)
+static inline void reference_add(struct reference_block *block, const nghttp2_nv *nv, bool request)
 {
     struct hpack_entry entry = reference(nv, request);
     __u32 at = entry.kind;
@@ -218,7 +238,7 @@ static void reference_add(struct reference_block *block, const nghttp2_nv *nv, b
 }
 
 /* Does the parser have the same of a header block? Of kinds that matter: OTHER has no value. */
-static bool reference_equal(const struct reference_block *block, const struct http2 *h)
+static inline bool reference_equal(const struct reference_block *block, const struct http2 *h)
 {
     for (int kind = HPACK_METHOD; kind < 16; kind++)
         if (block->value[kind] != http2_value(h, (enum hpack_kind)kind) ||
@@ -229,7 +249,8 @@ static bool reference_equal(const struct reference_block *block, const struct ht
 
 /* Is every entry of nghttp2's dynamic table in the parser's, but for those that it marks as lost?
  */
-static bool reference_same_table(struct hpack *h, nghttp2_hd_inflater *inflater, bool request)
+static inline bool reference_same_table(struct hpack *h, nghttp2_hd_inflater *inflater,
+                                        bool request)
 {
     size_t entries = nghttp2_hd_inflate_get_num_table_entries(inflater);
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* pmoctl policy check. */
-#include <fcntl.h>
 #include <math.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -23,38 +22,16 @@
     "  target: {service: front}\n"                                                                 \
     "  instances: {capacity: 50rps, leadTime: 3s}\n"
 
-/* Runs on the file "policy", with standard output and standard error in the file "said". */
+/* Runs on the file "policy". */
 static int check(struct pmoctl ctl)
 {
     static char *arguments[] = {"check", "policy"};
-    int said = open("said", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    int out = dup(STDOUT_FILENO), err = dup(STDERR_FILENO), status;
 
     ctl.arguments = arguments;
     ctl.arguments_count = 2;
     ctl.state_dir = ".";
     ctl.startup_s = NAN;
-    (void)fflush(stdout);
-    (void)dup2(said, STDOUT_FILENO);
-    (void)dup2(said, STDERR_FILENO);
-    status = pmoctl_policy(&ctl);
-    (void)fflush(stdout);
-    (void)dup2(out, STDOUT_FILENO);
-    (void)dup2(err, STDERR_FILENO);
-    (void)close(said);
-    (void)close(out);
-    (void)close(err);
-    return status;
-}
-
-static bool has_said(const char *text)
-{
-    _cleanup_free_ char *said = read_text("said");
-
-    if (strstr(said, text))
-        return true;
-    (void)fprintf(stderr, "instead of \"%s\": %s", text, said);
-    return false;
+    return run_command(pmoctl_policy, &ctl, true);
 }
 
 /* 40 minutes of 3 instances and 60 rps, with five minutes of 200 rps in them, by minutes. */

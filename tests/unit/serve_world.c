@@ -372,3 +372,28 @@ int world_connect(const struct world *w)
     CU_ASSERT_EQUAL_FATAL(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
     return fd;
 }
+
+void world_expect_error(const struct world *w, const char *method, const char *path,
+                        const char *body, long status, const char *part)
+{
+    struct answer answer = world_ask(w, method, path, body ? "application/json" : NULL, body);
+
+    if (answer.status != status || !strstr(answer.text, part) || !strstr(answer.text, "; "))
+        printf("\n    %s %s: %ld %s\n", method, path, answer.status, answer.text);
+    CU_ASSERT_EQUAL(answer.status, status);
+    CU_ASSERT_PTR_NOT_NULL(strstr(answer.text, part));
+    CU_ASSERT_PTR_NOT_NULL(strstr(answer.text, "; ")); /* what; what to do */
+    free(answer.text);
+}
+
+void world_expect_line(const char *text, const char *line)
+{
+    if (!strstr(text, line))
+        printf("\n    is missing: %s\n", line);
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, line));
+}
+
+double world_number(const json_t *object, const char *name)
+{
+    return json_number_value(json_object_get(object, name));
+}

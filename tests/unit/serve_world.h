@@ -56,5 +56,12 @@ struct answer world_ask(const struct world *world, const char *method, const cha
                         const char *content_type, const char *body);
 /* The JSON of a GET that is answered with 200. */
 json_t *world_get(const struct world *world, const char *path);
+/* An answer with this status, whose error has @part in it and says what to do. @body: JSON. */
+void world_expect_error(const struct world *world, const char *method, const char *path,
+                        const char *body, long status, const char *part);
+/* Metrics have this line in them. */
+void world_expect_line(const char *text, const char *line);
+/* A number of an object; 0: it has none. */
+double world_number(const json_t *object, const char *name);
 /* A connected socket. */
 int world_connect(const struct world *world);

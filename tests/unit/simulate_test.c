@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* pmoctl simulate. */
-#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,33 +12,9 @@
 
 #define SECONDS 700
 
-/* Runs with standard output and standard error in the file "said". */
 static int simulate(struct pmoctl ctl)
 {
-    int said = open("said", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    int out = dup(STDOUT_FILENO), err = dup(STDERR_FILENO), status;
-
-    (void)fflush(stdout);
-    (void)dup2(said, STDOUT_FILENO);
-    (void)dup2(said, STDERR_FILENO);
-    status = pmoctl_simulate(&ctl);
-    (void)fflush(stdout);
-    (void)dup2(out, STDOUT_FILENO);
-    (void)dup2(err, STDERR_FILENO);
-    (void)close(said);
-    (void)close(out);
-    (void)close(err);
-    return status;
-}
-
-static bool has_said(const char *text)
-{
-    _cleanup_free_ char *said = read_text("said");
-
-    if (strstr(said, text))
-        return true;
-    (void)fprintf(stderr, "instead of \"%s\": %s", text, said);
-    return false;
+    return run_command(pmoctl_simulate, &ctl, true);
 }
 
 static const struct pmoctl usual = {

@@ -6,36 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/base/body.h"
 #include "agent/base/cleanup.h"
 #include "agent/base/log.h"
 
 #define TIMEOUT_MS 10000L
 #define ANSWER_MAX (1UL << 30)
-
-struct body {
-    char *bytes;
-    size_t length, space;
-};
-
-static size_t keep(char *bytes, size_t size, size_t count, void *context)
-{
-    struct body *body = context;
-
-    if (body->length + count > ANSWER_MAX)
-        return 0;
-    if (body->length + count > body->space) {
-        size_t space = 2 * (body->length + count);
-        char *grown = realloc(body->bytes, space);
-
-        if (!grown)
-            return 0;
-        body->bytes = grown;
-        body->space = space;
-    }
-    memcpy(body->bytes + body->length, bytes, count);
-    body->length += count;
-    return count;
-}
 
 __attribute__((format(printf, 2, 3))) static json_t *fails(struct pmoctl *ctl, const char *format,
                                                            ...)
@@ -115,14 +91,14 @@ static char *make_url(struct pmoctl *ctl, const char *path, va_list parameters)
     return NULL;
 }
 
-static json_t *read_answer(struct pmoctl *ctl, const struct body *body)
+static json_t *read_answer(struct pmoctl *ctl, const struct pmo_body *body)
 {
     json_error_t error;
     json_t *answer;
     long status = 0;
 
     curl_easy_getinfo(ctl->curl, CURLINFO_RESPONSE_CODE, &status);
-    answer = json_loadb(body->bytes ? body->bytes : "", body->length, 0, &error);
+    answer = json_loadb(body->text ? body->text : "", body->length, 0, &error);
     if (!answer)
         return fails(ctl,
                      "what answers on %s is no agent (%s); name the agent's socket with "
@@ -141,7 +117,7 @@ static json_t *read_answer(struct pmoctl *ctl, const struct body *body)
 static json_t *ask(struct pmoctl *ctl, const char *url, const char *content)
 {
     struct curl_slist *headers = NULL;
-    struct body body = {0};
+    struct pmo_body body = {.max = ANSWER_MAX};
     json_t *answer;
     CURLcode code;
 
@@ -150,7 +126,7 @@ static json_t *ask(struct pmoctl *ctl, const char *url, const char *content)
     curl_easy_setopt(ctl->curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(ctl->curl, CURLOPT_PROXY, "");
     curl_easy_setopt(ctl->curl, CURLOPT_TIMEOUT_MS, TIMEOUT_MS);
-    curl_easy_setopt(ctl->curl, CURLOPT_WRITEFUNCTION, keep);
+    curl_easy_setopt(ctl->curl, CURLOPT_WRITEFUNCTION, pmo_body_keep);
     curl_easy_setopt(ctl->curl, CURLOPT_WRITEDATA, &body);
     if (content) {
         headers = curl_slist_append(headers, "Content-Type: application/json");
@@ -162,7 +138,7 @@ static json_t *ask(struct pmoctl *ctl, const char *url, const char *content)
     code = curl_easy_perform(ctl->curl);
     answer = code == CURLE_OK ? read_answer(ctl, &body) : no_answer(ctl, code);
     curl_slist_free_all(headers);
-    free(body.bytes);
+    free(body.text);
     return answer;
 }
 
