@@ -147,8 +147,9 @@ void pmo_learn_keep(struct pmo_core *core, const struct pmo_service *service);
 int pmo_forecasts_start(struct pmo_core *core, const char *state_dir, double cpu_share);
 /* Makes the service's forecaster, from what the history has of it before second @t. */
 int pmo_forecasts_begin(struct pmo_core *core, struct pmo_service *service, int64_t t);
+/* @second: @t, of which the signals and service->upstream_rps are, too. */
 void pmo_forecasts_observe(struct pmo_core *core, struct pmo_service *service, int64_t t,
-                           double arrivals);
+                           const struct pmo_service_second *second);
 /* Takes the newest network, gives what is new to be trained on, and has what is due fitted; once a
  * second. */
 void pmo_forecasts_train(struct pmo_core *core);

@@ -85,11 +85,12 @@ double pmo_forecast_quantile(const struct pmo_forecast *forecast, unsigned int h
 /* The greatest such value over horizons 1..h. */
 double pmo_forecast_peak(const struct pmo_forecast *forecast, unsigned int h, double q);
 
-/* What a model says and how it did, for people: at a horizon. */
+/* What a model says and how it did, for people: at a horizon. The last one is that of the signals,
+ * if there are any: all others together, changed as they say. */
 struct pmo_model_score {
     const char *model;
-    double weight;
-    double error; /* mean absolute one, exponentially forgetting; NAN before any */
+    double weight; /* in the combination; of signals, how far they are believed: both 0..1 */
+    double error;  /* mean absolute one, exponentially forgetting; NAN before any */
 };
 #define PMO_MODELS_MAX 16
 /* Fills up to PMO_MODELS_MAX scores for horizon h; returns how many. */

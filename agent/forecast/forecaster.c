@@ -521,7 +521,10 @@ size_t pmo_forecaster_means(const struct pmo_forecaster *forecaster, unsigned in
             isnan(mean[h - 1]) ? pmo_recent_mean(&forecaster->recent, SILENT_SECONDS) : mean[h - 1];
         state += aligned(pmo_models[i]->state_bytes);
     }
-    return PMO_MODELS;
+    if (!forecaster->leading)
+        return PMO_MODELS;
+    means[PMO_MODELS] = forecaster->mean[h - 1] + forecaster->leading->rest[h - 1];
+    return PMO_MODELS + 1;
 }
 
 /* Moves what the models forecast to where the signals say. Counts scatter there as they do here. */
@@ -536,7 +539,8 @@ static void heed_signals(struct pmo_forecaster *forecaster, int64_t t, float y)
 
         leading->change[h] = pmo_at_least(-*mean, leading->change[h]);
         *mean += leading->change[h];
-        *scale = sqrtf(*scale * *scale + noise * leading->change[h] + leading->unsure[h]);
+        *scale = sqrtf(*scale * *scale + noise * leading->change[h] +
+                       fabsf(leading->change[h] * leading->rest[h]));
     }
 }
 
@@ -735,6 +739,7 @@ size_t pmo_forecaster_scores(const struct pmo_forecaster *forecaster, unsigned i
 {
     struct pmo_grid_point at;
     const struct pmo_combination *lower, *upper;
+    const struct pmo_leading_point *leading;
 
     assert(h >= 1 && h <= PMO_HORIZONS);
     at = pmo_grid_at(h);
@@ -748,7 +753,16 @@ size_t pmo_forecaster_scores(const struct pmo_forecaster *forecaster, unsigned i
             scores[i].error =
                 pmo_grid_between(at, lower->absolute_error[i], upper->absolute_error[i]);
     }
-    return PMO_MODELS;
+    if (!forecaster->leading)
+        return PMO_MODELS;
+    leading = &forecaster->leading->at[at.i];
+    scores[PMO_MODELS] = (struct pmo_model_score){
+        .model = "leading signals",
+        .weight = pmo_grid_between(at, leading[0].belief, leading[1].belief),
+        .error =
+            leading[1].count > 0 ? pmo_grid_between(at, leading[0].error, leading[1].error) : NAN,
+    };
+    return PMO_MODELS + 1;
 }
 
 void pmo_forecaster_score(const struct pmo_forecaster *forecaster, unsigned int h,

@@ -209,20 +209,17 @@ static struct pmo_leading_origin *origin_at(struct pmo_leading *leading, int64_t
 
 static void say(struct pmo_leading *leading, const float change[PMO_GRID], float unit)
 {
-    float believed[PMO_GRID], unsure[PMO_GRID];
+    float believed[PMO_GRID], rest[PMO_GRID];
 
     for (size_t g = 0; g < PMO_GRID; g++) {
-        float belief = leading->at[g].belief;
-
-        leading->said[g] = change[g] * unit;
-        believed[g] = belief * leading->said[g];
-        unsure[g] = belief * (1 - belief) * leading->said[g] * leading->said[g];
+        believed[g] = leading->at[g].belief * unit * change[g];
+        rest[g] = unit * change[g] - believed[g];
     }
     for (unsigned int h = 1; h <= PMO_HORIZONS; h++) {
         struct pmo_grid_point at = pmo_grid_at(h);
 
         leading->change[h - 1] = pmo_grid_between(at, believed[at.i], believed[at.i + 1]);
-        leading->unsure[h - 1] = pmo_grid_between(at, unsure[at.i], unsure[at.i + 1]);
+        leading->rest[h - 1] = pmo_grid_between(at, rest[at.i], rest[at.i + 1]);
     }
 }
 

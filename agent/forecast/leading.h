@@ -68,8 +68,7 @@ struct pmo_leading {
     } at[PMO_GRID];
     struct pmo_leading_origin origin[PMO_LEADING_ORIGINS];
     float change[PMO_HORIZONS]; /* of the forecast, now; in requests */
-    float unsure[PMO_HORIZONS]; /* its variance, as far as it is not believed */
-    float said[PMO_GRID];       /* the same, believed in full */
+    float rest[PMO_HORIZONS];   /* and what it would be more if all was believed */
     float used[PMO_GRID_SUM];   /* the owner's: of forecasts under way */
 };
 
