@@ -66,8 +66,9 @@ struct pmo_core {
     struct pmo_zones_refresh *zones_refresh; /* NULL: they do not change */
     struct pmo_trainer *trainer;             /* NULL: nothing is trained */
     struct pmo_decomposer *decomposer;
-    float past[PMO_RECENT_SECONDS]; /* of one series, for it */
-    struct pmo_file *config;        /* as read at the start */
+    float past[PMO_RECENT_SECONDS];                           /* of one series, for it, */
+    float past_leading[PMO_LSTM_LEADING][PMO_RECENT_SECONDS]; /* and of its signals */
+    struct pmo_file *config;                                  /* as read at the start */
     const char *state_dir;
     uv_fs_event_t config_changed; /* in its directory */
     uv_timer_t config_settled;

@@ -12,6 +12,7 @@
 #include "agent/base/log.h"
 #include "agent/forecast/decomposition.h"
 #include "agent/forecast/effects.h"
+#include "agent/forecast/leading.h"
 #include "agent/forecast/lstm_train.h"
 #include "agent/forecast/recent.h"
 
@@ -110,6 +111,21 @@ void pmo_forecasts_observe(struct pmo_core *core, struct pmo_service *service, i
     pmo_forecaster_observe(service->forecaster, t, second->arrivals);
 }
 
+/* Signals are kept for shorter than requests; offers come more often than that. */
+static void offer_signals(struct pmo_core *core, const struct pmo_leading *leading,
+                          struct pmo_lstm_past *past)
+{
+    for (size_t i = 0; i < past->count; i++) {
+        float logs[PMO_LSTM_LEADING];
+
+        pmo_leading_logs(leading, past->start + (int64_t)i, logs);
+        for (size_t k = 0; k < PMO_LSTM_LEADING; k++)
+            core->past_leading[k][i] = logs[k];
+    }
+    for (size_t k = 0; k < PMO_LSTM_LEADING; k++)
+        past->leading[k] = core->past_leading[k];
+}
+
 static void offer(struct pmo_core *core, struct pmo_service *service)
 {
     const struct pmo_recent *recent = pmo_forecaster_recent(service->forecaster);
@@ -122,6 +138,8 @@ static void offer(struct pmo_core *core, struct pmo_service *service)
         return;
     for (size_t i = 0; i < PMO_RECENT_SECONDS; i++)
         core->past[i] = pmo_recent_at(recent, past.start + (int64_t)i);
+    if (pmo_forecaster_leading(service->forecaster))
+        offer_signals(core, pmo_forecaster_leading(service->forecaster), &past);
     if (past.since < past.start)
         past.since = past.start;
     service->trained_since = pmo_trainer_offer(core->trainer, &past);

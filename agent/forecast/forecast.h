@@ -71,6 +71,10 @@ enum pmo_leading_signal {
 void pmo_forecaster_set_signals(struct pmo_forecaster *forecaster,
                                 const double signal[PMO_LEADING_SIGNALS]);
 
+/* What has become of them (leading.h), NULL where none was ever told; valid until the next. */
+struct pmo_leading;
+const struct pmo_leading *pmo_forecaster_leading(const struct pmo_forecaster *forecaster);
+
 /* The last hour or so; valid as long as the forecaster. */
 struct pmo_recent;
 const struct pmo_recent *pmo_forecaster_recent(const struct pmo_forecaster *forecaster);

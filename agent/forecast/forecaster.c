@@ -482,8 +482,10 @@ static void models_observe(struct pmo_forecaster *forecaster, int64_t t, float y
                            float means[PMO_MODELS][PMO_HORIZONS])
 {
     unsigned char *state = forecaster->state;
-    const struct pmo_context context = {
-        .recent = &forecaster->recent, .lstm = forecaster->lstm, .event = event_now(forecaster, t)};
+    const struct pmo_context context = {.recent = &forecaster->recent,
+                                        .lstm = forecaster->lstm,
+                                        .leading = forecaster->leading,
+                                        .event = event_now(forecaster, t)};
     float level = pmo_recent_mean(&forecaster->recent, SILENT_SECONDS);
 
     for (size_t i = 0; i < PMO_MODELS; i++) {
@@ -509,6 +511,7 @@ size_t pmo_forecaster_means(const struct pmo_forecaster *forecaster, unsigned in
     const unsigned char *state = forecaster->state;
     const struct pmo_context context = {.recent = &forecaster->recent,
                                         .lstm = forecaster->lstm,
+                                        .leading = forecaster->leading,
                                         .event = event_now(forecaster, forecaster->recent.last)};
     float mean[PMO_HORIZONS];
 
@@ -662,6 +665,8 @@ void pmo_forecaster_observe(struct pmo_forecaster *forecaster, int64_t t, double
                                                           : issued->combined.mean;
     score(forecaster, t, y);
     pmo_recent_append(recent, t, y);
+    if (forecaster->leading)
+        pmo_leading_hear(forecaster->leading, t);
     models_observe(forecaster, t, y, means);
     pmo_combination_mean(forecaster->combination, means, forecaster->mean, forecaster->scale);
     if (forecaster->leading)
@@ -677,6 +682,11 @@ void pmo_forecaster_observe(struct pmo_forecaster *forecaster, int64_t t, double
 const struct pmo_recent *pmo_forecaster_recent(const struct pmo_forecaster *forecaster)
 {
     return &forecaster->recent;
+}
+
+const struct pmo_leading *pmo_forecaster_leading(const struct pmo_forecaster *forecaster)
+{
+    return forecaster->leading;
 }
 
 static float trust(const struct pmo_forecaster *forecaster)

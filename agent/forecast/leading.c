@@ -22,14 +22,18 @@
 static const unsigned char lags[PMO_LEADING_LAGS + 1] = {
     0, 1, 3, 6, 10, 15, 21, 29, 39, 51, PMO_LEADING_SECONDS};
 
-enum { OWN, SYNS = OWN + 2, QUEUE = SYNS + 2, IN_FLIGHT, UPSTREAM };
+/* Inputs, in their order: signals that are one number each, the series itself, who calls. */
+enum { SYNS_QUICK, SYNS_SLOW, QUEUE, IN_FLIGHT, OWN, UPSTREAM = OWN + 2 };
+_Static_assert(OWN == PMO_LEADING_BEYOND, "as many");
 _Static_assert(UPSTREAM + PMO_LEADING_LAGS == PMO_LEADING_INPUTS, "all of them");
+_Static_assert(PMO_LEADING_UPSTREAM == 0 && PMO_LEADING_SYNS == 1 && PMO_LSTM_LEADING == 2,
+               "what the network sees are the first signals");
 
 void pmo_leading_init(struct pmo_leading *leading)
 {
     for (size_t i = 0; i < PMO_LEADING_SIGNALS; i++)
         leading->signal[i] = NAN;
-    leading->known = INT64_MIN / 2;
+    leading->last = leading->known = INT64_MIN / 2;
 }
 
 static float toward(float mean, float value, float share)
@@ -49,40 +53,62 @@ static float dot(const float a[PMO_LEADING_INPUTS], const float b[PMO_LEADING_IN
 
 /* ---- what is known --------------------------------------------------------------------------- */
 
-/* Takes the signals in. Returns whether any has been known of late. */
-static bool hear(struct pmo_leading *leading, int64_t t)
+/* Makes of a signal the share by which it is above what is usual, and has the network see it. */
+static float compare(struct pmo_leading *leading, size_t i, int64_t t)
 {
-    for (size_t i = 0; i < PMO_LEADING_SIGNALS; i++) {
-        float value = (float)leading->signal[i], usual, share = 0;
+    float value = (float)leading->signal[i], usual, parts;
 
-        if (leading->signal[i] >= 0 && isfinite(value)) {
-            leading->known = t;
-            leading->heard[i]++;
-            leading->usual[i] =
-                toward(leading->usual[i], value, pmo_at_least(1 / USUAL, 1 / leading->heard[i]));
-            usual = leading->usual[i];
-            share = pmo_at_most(SHARE_MAX, (value - usual) / (usual + 1));
-        }
-        if (i == PMO_LEADING_SYNS)
-            leading->syns = toward(leading->syns, share, 1 / MIDDLE);
-        if (i == PMO_LEADING_SYNS || i == PMO_LEADING_IN_FLIGHT)
-            share = toward(leading->beyond[i], share, 1 / QUICK);
-        leading->beyond[i] = share;
-        leading->signal[i] = NAN;
+    leading->signal[i] = NAN;
+    if (!(value >= 0) || isinf(value))
+        return 0;
+    leading->known = t;
+    leading->heard[i] = pmo_at_most(USUAL, leading->heard[i] + 1);
+    leading->usual[i] = usual = toward(leading->usual[i], value, 1 / leading->heard[i]);
+    if (i < PMO_LSTM_LEADING) {
+        parts = roundf(PMO_LEADING_LOG_ONE * logf((1 + value) / (1 + usual)));
+        leading->log[i][(uint64_t)t % PMO_LEADING_LOGS] =
+            (int8_t)pmo_at_most(INT8_MAX, pmo_at_least(INT8_MIN, parts));
     }
-    return t - leading->known < PMO_LEADING_SECONDS;
+    return pmo_at_most(SHARE_MAX, (value - usual) / (usual + 1));
 }
 
-/* Seconds since the last one are missing: who called then is not known. */
-static void remember_upstream(struct pmo_leading *leading, int64_t t)
+/* In seconds that are missing, all was as usual. */
+static void forget(struct pmo_leading *leading, int64_t t)
 {
     int64_t from = leading->last + 1;
 
-    if (leading->seconds == 0 || t - from >= PMO_LEADING_SECONDS)
-        from = t - PMO_LEADING_SECONDS + 1;
-    for (; from < t; from++)
+    if (t - from >= PMO_LEADING_LOGS)
+        from = t - PMO_LEADING_LOGS + 1;
+    for (; from <= t; from++) {
         leading->upstream[(uint64_t)from % PMO_LEADING_SECONDS] = 0;
-    leading->upstream[(uint64_t)t % PMO_LEADING_SECONDS] = leading->beyond[PMO_LEADING_UPSTREAM];
+        for (size_t i = 0; i < PMO_LSTM_LEADING; i++)
+            leading->log[i][(uint64_t)from % PMO_LEADING_LOGS] = 0;
+    }
+}
+
+void pmo_leading_hear(struct pmo_leading *leading, int64_t t)
+{
+    float *beyond = leading->beyond, share[PMO_LEADING_SIGNALS];
+
+    forget(leading, t);
+    for (size_t i = 0; i < PMO_LEADING_SIGNALS; i++)
+        share[i] = compare(leading, i, t);
+    leading->upstream[(uint64_t)t % PMO_LEADING_SECONDS] = share[PMO_LEADING_UPSTREAM];
+    beyond[SYNS_QUICK] = toward(beyond[SYNS_QUICK], share[PMO_LEADING_SYNS], 1 / QUICK);
+    beyond[SYNS_SLOW] = toward(beyond[SYNS_SLOW], share[PMO_LEADING_SYNS], 1 / MIDDLE);
+    beyond[QUEUE] = share[PMO_LEADING_ACCEPT_QUEUE];
+    beyond[IN_FLIGHT] = toward(beyond[IN_FLIGHT], share[PMO_LEADING_IN_FLIGHT], 1 / QUICK);
+    leading->last = t;
+}
+
+void pmo_leading_logs(const struct pmo_leading *leading, int64_t t, float logs[PMO_LSTM_LEADING])
+{
+    bool there = t <= leading->last && t > leading->last - PMO_LEADING_LOGS;
+
+    for (size_t i = 0; i < PMO_LSTM_LEADING; i++)
+        logs[i] = there
+                      ? (float)leading->log[i][(uint64_t)t % PMO_LEADING_LOGS] / PMO_LEADING_LOG_ONE
+                      : 0;
 }
 
 static void move(struct pmo_leading *leading, float y)
@@ -102,12 +128,10 @@ static float look(const struct pmo_leading *leading, int64_t t, float unit,
 {
     float each = leading->slow / unit, most = 0, size;
 
-    x[OWN] = (leading->own[0] - leading->slow) / unit;
-    x[OWN + 1] = (leading->own[1] - leading->slow) / unit;
-    x[SYNS] = each * leading->beyond[PMO_LEADING_SYNS];
-    x[SYNS + 1] = each * leading->syns;
-    x[QUEUE] = each * leading->beyond[PMO_LEADING_ACCEPT_QUEUE];
-    x[IN_FLIGHT] = each * leading->beyond[PMO_LEADING_IN_FLIGHT];
+    for (size_t i = 0; i < PMO_LEADING_BEYOND; i++)
+        x[i] = each * leading->beyond[i];
+    for (size_t i = 0; i < 2; i++)
+        x[OWN + i] = (leading->own[i] - leading->slow) / unit;
     for (size_t i = 0; i < PMO_LEADING_LAGS; i++) {
         float sum = 0;
 
@@ -227,7 +251,7 @@ void pmo_leading_observe(struct pmo_leading *leading, int64_t t, float y,
                          const float mean[PMO_HORIZONS], float unit)
 {
     float x[PMO_LEADING_INPUTS], change[PMO_GRID] = {0};
-    bool known = hear(leading, t);
+    bool known = t - leading->known < PMO_LEADING_SECONDS;
 
     for (size_t g = 0; g < PMO_GRID; g++) {
         int64_t from = t - pmo_grid[g];
@@ -236,9 +260,7 @@ void pmo_leading_observe(struct pmo_leading *leading, int64_t t, float y,
         if (from % PMO_LEADING_STRIDE == 0 && origin->t == from && origin->unit > 0)
             learn(&leading->at[g], g, origin, y);
     }
-    remember_upstream(leading, t);
     move(leading, y);
-    leading->last = t;
     if (known) {
         unit = look(leading, t, unit, x);
         for (size_t g = 0; g < PMO_GRID; g++)

@@ -30,11 +30,15 @@
 #include <stdint.h>
 #include "agent/forecast/forecast.h"
 #include "agent/forecast/grid.h"
+#include "agent/forecast/lstm.h"
 
 #define PMO_LEADING_LAGS    10
+#define PMO_LEADING_BEYOND  4
 #define PMO_LEADING_INPUTS  16
-#define PMO_LEADING_SECONDS 64 /* of who calls; a power of two */
-#define PMO_LEADING_STRIDE  4  /* one second in so many is learned from */
+#define PMO_LEADING_SECONDS 64  /* of who calls; a power of two */
+#define PMO_LEADING_STRIDE  4   /* one second in so many is learned from */
+#define PMO_LEADING_LOGS    512 /* seconds of logarithms; a power of two */
+#define PMO_LEADING_LOG_ONE 31
 #define PMO_LEADING_ORIGINS (PMO_LEADING_SECONDS / PMO_LEADING_STRIDE)
 
 /* What was known in a second, and said then; until it has come. */
@@ -48,13 +52,13 @@ struct pmo_leading_origin {
 
 struct pmo_leading {
     double signal[PMO_LEADING_SIGNALS]; /* of the next second; NAN: not known */
-    int64_t last, known;                /* seconds: the last one, and with any signal */
+    int64_t last, known;                /* seconds: the last one heard of, and with any signal */
     float seconds, slow, own[2];        /* that were seen, and means of the series */
     float heard[PMO_LEADING_SIGNALS], usual[PMO_LEADING_SIGNALS];
-    float beyond[PMO_LEADING_SIGNALS];   /* shares above what is usual; of SYNs and of requests in
-                                          * flight the mean of 3 s, */
-    float syns;                          /* and of 10 s */
-    float upstream[PMO_LEADING_SECONDS]; /* by second mod size */
+    float beyond[PMO_LEADING_BEYOND]; /* shares above what is usual: of SYNs, means of 3 and 10 s;
+                                       * of the accept queue; of requests in flight, mean of 3 s */
+    float upstream[PMO_LEADING_SECONDS];            /* by second mod size */
+    int8_t log[PMO_LSTM_LEADING][PMO_LEADING_LOGS]; /* likewise; in parts of PMO_LEADING_LOG_ONE */
     unsigned int turn;
     float count; /* origins that were learned from */
     float product[PMO_LEADING_INPUTS][PMO_LEADING_INPUTS];
@@ -75,11 +79,18 @@ struct pmo_leading {
 /* All zero but for what init sets. */
 void pmo_leading_init(struct pmo_leading *leading);
 
+/* Takes in leading->signal, those of second @t, which is later than the last, and forgets them. */
+void pmo_leading_hear(struct pmo_leading *leading, int64_t t);
+
 /**
- * pmo_leading_observe - second @t had @y requests, and leading->signal
+ * pmo_leading_observe - second @t, whose signals were heard, had @y requests
  * @mean: what the models forecast of the next minute, without signals
  * @unit: the error that is to be expected a second ahead; above 0
- * Works out leading->change, and forgets the signals.
+ * Works out leading->change.
  */
 void pmo_leading_observe(struct pmo_leading *leading, int64_t t, float y,
                          const float mean[PMO_HORIZONS], float unit);
+
+/* What the network of lstm.h sees of second @t: logarithms of the ratios to what is usual; 0 where
+ * a signal is not known, or no longer. */
+void pmo_leading_logs(const struct pmo_leading *leading, int64_t t, float logs[PMO_LSTM_LEADING]);

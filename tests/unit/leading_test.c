@@ -124,6 +124,7 @@ static void changes_are_those_of_a_linear_law(void)
         double y = 100 + 0.3 * (asked_at(t - 12) - 200);
 
         leading->signal[PMO_LEADING_UPSTREAM] = asked_at(t);
+        pmo_leading_hear(leading, t);
         pmo_leading_observe(leading, t, (float)y, mean, 10);
         if (t < JUDGED)
             continue;
@@ -252,6 +253,7 @@ static void signals_may_fail_at_any_time(void)
     for (int64_t t = 0; t < SECONDS; t++) {
         if (t < SECONDS - PMO_LEADING_SECONDS)
             leading->signal[PMO_LEADING_UPSTREAM] = asked_at(t);
+        pmo_leading_hear(leading, t);
         pmo_leading_observe(leading, t, (float)asked_at(t - 5), mean, 10);
         if (t == SECONDS - PMO_LEADING_SECONDS)
             CU_ASSERT(leading->change[4] != 0);
@@ -261,7 +263,34 @@ static void signals_may_fail_at_any_time(void)
     free(leading);
 }
 
+static void the_network_sees_logarithms_of_ratios(void)
+{
+    struct pmo_leading *leading = calloc(1, sizeof(*leading));
+    float logs[PMO_LSTM_LEADING];
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(leading);
+    pmo_leading_init(leading);
+    for (int64_t t = 0; t <= 2000; t++) {
+        leading->signal[PMO_LEADING_UPSTREAM] = t == 2000 ? 9999 : 999;
+        leading->signal[PMO_LEADING_SYNS] = t == 1990 ? 0 : 1e6;
+        if (t < 1950 || t > 1960)
+            pmo_leading_hear(leading, t);
+    }
+    pmo_leading_logs(leading, 2000, logs);
+    CU_ASSERT_DOUBLE_EQUAL(logs[0], log(10), 0.05);
+    CU_ASSERT_EQUAL(logs[1], 0);
+    pmo_leading_logs(leading, 1990, logs);
+    CU_ASSERT_EQUAL(logs[0], 0);
+    CU_ASSERT(logs[1] < -4);
+    for (int64_t t = 1; t < 3; t++) { /* gone, and still to come */
+        pmo_leading_logs(leading, t == 1 ? 2000 - PMO_LEADING_LOGS : 2001, logs);
+        CU_ASSERT(logs[0] == 0 && logs[1] == 0);
+    }
+    free(leading);
+}
+
 SUITE(leading) = {
+    TEST(the_network_sees_logarithms_of_ratios),
     TEST(what_follows_five_seconds_later_is_forecast),
     TEST(signals_of_no_use_do_no_harm),
     TEST(changes_are_those_of_a_linear_law),
