@@ -257,7 +257,7 @@ void pmo_leading_observe(struct pmo_leading *leading, int64_t t, float y,
         int64_t from = t - pmo_grid[g];
         const struct pmo_leading_origin *origin = origin_at(leading, from);
 
-        if (from % PMO_LEADING_STRIDE == 0 && origin->t == from && origin->unit > 0)
+        if ((uint64_t)from % PMO_LEADING_STRIDE == 0 && origin->t == from && origin->unit > 0)
             learn(&leading->at[g], g, origin, y);
     }
     move(leading, y);
@@ -267,7 +267,7 @@ void pmo_leading_observe(struct pmo_leading *leading, int64_t t, float y,
             change[g] = dot(leading->at[g].weight, x);
     }
     say(leading, change, unit);
-    if (t % PMO_LEADING_STRIDE == 0) {
+    if ((uint64_t)t % PMO_LEADING_STRIDE == 0) {
         struct pmo_leading_origin *origin = origin_at(leading, t);
 
         origin->t = t;
@@ -279,8 +279,9 @@ void pmo_leading_observe(struct pmo_leading *leading, int64_t t, float y,
         memcpy(origin->change, change, sizeof(change));
         for (size_t g = 0; g < PMO_GRID; g++)
             origin->mean[g] = mean[pmo_grid[g] - 1];
-        return;
+    } else if ((uint64_t)t % PMO_LEADING_STRIDE ==
+               PMO_LEADING_STRIDE / 2) { /* weights change slowly */
+        solve(leading, leading->turn);
+        leading->turn = (leading->turn + 1) % PMO_GRID;
     }
-    solve(leading, leading->turn); /* not in the seconds that are learned from */
-    leading->turn = (leading->turn + 1) % PMO_GRID;
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """
-A service behind another one: two_stages.py TRACE DELAY_S SPREAD [DAYS] [useless]
+A service behind another one: two_stages.py TRACE.csv.gz DELAY_S SPREAD [useless]
 
 Of each request of TRACE, the first service makes a call with probability 0.7, after a delay with a
 gamma distribution: of mean DELAY_S and SPREAD, its standard deviation over its mean (0: always the
@@ -17,14 +17,11 @@ CALLS = 0.7
 BLOCK_S = 600
 
 trace, delay_s, spread = sys.argv[1], float(sys.argv[2]), float(sys.argv[3])
-days = float(sys.argv[4]) if len(sys.argv) > 4 else 1e9
 draw = random.Random(1)
 
 asked = {}
 with gzip.open(trace, "rt") as file:
     for row in csv.DictReader(file):
-        if int(row["t"]) >= days * 86400:
-            break
         asked[int(row["t"])] = int(float(row["requests"]))
 
 calls = dict.fromkeys(asked, 0)
