@@ -663,6 +663,8 @@ void pmo_forecaster_observe(struct pmo_forecaster *forecaster, int64_t t, double
     expected = !issued->made || issued->target != t       ? NAN
                : issued->unsure && event->probability > 0 ? event->mean
                                                           : issued->combined.mean;
+    if (forecaster->leading) /* a jump is one still further ahead than signals see */
+        expected -= forecaster->leading->used[issued - forecaster->issued];
     score(forecaster, t, y);
     pmo_recent_append(recent, t, y);
     if (forecaster->leading)
