@@ -346,7 +346,9 @@ struct cpu {
     __u64 window; /* that was counted in last, see window_parity() */
     __u32 spare_busy[SPARES];
     __u64 tick; /* of the clock, that XDP has read it in last, and the window's parity: see syn.h */
-    __u64 pad[4];
+    __u32 direct; /* segments that were read where they lie, and rightly: see direct.h */
+    __u32 pad_direct;
+    __u64 pad[3];
     struct http1_chunk ingress; /* ingress runs with softirqs off: there is one at a time */
     struct http1_chunk egress;
     struct http1_chunk spare[SPARES]; /* for egress that interrupted egress */

@@ -5,6 +5,7 @@
  *   connection.h  sockops              accepted connections, bound to their instance
  *   request.h     cgroup_skb           requests and responses on them: the short way...
  *   segment.h                          ... and the long one
+ *   direct.h                           bytes of a packet, where they lie
  *   exchange.h                         what a connection's requests go through
  *   calls.h                            the same of connections that instances open
  *   peers.h                            and whom they call

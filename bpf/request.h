@@ -11,6 +11,7 @@
  */
 #pragma once
 
+#include "bpf/direct.h"
 #include "bpf/segment.h"
 
 /* Offset of the TCP header where it takes a longer look; 0 where there is none. */
@@ -71,14 +72,15 @@ static __always_inline bool accepts(const struct bpf_sock *sk)
 }
 
 /* Loads the beginning of a segment. Returns how many bytes, 0 where that failed. */
-static __always_inline __u32 segment_load(struct __sk_buff *skb, const struct segment_place *at,
-                                          struct http1_chunk *chunk)
+static __always_inline __u32 segment_load(struct __sk_buff *skb, struct cpu *cpu,
+                                          const struct segment_place *at, struct http1_chunk *chunk)
 {
     __s64 n = at->length;
 
     if (n > HTTP1_CHUNK)
         n = HTTP1_CHUNK;
-    if (!length_within(&n, HTTP1_CHUNK) || bpf_skb_load_bytes(skb, at->payload, chunk->buf, n))
+    if (!length_within(&n, HTTP1_CHUNK) || (!direct_load(skb, cpu, chunk, at->payload, n) &&
+                                            bpf_skb_load_bytes(skb, at->payload, chunk->buf, n)))
         return 0;
     return n;
 }
@@ -180,7 +182,7 @@ static __always_inline bool request_whole(struct __sk_buff *skb, struct connecti
     if (!cpu || c->in.parser.phase != HTTP1_START || at->seq != c->in.next_seq || !c->in.joined ||
         c->in.stashed_ranges || !queue_has_room(c))
         return false;
-    length = segment_load(skb, at, &cpu->ingress);
+    length = segment_load(skb, cpu, at, &cpu->ingress);
     if (!length || !http1_whole_request(&cpu->ingress, length, &method, &hash, &head))
         return false;
     rest = at->length - head.pos;
@@ -352,7 +354,7 @@ static __always_inline bool response_whole(struct __sk_buff *skb, struct connect
     q = &c->queue[index & (QUEUE_INLINE - 1)];
     if (q->index != index)
         return false;
-    length = segment_load(skb, at, &cpu->egress);
+    length = segment_load(skb, cpu, at, &cpu->egress);
     if (!length || !http1_whole_response(&cpu->egress, length, &status, &head))
         return false;
     method = q->method;

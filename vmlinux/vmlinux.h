@@ -48,6 +48,32 @@ struct sock_common {
     atomic64_t skc_cookie;
 };
 
+struct skb_frag {
+    unsigned long netmem; /* a struct page, or a device's memory, marked by the lowest bit */
+    unsigned int len;
+    unsigned int offset;
+};
+
+struct skb_shared_info {
+    __u8 nr_frags;
+    struct skb_frag frags[1];
+};
+
+struct sk_buff {
+    unsigned int len, data_len; /* of which data_len are not at `data`, but in frags */
+    unsigned int end;
+    unsigned char *head, *data;
+};
+
+struct timespec64 {
+    __s64 tv_sec;
+    long tv_nsec;
+};
+
+enum special_kfunc_type {
+    KF_bpf_rdonly_cast = 1,
+};
+
 struct kernfs_node {
     __u64 id;
 };

@@ -21,6 +21,7 @@
 #include "agent/observe/features.h"
 #include "agent/observe/filter.h"
 #include "agent/observe/process.h"
+#include "agent/observe/symbols.h"
 #include <pmo/hints.h>
 #include "bpf/fold.h"
 
@@ -31,6 +32,7 @@
 #define PEERS_BYTES   (PMO_PEERS_MAX * sizeof(struct pmo_peer))
 
 uint32_t pmo_kernel_ring_bytes = 4 << 20;
+uint64_t pmo_kernel_page_offset_at;
 
 static size_t hints_bytes(void)
 {
@@ -402,6 +404,20 @@ static uint32_t tick_us(void)
     return (uint32_t)(tick.tv_nsec / 1000);
 }
 
+/* What bpf/direct.h needs to know of the kernel's memory. */
+static void memory_found(struct pmo_bpf *s)
+{
+    static struct pmo_symbol symbols[] = {{.name = "page_offset_base"}, {.name = "vmemmap_base"}};
+    static bool found;
+
+    if (!found)
+        pmo_symbols_find(symbols, 2);
+    found = true;
+    s->rodata->page_offset_base_at =
+        pmo_kernel_page_offset_at ? pmo_kernel_page_offset_at : symbols[0].address;
+    s->rodata->vmemmap_base_at = symbols[1].address;
+}
+
 /* The dearest programs to verify are those that nobody may need. */
 static void leave_out(struct pmo_bpf *s, const struct pmo_kernel_extras *extras)
 {
@@ -435,6 +451,7 @@ static int skeleton_load(struct pmo_kernel *k, const struct pmo_kernel_extras *e
         k->adopted ? k->adopted_wall_offset_ns
                    : clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC);
     k->skeleton->rodata->tick_us = tick_us();
+    memory_found(k->skeleton);
     k->skeleton->rodata->calls = extras && extras->calls;
     k->skeleton->rodata->headers_named = extras && extras->headers;
     k->skeleton->rodata->zones_seed = extras ? extras->zones : 0;

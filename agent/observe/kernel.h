@@ -35,6 +35,9 @@ struct pmo_kernel_events {
 extern uint32_t pmo_kernel_ring_bytes;
 /* Whether the probes of an earlier agent are replaced by the same programs, too; tests do so. */
 extern bool pmo_kernel_tls_replaces;
+/* Where the kernel is said to keep where its map of all memory begins (bpf/direct.h), 0: where it
+ * says itself; tests set a wrong one. */
+extern uint64_t pmo_kernel_page_offset_at;
 /* Whether the kernel is taken for one before 6.6; tests do so. */
 extern bool pmo_kernel_without_tcx;
 
@@ -83,9 +86,9 @@ void pmo_kernel_read_events(struct pmo_kernel *kernel);
 /* Ends requests over UDP that got no answer; once a second. */
 void pmo_kernel_datagrams_expire(struct pmo_kernel *kernel);
 
-/* The live row of counters and settings, read-only. */
 /* Of how many reads the wait is measured from here on: struct pmo_control. */
 void pmo_kernel_wait_mask(struct pmo_kernel *kernel, uint32_t mask);
+/* The live row of counters and settings, read-only. */
 const volatile struct pmo_control *pmo_kernel_control(const struct pmo_kernel *kernel);
 /* The mapped hints map: PMO_HINTS_ROWS rows. */
 void *pmo_kernel_hints(const struct pmo_kernel *kernel);

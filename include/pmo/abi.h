@@ -21,7 +21,7 @@
 #endif
 #include <linux/types.h>
 
-#define PMO_ABI_VERSION 7U
+#define PMO_ABI_VERSION 8U
 
 #define PMO_INSTANCES_MAX   4096U /* rows; 0 is "unknown instance", used when the rows are full */
 #define PMO_COUNTERS_MAX    8192U /* (instance, type) pairs; the first few count what has no pair */
@@ -409,6 +409,10 @@ struct pmo_control {
     __u64 not_http;       /* connections that are neither HTTP nor TLS */
     __u64 tls;            /* connections that are TLS, */
     __u64 tls_read;       /* and those of them whose library's calls are read */
+    __u32 wait_mask;    /* of 1 + this many reads, the wait of one is measured; a power of 2 - 1 */
+    __u32 direct;       /* CPUs that read segments where they lie (bpf/direct.h), */
+    __u32 direct_wrong; /* and those that found that they cannot */
+    __u32 pad;
     __u64 broken;         /* directions of HTTP/2 connections that ceased to make sense */
     __u64 peers_full;     /* connections whose calls are counted under the peer "{other}" */
     __u32 slots_used;     /* counter slots below this have been used */
@@ -420,8 +424,7 @@ struct pmo_control {
     __u32 stash_taken;    /* pieces of them that were taken away, as there was no room */
     __u32 fold_rules;     /* that were made by the kernel side */
     __u32 headers_epoch;  /* differs whenever a row of named_headers is another header */
-    __u32 wait_mask;     /* of 1 + this many reads, the wait of one is measured; a power of 2 - 1 */
-    __u64 header_key[2]; /* for digests of headers: secret, and drawn when the maps were made */
+    __u64 header_key[2];  /* for digests of headers: secret, and drawn when the maps were made */
 };
 
 #ifndef __bpf__

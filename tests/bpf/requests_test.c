@@ -7,7 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include "agent/base/log.h"
+#include "agent/observe/symbols.h"
 #include "tests/bpf/world.h"
 
 #define OK "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -41,6 +43,73 @@ static void requests_are_counted_by_method_route_and_status(void)
     CU_ASSERT_EQUAL(w.instances[wire.instance].connections, 1);
     CU_ASSERT_EQUAL(w.instances[wire.instance].closes, 1);
     world_close(&w, false);
+}
+
+/* What bpf/direct.h takes. */
+static bool kernel_reads_anywhere(void)
+{
+    struct btf *btf = btf__load_vmlinux_btf();
+    bool able = btf__find_by_name_kind(btf, "bpf_rdonly_cast", BTF_KIND_FUNC) > 0 &&
+                btf__find_by_name_kind(btf, "skb_frag", BTF_KIND_STRUCT) > 0;
+
+    btf__free(btf);
+    return able;
+}
+
+/* Heads of all lengths, up to twice as long as what is read at once, with bodies. */
+static void exchange_heads(struct wire *wire, unsigned int count)
+{
+    for (unsigned int i = 0; i < count; i++) {
+        char request[1200], response[1200];
+
+        (void)snprintf(request, sizeof(request), "GET /long HTTP/1.1\r\nX: %0*d\r\n\r\n",
+                       1 + i * 7 % 1000, 0);
+        (void)snprintf(response, sizeof(response),
+                       "HTTP/1.1 200 OK\r\nX: %0*d\r\nContent-Length: 2\r\n\r\nok",
+                       1 + i * 11 % 1000, 0);
+        wire_request(wire, request);
+        wire_response(wire, response);
+    }
+}
+
+static void segments_are_read_where_they_lie(void)
+{
+    const volatile struct pmo_control *control;
+    struct wire wire;
+
+    CU_ASSERT_FATAL(world_open(&w));
+    CU_ASSERT_FATAL(wire_open(&w, &wire, AF_INET));
+    exchange_heads(&wire, 1000);
+    CU_ASSERT_EQUAL(world_in_flight(&w, wire.instance), 0);
+    wire_close(&wire);
+    world_settle(&w);
+    CU_ASSERT_EQUAL(world_requests(&w, (int)wire.instance, PMO_METHOD_GET, 2, "/long"), 1000);
+    CU_ASSERT_EQUAL(world_requests(&w, (int)wire.instance, -1, -1, NULL), 1000);
+    control = pmo_kernel_control(w.kernel);
+    CU_ASSERT_EQUAL(control->direct_wrong, 0);
+    CU_ASSERT_EQUAL(control->direct > 0, kernel_reads_anywhere());
+    world_close(&w, false);
+}
+
+static void memory_that_is_elsewhere_is_found_out(void)
+{
+    struct pmo_symbol code = {.name = "sk_filter_trim_cap"};
+    struct wire wire;
+
+    pmo_symbols_find(&code, 1);
+    CU_ASSERT_FATAL(code.address);
+    pmo_kernel_page_offset_at = code.address;
+    CU_ASSERT_FATAL(world_open(&w));
+    CU_ASSERT_FATAL(wire_open(&w, &wire, AF_INET));
+    exchange_heads(&wire, 200);
+    wire_close(&wire);
+    world_settle(&w);
+    CU_ASSERT_EQUAL(world_requests(&w, (int)wire.instance, PMO_METHOD_GET, 2, "/long"), 200);
+    CU_ASSERT_EQUAL(world_requests(&w, (int)wire.instance, -1, -1, NULL), 200);
+    CU_ASSERT_EQUAL(pmo_kernel_control(w.kernel)->direct, 0);
+    CU_ASSERT_EQUAL(pmo_kernel_control(w.kernel)->direct_wrong > 0, kernel_reads_anywhere());
+    world_close(&w, false);
+    pmo_kernel_page_offset_at = 0;
 }
 
 static void ipv6_is_counted_like_ipv4(void)
@@ -483,6 +552,8 @@ static void two_agents_do_not_share_their_pins(void)
 }
 
 SUITE(requests) = {TEST(requests_are_counted_by_method_route_and_status),
+                   TEST(segments_are_read_where_they_lie),
+                   TEST(memory_that_is_elsewhere_is_found_out),
                    TEST(ipv6_is_counted_like_ipv4),
                    TEST(heads_and_bodies_may_be_split_anywhere),
                    TEST(pipelined_requests_are_matched_with_their_responses),
