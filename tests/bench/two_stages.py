@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """
-A service behind another one: two_stages.py TRACE.csv.gz DELAY_S SPREAD [useless]
+A service behind another one: two_stages.py TRACE.csv[.gz] DELAY_S SPREAD [useless]
 
 Of each request of TRACE, the first service makes a call with probability 0.7, after a delay with a
 gamma distribution: of mean DELAY_S and SPREAD, its standard deviation over its mean (0: always the
@@ -20,7 +20,7 @@ trace, delay_s, spread = sys.argv[1], float(sys.argv[2]), float(sys.argv[3])
 draw = random.Random(1)
 
 asked = {}
-with gzip.open(trace, "rt") as file:
+with gzip.open(trace, "rt") if trace.endswith(".gz") else open(trace) as file:
     for row in csv.DictReader(file):
         asked[int(row["t"])] = int(float(row["requests"]))
 
