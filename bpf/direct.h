@@ -18,8 +18,12 @@
 #define DIRECT_CHECKS 64U
 #define DIRECT_WRONG  ~0U
 
-/* Where the kernel keeps where the two maps begin; 0: it does not say, or did not move them. */
+/* Where the kernel keeps where its maps of all memory and of its struct page begin; 0: it does not
+ * say, and they are where they are unless they are moved (with four levels of page tables; with
+ * five, the first segment tells). */
 const volatile __u64 page_offset_base_at, vmemmap_base_at;
+/* Neither said nor fixed: what lies at a wrong address may be a device. */
+const volatile bool memory_known;
 
 #define PAGE_OFFSET_FIXED 0xffff888000000000ULL
 #define VMEMMAP_FIXED     0xffffea0000000000ULL
@@ -29,7 +33,8 @@ void *bpf_rdonly_cast(const void *from, __u32 type) __ksym __weak;
 
 #ifdef __TARGET_ARCH_x86
 #define DIRECT_POSSIBLE                                                                            \
-    (bpf_core_enum_value_exists(enum special_kfunc_type, KF_bpf_rdonly_cast) &&                    \
+    (memory_known && bpf_core_type_size(struct page) == 64 &&                                      \
+     bpf_core_enum_value_exists(enum special_kfunc_type, KF_bpf_rdonly_cast) &&                    \
      bpf_core_field_exists(struct skb_frag, netmem))
 #else
 #define DIRECT_POSSIBLE false
@@ -41,7 +46,7 @@ static __always_inline struct timespec64 *direct_words(__u64 at)
     return bpf_rdonly_cast((void *)at, bpf_core_type_id_kernel(struct timespec64));
 }
 
-/* What the kernel has at @at, or did not move. */
+/* What the kernel keeps at @at, or did not move. */
 static __always_inline __u64 direct_base(__u64 at, __u64 fixed)
 {
     return at ? direct_words(at)->tv_sec : fixed;

@@ -48,6 +48,10 @@ struct sock_common {
     atomic64_t skc_cookie;
 };
 
+struct page {
+    unsigned long flags;
+};
+
 struct skb_frag {
     unsigned long netmem; /* a struct page, or a device's memory, marked by the lowest bit */
     unsigned int len;

@@ -404,18 +404,31 @@ static uint32_t tick_us(void)
     return (uint32_t)(tick.tv_nsec / 1000);
 }
 
+/* Whether the kernel was moved to a random place when it was loaded, and its maps of memory with it
+ * (Documentation/arch/x86/boot.rst in its sources: KASLR_FLAG of loadflags); true if not known. */
+static bool kernel_moved(void)
+{
+    _cleanup_close_ int fd = open("/sys/kernel/boot_params/data", O_RDONLY | O_CLOEXEC);
+    uint8_t flags;
+
+    return fd < 0 || pread(fd, &flags, 1, 0x211) != 1 || flags & 2;
+}
+
 /* What bpf/direct.h needs to know of the kernel's memory. */
-static void memory_found(struct pmo_bpf *s)
+static void memory_find(struct pmo_bpf *s)
 {
     static struct pmo_symbol symbols[] = {{.name = "page_offset_base"}, {.name = "vmemmap_base"}};
-    static bool found;
+    static bool looked, fixed;
 
-    if (!found)
+    if (!looked) {
         pmo_symbols_find(symbols, 2);
-    found = true;
+        fixed = !kernel_moved();
+    }
+    looked = true;
     s->rodata->page_offset_base_at =
         pmo_kernel_page_offset_at ? pmo_kernel_page_offset_at : symbols[0].address;
     s->rodata->vmemmap_base_at = symbols[1].address;
+    s->rodata->memory_known = fixed || (symbols[0].address && symbols[1].address);
 }
 
 /* The dearest programs to verify are those that nobody may need. */
@@ -451,7 +464,7 @@ static int skeleton_load(struct pmo_kernel *k, const struct pmo_kernel_extras *e
         k->adopted ? k->adopted_wall_offset_ns
                    : clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC);
     k->skeleton->rodata->tick_us = tick_us();
-    memory_found(k->skeleton);
+    memory_find(k->skeleton);
     k->skeleton->rodata->calls = extras && extras->calls;
     k->skeleton->rodata->headers_named = extras && extras->headers;
     k->skeleton->rodata->zones_seed = extras ? extras->zones : 0;
