@@ -220,7 +220,13 @@ static void minute_quantiles(const struct minute *minute, float value[PMO_QUANTI
         value[q] = pmo_at_least(0, minute->mean + pmo_normal[q] * minute->deviation);
 }
 
-/* The same, as far as signals move it. */
+/* How far signals had moved a forecast. */
+static float used(const struct pmo_forecaster *forecaster, const struct issued *issued)
+{
+    return forecaster->leading ? forecaster->leading->used[issued - forecaster->issued] : 0;
+}
+
+/* The quantiles of a minute, as far as signals move them. */
 static void minute_moved(const float minute[PMO_QUANTILES], float change,
                          float value[PMO_QUANTILES])
 {
@@ -317,8 +323,7 @@ static void score(struct pmo_forecaster *forecaster, int64_t t, float y)
         memcpy(expert[0], issued->combined.value, sizeof(expert[0]));
         minute_quantiles(minute_at(forecaster, t - pmo_grid[g]), expert[1]);
         if (forecaster->leading)
-            minute_moved(expert[1], forecaster->leading->used[issued - forecaster->issued],
-                         expert[1]);
+            minute_moved(expert[1], used(forecaster, issued), expert[1]);
         pmo_aggregation_learn(&forecaster->aggregation[g], expert, issued->calm,
                               issued->combined.scale, y, calm);
         pmo_combination_learn(&forecaster->combination[g], pmo_grid[g], issued->model,
@@ -660,11 +665,11 @@ void pmo_forecaster_observe(struct pmo_forecaster *forecaster, int64_t t, double
         y = fminf(y, fmaxf(RISE_MAX * pmo_recent_max(recent, RISE_SECONDS), RISE_FLOOR));
     issued = issued_for(forecaster, JUMP_GRID, t);
     event = &unsure_of(forecaster, issued)->outlook[EVENT];
-    expected = !issued->made || issued->target != t       ? NAN
-               : issued->unsure && event->probability > 0 ? event->mean
-                                                          : issued->combined.mean;
-    if (forecaster->leading) /* a jump is one still further ahead than signals see */
-        expected -= forecaster->leading->used[issued - forecaster->issued];
+    expected = !issued->made || issued->target != t ? NAN
+               : issued->unsure && event->probability > 0
+                   ? event->mean
+                   /* a jump that signals announce is one still, further ahead than they see */
+                   : issued->combined.mean - used(forecaster, issued);
     score(forecaster, t, y);
     pmo_recent_append(recent, t, y);
     if (forecaster->leading)
