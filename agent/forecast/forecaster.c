@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <math.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include "agent/forecast/aggregation.h"
@@ -21,6 +22,7 @@
 #include "agent/forecast/effects.h"
 #include "agent/forecast/grid.h"
 #include "agent/forecast/jumps.h"
+#include "agent/forecast/leading.h"
 #include "agent/forecast/mixture.h"
 #include "agent/forecast/model.h"
 #include "agent/forecast/recent.h"
@@ -116,10 +118,11 @@ struct pmo_forecaster {
     struct pmo_effect_event events[PMO_EFFECT_EVENTS]; /* known now */
     size_t events_count;
     const struct pmo_lstm *lstm;
-    int64_t hour;               /* since 1970, current one */
-    float greatest[MOST_HOURS]; /* mean of SMOOTHED seconds, by hour mod MOST_HOURS, */
-    float most;                 /* and of all of these */
-    float limit;                /* of what is forecast */
+    struct pmo_leading *leading; /* NULL: there were no signals */
+    int64_t hour;                /* since 1970, current one */
+    float greatest[MOST_HOURS];  /* mean of SMOOTHED seconds, by hour mod MOST_HOURS, */
+    float most;                  /* and of all of these */
+    float limit;                 /* of what is forecast */
     struct pmo_jump_outlook outlook[OUTLOOKS][PMO_HORIZONS];
     float held;    /* forgetting share of 0.9 quantiles that held */
     double judged; /* how many there were */
@@ -139,6 +142,11 @@ size_t pmo_forecaster_bytes(void)
     for (size_t i = 0; i < PMO_MODELS; i++)
         bytes += aligned(pmo_models[i]->state_bytes);
     return bytes;
+}
+
+size_t pmo_forecaster_signals_bytes(void)
+{
+    return sizeof(struct pmo_leading);
 }
 
 int pmo_forecaster_new(struct pmo_forecaster **forecaster)
@@ -171,8 +179,10 @@ int pmo_forecaster_new(struct pmo_forecaster **forecaster)
 
 void pmo_forecaster_free(struct pmo_forecaster **forecaster)
 {
-    if (*forecaster)
-        (void)munmap(*forecaster, pmo_forecaster_bytes());
+    if (!*forecaster)
+        return;
+    free((*forecaster)->leading);
+    (void)munmap(*forecaster, pmo_forecaster_bytes());
     *forecaster = NULL;
 }
 
@@ -208,6 +218,20 @@ static void minute_quantiles(const struct minute *minute, float value[PMO_QUANTI
 {
     for (size_t q = 0; q < PMO_QUANTILES; q++)
         value[q] = pmo_at_least(0, minute->mean + pmo_normal[q] * minute->deviation);
+}
+
+/* How far signals had moved a forecast. */
+static float used(const struct pmo_forecaster *forecaster, const struct issued *issued)
+{
+    return forecaster->leading ? forecaster->leading->used[issued - forecaster->issued] : 0;
+}
+
+/* The quantiles of a minute, as far as signals move them. */
+static void minute_moved(const float minute[PMO_QUANTILES], float change,
+                         float value[PMO_QUANTILES])
+{
+    for (size_t q = 0; q < PMO_QUANTILES; q++)
+        value[q] = pmo_at_least(0, minute[q] + change);
 }
 
 static void look_at_minute(struct minute *minute, const struct pmo_recent *recent)
@@ -298,6 +322,8 @@ static void score(struct pmo_forecaster *forecaster, int64_t t, float y)
         calm = issued->unsure ? 1 - jumped(issued, unsure, y) : 1;
         memcpy(expert[0], issued->combined.value, sizeof(expert[0]));
         minute_quantiles(minute_at(forecaster, t - pmo_grid[g]), expert[1]);
+        if (forecaster->leading)
+            minute_moved(expert[1], used(forecaster, issued), expert[1]);
         pmo_aggregation_learn(&forecaster->aggregation[g], expert, issued->calm,
                               issued->combined.scale, y, calm);
         pmo_combination_learn(&forecaster->combination[g], pmo_grid[g], issued->model,
@@ -380,6 +406,24 @@ void pmo_forecaster_set_events(struct pmo_forecaster *forecaster,
     memcpy(forecaster->events, events, forecaster->events_count * sizeof(*events));
 }
 
+void pmo_forecaster_set_signals(struct pmo_forecaster *forecaster,
+                                const double signal[PMO_LEADING_SIGNALS])
+{
+    bool known = false;
+
+    for (size_t i = 0; i < PMO_LEADING_SIGNALS; i++)
+        known |= !isnan(signal[i]);
+    if (!forecaster->leading) {
+        if (!known)
+            return;
+        forecaster->leading = calloc(1, sizeof(*forecaster->leading));
+        if (!forecaster->leading)
+            return;
+        pmo_leading_init(forecaster->leading);
+    }
+    memcpy(forecaster->leading->signal, signal, sizeof(forecaster->leading->signal));
+}
+
 static float event_now(const struct pmo_forecaster *forecaster, int64_t t)
 {
     float most = 0;
@@ -443,8 +487,10 @@ static void models_observe(struct pmo_forecaster *forecaster, int64_t t, float y
                            float means[PMO_MODELS][PMO_HORIZONS])
 {
     unsigned char *state = forecaster->state;
-    const struct pmo_context context = {
-        .recent = &forecaster->recent, .lstm = forecaster->lstm, .event = event_now(forecaster, t)};
+    const struct pmo_context context = {.recent = &forecaster->recent,
+                                        .lstm = forecaster->lstm,
+                                        .leading = forecaster->leading,
+                                        .event = event_now(forecaster, t)};
     float level = pmo_recent_mean(&forecaster->recent, SILENT_SECONDS);
 
     for (size_t i = 0; i < PMO_MODELS; i++) {
@@ -470,6 +516,7 @@ size_t pmo_forecaster_means(const struct pmo_forecaster *forecaster, unsigned in
     const unsigned char *state = forecaster->state;
     const struct pmo_context context = {.recent = &forecaster->recent,
                                         .lstm = forecaster->lstm,
+                                        .leading = forecaster->leading,
                                         .event = event_now(forecaster, forecaster->recent.last)};
     float mean[PMO_HORIZONS];
 
@@ -482,7 +529,27 @@ size_t pmo_forecaster_means(const struct pmo_forecaster *forecaster, unsigned in
             isnan(mean[h - 1]) ? pmo_recent_mean(&forecaster->recent, SILENT_SECONDS) : mean[h - 1];
         state += aligned(pmo_models[i]->state_bytes);
     }
-    return PMO_MODELS;
+    if (!forecaster->leading)
+        return PMO_MODELS;
+    means[PMO_MODELS] = forecaster->mean[h - 1] + forecaster->leading->rest[h - 1];
+    return PMO_MODELS + 1;
+}
+
+/* Moves what the models forecast to where the signals say. Counts scatter there as they do here. */
+static void heed_signals(struct pmo_forecaster *forecaster, int64_t t, float y)
+{
+    const float noise = pmo_combination_noise(&forecaster->combination[0]);
+    struct pmo_leading *leading = forecaster->leading;
+
+    pmo_leading_observe(leading, t, y, forecaster->mean, forecaster->scale[0]);
+    for (size_t h = 0; h < PMO_HORIZONS; h++) {
+        float *mean = &forecaster->mean[h], *scale = &forecaster->scale[h];
+
+        leading->change[h] = pmo_at_least(-*mean, leading->change[h]);
+        *mean += leading->change[h];
+        *scale = sqrtf(*scale * *scale + noise * leading->change[h] +
+                       fabsf(leading->change[h] * leading->rest[h]));
+    }
 }
 
 /* Quantiles of the second @h ahead if there is no jump until then, as the models have them
@@ -495,8 +562,12 @@ static void calm_at(const struct pmo_forecaster *forecaster, unsigned int h,
     const struct pmo_calibration *calibration = &forecaster->calibration[at.i];
     const struct pmo_aggregation *lower = &forecaster->aggregation[at.i], *upper = lower + 1;
     const float *dispersion = &forecaster->dispersion[at.i];
-    float error[PMO_QUANTILES];
+    float error[PMO_QUANTILES], moved[PMO_QUANTILES];
 
+    if (forecaster->leading) {
+        minute_moved(minute, forecaster->leading->change[h - 1], moved);
+        minute = moved;
+    }
     for (size_t q = 0; q < PMO_QUANTILES; q++)
         error[q] = pmo_grid_between(at, calibration[0].at[q], calibration[1].at[q]);
     calibrated->mean = forecaster->mean[h - 1];
@@ -563,6 +634,9 @@ static void issue(struct pmo_forecaster *forecaster, int64_t t,
         issued->target = t + h;
         for (size_t i = 0; i < PMO_MODELS; i++)
             issued->model[i] = means[i][h - 1];
+        if (forecaster->leading)
+            forecaster->leading->used[issued - forecaster->issued] =
+                forecaster->leading->change[h - 1];
         calm_at(forecaster, h, minute, &issued->combined, issued->calm);
         issued->unsure = values_at(forecaster, h, issued->calm, value);
         if (issued->unsure) {
@@ -591,13 +665,19 @@ void pmo_forecaster_observe(struct pmo_forecaster *forecaster, int64_t t, double
         y = fminf(y, fmaxf(RISE_MAX * pmo_recent_max(recent, RISE_SECONDS), RISE_FLOOR));
     issued = issued_for(forecaster, JUMP_GRID, t);
     event = &unsure_of(forecaster, issued)->outlook[EVENT];
-    expected = !issued->made || issued->target != t       ? NAN
-               : issued->unsure && event->probability > 0 ? event->mean
-                                                          : issued->combined.mean;
+    expected = !issued->made || issued->target != t ? NAN
+               : issued->unsure && event->probability > 0
+                   ? event->mean
+                   /* a jump that signals announce is one still, further ahead than they see */
+                   : issued->combined.mean - used(forecaster, issued);
     score(forecaster, t, y);
     pmo_recent_append(recent, t, y);
+    if (forecaster->leading)
+        pmo_leading_hear(forecaster->leading, t);
     models_observe(forecaster, t, y, means);
     pmo_combination_mean(forecaster->combination, means, forecaster->mean, forecaster->scale);
+    if (forecaster->leading)
+        heed_signals(forecaster, t, y);
     note_greatest(forecaster, t);
     pmo_jumps_observe(&forecaster->jumps, recent, t, expected);
     pmo_jumps_predict(&forecaster->jumps, recent, forecaster->outlook);
@@ -609,6 +689,11 @@ void pmo_forecaster_observe(struct pmo_forecaster *forecaster, int64_t t, double
 const struct pmo_recent *pmo_forecaster_recent(const struct pmo_forecaster *forecaster)
 {
     return &forecaster->recent;
+}
+
+const struct pmo_leading *pmo_forecaster_leading(const struct pmo_forecaster *forecaster)
+{
+    return forecaster->leading;
 }
 
 static float trust(const struct pmo_forecaster *forecaster)
@@ -671,6 +756,7 @@ size_t pmo_forecaster_scores(const struct pmo_forecaster *forecaster, unsigned i
 {
     struct pmo_grid_point at;
     const struct pmo_combination *lower, *upper;
+    const struct pmo_leading_point *leading;
 
     assert(h >= 1 && h <= PMO_HORIZONS);
     at = pmo_grid_at(h);
@@ -684,7 +770,16 @@ size_t pmo_forecaster_scores(const struct pmo_forecaster *forecaster, unsigned i
             scores[i].error =
                 pmo_grid_between(at, lower->absolute_error[i], upper->absolute_error[i]);
     }
-    return PMO_MODELS;
+    if (!forecaster->leading)
+        return PMO_MODELS;
+    leading = &forecaster->leading->at[at.i];
+    scores[PMO_MODELS] = (struct pmo_model_score){
+        .model = "leading signals",
+        .weight = pmo_grid_between(at, leading[0].belief, leading[1].belief),
+        .error =
+            leading[1].count > 0 ? pmo_grid_between(at, leading[0].error, leading[1].error) : NAN,
+    };
+    return PMO_MODELS + 1;
 }
 
 void pmo_forecaster_score(const struct pmo_forecaster *forecaster, unsigned int h,
