@@ -46,6 +46,7 @@ struct pmo_agent_instance {
     enum pmo_instance_phase phase;
     bool managed; /* the backend's, else found on this host */
     struct pmo_listener listener;
+    bool datagrams; /* nobody listens there: it was asked over UDP */
     uint32_t pid;
     char cgroup[256];
     struct pmo_workload workload; /* nothing where it is managed */

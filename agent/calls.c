@@ -6,6 +6,10 @@
  * by its cgroup where that is a service's or a container's and nobody else listens in it: a login
  * session is a cgroup, too, and whatever is started from it would make an instance's calls.
  *
+ * A process that listens in several places is several instances, and which of them a call is of,
+ * nobody knows: those are put into a circle in the hints map, as what is in flight at all of them
+ * says whether the request is known that a call is made for.
+ *
  * Whom a call goes to, the kernel side mostly knows: who has accepted the connection, however it
  * got there (bpf/peers.h).
  */
@@ -21,10 +25,19 @@ struct known {
     struct pmo_calling instance;
 };
 
+/* Where an instance listens. */
+struct place {
+    uint64_t id; /* as a caller of that kind has it */
+    uint32_t kind;
+    uint32_t instance;
+};
+
 struct follow {
     struct pmo_core *core;
     struct known *known;
     size_t count, room;
+    struct place *places; /* of all instances */
+    size_t places_count;
 };
 
 bool pmo_calls_wanted(const struct pmo_policies *policies)
@@ -71,12 +84,69 @@ static bool cgroup_is_its_own(const struct pmo_core *core, const struct pmo_agen
     return true;
 }
 
+static bool is_in_managed(const struct pmo_core *core, uint64_t netns)
+{
+    for (const struct pmo_agent_instance *i = core->agent.instances; i; i = i->next)
+        if (i->managed && !i->gone && i->listener.netns == netns)
+            return true;
+    return false;
+}
+
+static void note_place(struct follow *f, const struct pmo_listener *listener,
+                       const struct pmo_instance *instance, const struct pmo_agent_instance *known)
+{
+    struct place place = {.instance = instance->id, .id = known ? known->pid : instance->pid};
+
+    if (f->places_count == PMO_INSTANCES_MAX)
+        return;
+    if (is_in_managed(f->core, listener->netns))
+        place = (struct place){listener->netns, PMO_CALLER_NETNS, instance->id};
+    else if (place.id)
+        place.kind = PMO_CALLER_PROCESS;
+    else
+        place.id = instance->id; /* of its own kind: nobody knows */
+    f->places[f->places_count++] = place;
+}
+
+static int compare_places(const void *left, const void *right)
+{
+    const struct place *a = left, *b = right;
+
+    if (a->kind != b->kind)
+        return a->kind < b->kind ? -1 : 1;
+    if (a->id != b->id)
+        return a->id < b->id ? -1 : 1;
+    return (a->instance > b->instance) - (a->instance < b->instance);
+}
+
+static bool is_same_place(const struct place *a, const struct place *b)
+{
+    return a->kind == b->kind && a->id == b->id;
+}
+
+/* Puts the instances of each place into a circle. */
+static void join_places(struct follow *f)
+{
+    struct place *first = f->places, *end = f->places + f->places_count;
+
+    qsort(f->places, f->places_count, sizeof(*f->places), compare_places);
+    for (struct place *at = f->places; at < end; at++) {
+        bool last = at + 1 == end || !is_same_place(at, at + 1);
+        uint32_t next = last ? first->instance : at[1].instance;
+
+        pmo_hints_together(f->core->hints, at->instance, next == at->instance ? 0 : next);
+        if (last)
+            first = at + 1;
+    }
+}
+
 static void look_at(void *context, const struct pmo_listener *listener,
                     const struct pmo_instance *instance)
 {
     struct follow *f = context;
     const struct pmo_agent_instance *i = pmo_instance_by_id(f->core, instance->id);
 
+    note_place(f, listener, instance, i);
     if (!i || i->gone || !i->service->policy || !i->service->policy->calls)
         return;
     if (i->managed) {
@@ -107,11 +177,16 @@ void pmo_calls_follow(struct pmo_core *core)
 
     if (!core->calls)
         return;
+    f.places = calloc(PMO_INSTANCES_MAX, sizeof(*f.places));
+    if (!f.places)
+        return; /* the next time */
     pmo_kernel_instances(core->kernel, look_at, &f);
+    join_places(&f);
     for (size_t i = 0; i < f.count; i++)
         (void)pmo_kernel_caller(core->kernel, &f.known[i].caller, &f.known[i].instance);
     pmo_kernel_callers(core->kernel, check, &f);
     free(f.known);
+    free(f.places);
 }
 
 /* Who listens on an address, for connections from before the kernel side was there. On any address

@@ -2,8 +2,9 @@
 /*
  * Who is there. An instance is a row in the kernel's maps, made by listen() or found by a scan; its
  * service is the backend's, when its network namespace is one the backend made, else it is named
- * after its container, its systemd unit or its command, and the port. An instance that went keeps
- * its row for a minute, so that counts that are still on their way are not taken for a successor's.
+ * after its container, its systemd unit or its command, and the port. Who is asked over UDP alone
+ * is one, too, from the first request on. An instance that went keeps its row for a minute, so that
+ * counts that are still on their way are not taken for a successor's.
  */
 #include "agent/core.h"
 
@@ -12,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -208,6 +210,7 @@ struct discovery {
     uint64_t time_ns; /* CLOCK_MONOTONIC, when it had that pid; 0: now */
     char command[64]; /* "" where it is not known yet */
     char cgroup[256];
+    bool datagrams; /* see struct pmo_agent_instance */
 };
 
 /* Asks /proc; where the process is gone already, the kernel may still know its cgroup. Returns its
@@ -244,6 +247,7 @@ static void discovered(struct pmo_core *core, struct discovery *d)
 
     if (i) {
         i->missed = 0;
+        i->datagrams = d->datagrams;
         if (!i->gone && !i->pid && d->pid) { /* who called listen() has handed it on, and ended */
             i->pid = d->pid;
             memcpy(i->cgroup, d->cgroup, sizeof(i->cgroup));
@@ -264,6 +268,7 @@ static void discovered(struct pmo_core *core, struct discovery *d)
     i->listener = d->listener;
     i->pid = (uint32_t)pid;
     memcpy(i->cgroup, d->cgroup, sizeof(i->cgroup));
+    i->datagrams = d->datagrams;
     i->workload = workload;
     memcpy(i->pod, container.pod, sizeof(i->pod));
     usage_begin(core, i);
@@ -299,25 +304,13 @@ static int by_address(const void *a, const void *b)
     return memcmp(&x->address, &y->address, sizeof(x->address));
 }
 
-static void adopt_row(void *context, const struct pmo_listener *listener,
-                      const struct pmo_instance *instance)
-{
-    struct pmo_core *core = context;
-    struct discovery d = {.id = instance->id,
-                          .listener = *listener,
-                          .pid = instance->pid,
-                          .cgroup_id = instance->cgroup};
-
-    if (listener->netns != core->own_netns && !by_netns(core, listener->netns))
-        discovered(core, &d);
-}
-
-/* A listener that closed between a scan's look and its entry was never seen to close: what two
- * scans do not find is gone. */
+/* A listener that closed between a scan's look and its entry was never seen to close, and a UDP
+ * socket never is: what two scans do not find is gone. */
 static void missed_end(struct pmo_core *core)
 {
     for (struct pmo_agent_instance *i = core->agent.instances; i; i = i->next) {
-        if (i->managed || i->gone || i->listener.netns != core->own_netns || i->missed++ < 2)
+        if (i->managed || i->gone || (i->listener.netns != core->own_netns && !i->datagrams) ||
+            i->missed++ < 2)
             continue;
         pmo_kernel_listener_forget(core->kernel, &i->listener);
         instance_gone(core, i);
@@ -326,7 +319,7 @@ static void missed_end(struct pmo_core *core)
 
 /* Sockets that share an address (SO_REUSEPORT) are one instance. @netns_fd: -1: the agent's own
  * network namespace */
-static int scan_namespace(struct pmo_core *core, int netns_fd)
+static int scan_namespace(struct pmo_core *core, int netns_fd, void *unused)
 {
     struct scan scan = {};
     int r = pmo_listeners_scan(core->listeners, netns_fd, found, &scan);
@@ -375,8 +368,11 @@ static bool is_new(struct namespaces *n, ino_t inode)
     return true;
 }
 
+/* Returns non-zero to stop. @netns_fd: -1: the agent's own */
+typedef int (*namespace_fn)(struct pmo_core *core, int netns_fd, void *context);
+
 /* Every network namespace that a process is in. One that has just gone has no listeners. */
-static int scan_all_namespaces(struct pmo_core *core)
+static int each_namespace(struct pmo_core *core, namespace_fn look, void *context)
 {
     struct namespaces seen = {};
     const struct dirent *entry;
@@ -387,7 +383,7 @@ static int scan_all_namespaces(struct pmo_core *core)
     if (!proc)
         return pmo_err_r(errno, "cannot read /proc");
     if (!stat("/proc/self/ns/net", &status) && is_new(&seen, status.st_ino))
-        r = scan_namespace(core, -1);
+        r = look(core, -1, context);
     while (!r && (entry = readdir(proc))) {
         _cleanup_close_ int fd = -1;
         char path[300];
@@ -397,18 +393,105 @@ static int scan_all_namespaces(struct pmo_core *core)
             !is_new(&seen, status.st_ino))
             continue;
         fd = open(path, O_RDONLY | O_CLOEXEC);
-        if (fd >= 0)
-            (void)scan_namespace(core, fd);
+        if (fd >= 0 && look(core, fd, context) > 0)
+            break;
     }
     (void)closedir(proc);
     free(seen.list);
     return r;
 }
 
+/* ---- who is asked over UDP ------------------------------------------------------------------- */
+
+#define DNS_PORT        53
+#define EPHEMERAL_PORTS 32768 /* from here on, what asks others has them */
+
+static int datagram_socket(void *context, const struct pmo_listening *l)
+{
+    struct pmo_core *core = context;
+
+    if (l->address.port < EPHEMERAL_PORTS)
+        pmo_kernel_datagrams(core->kernel, l->address.port);
+    for (struct pmo_agent_instance *i = core->agent.instances; i; i = i->next)
+        if (i->datagrams && !memcmp(&i->listener, &l->address, sizeof(i->listener)) &&
+            (!i->pid || !kill((pid_t)i->pid, 0))) /* else the socket is the next one's */
+            i->missed = 0;
+    return 0;
+}
+
+static int datagrams_in(struct pmo_core *core, int netns_fd, void *unused)
+{
+    return pmo_datagrams_scan(netns_fd, false, datagram_socket, core);
+}
+
+static int scan_datagrams(struct pmo_core *core, bool everywhere)
+{
+    pmo_kernel_datagrams(core->kernel, DNS_PORT); /* in namespaces that come later, too */
+    for (const struct pmo_agent_instance *i = core->agent.instances; i; i = i->next)
+        everywhere |= i->datagrams && !i->gone && i->listener.netns != core->own_netns;
+    return everywhere ? each_namespace(core, datagrams_in, NULL) : datagrams_in(core, -1, NULL);
+}
+
+static int is_sought(void *context, const struct pmo_listening *l)
+{
+    struct discovery *d = context;
+
+    if (memcmp(&l->address, &d->listener, sizeof(d->listener)) != 0)
+        return 0;
+    d->datagrams = true;
+    d->pid = (uint32_t)l->pid;
+    memcpy(d->command, l->command, sizeof(d->command));
+    memcpy(d->cgroup, l->cgroup, sizeof(d->cgroup));
+    return 1;
+}
+
+static int sought_in(struct pmo_core *core, int netns_fd, void *d)
+{
+    if (pmo_datagrams_scan(netns_fd, false, is_sought, d) <= 0)
+        return 0;
+    return pmo_datagrams_scan(netns_fd, true, is_sought, d);
+}
+
+/* Of whom no process is known, it may be a UDP socket that was asked: nobody called listen(). */
+static void datagram_owner(struct pmo_core *core, struct discovery *d)
+{
+    if (d->pid)
+        return;
+    if (d->listener.netns == core->own_netns)
+        (void)sought_in(core, -1, d);
+    else
+        (void)each_namespace(core, sought_in, d);
+}
+
+/* ---- scans and events ------------------------------------------------------------------------ */
+
+/* What the scan cannot see: listeners in other namespaces, and who is asked over UDP. */
+static void adopt_row(void *context, const struct pmo_listener *listener,
+                      const struct pmo_instance *instance)
+{
+    struct pmo_core *core = context;
+    struct discovery d = {.id = instance->id,
+                          .listener = *listener,
+                          .pid = instance->pid,
+                          .cgroup_id = instance->cgroup};
+    const struct pmo_agent_instance *i = pmo_instance_by_id(core, instance->id);
+    bool own = listener->netns == core->own_netns;
+
+    if ((i && !i->gone) || by_netns(core, listener->netns) || (own && instance->listeners))
+        return;
+    if (!instance->listeners)
+        datagram_owner(core, &d);
+    if (!own || d.datagrams)
+        discovered(core, &d);
+}
+
 int pmo_instances_scan(struct pmo_core *core, bool everywhere)
 {
-    int r = everywhere ? scan_all_namespaces(core) : scan_namespace(core, -1);
+    int r =
+        everywhere ? each_namespace(core, scan_namespace, NULL) : scan_namespace(core, -1, NULL);
 
+    if (!r)
+        r = scan_datagrams(core, everywhere);
     if (!r)
         missed_end(core);
     pmo_kernel_instances(core->kernel, adopt_row, core);
@@ -432,6 +515,7 @@ void pmo_instances_event(struct pmo_core *core, const struct pmo_event *event)
 
             memcpy(d.command, ((const struct pmo_listening_event *)event)->command,
                    PMO_COMMAND_BYTES);
+            datagram_owner(core, &d);
             discovered(core, &d);
         } else if (event->listener.port == i->listener.port) {
             i->id = event->instance;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * DNS over UDP: the programs of bpf/request.h come here with datagrams of ports that accept
- * connections, too, as each DNS server does (RFC 7766). They are of the instance that listens at
- * the address and port of the UDP socket.
+ * connections, too, as each DNS server should (RFC 7766), and of those that the agent has seen UDP
+ * sockets at. They are of the instance that listens at the address and port of the UDP socket;
+ * where nobody does, the first request makes one, of which the agent then finds out who it is.
  *
  * A request is known by what it is, whatever its port. It is kept until an answer of the same
  * number goes back to where it came from, and as aborted if there is none within some seconds. One
@@ -17,6 +18,7 @@
 #define DATAGRAMS_MAX      16384U        /* requests that wait for their answer */
 #define DATAGRAM_EXPIRE_NS 5000000000ULL /* clients ask again, or others, after less */
 #define EEXIST             17
+#define PACKET_HOST        0 /* linux/if_packet.h: to this host alone */
 
 struct datagram_socket {
     struct pmo_listener listener; /* its port is 0 until the rest is there */
@@ -98,6 +100,25 @@ static __always_inline struct pmo_instance *datagram_instance(struct __sk_buff *
     return instance_of(&socket->listener);
 }
 
+/* A request to a socket that is no instance's. What is sent to many is none: to ask the neighbours
+ * (mDNS, NetBIOS) looks the same. The owner of a socket is not known here, but its cgroup is. */
+static __noinline int datagram_begin(struct __sk_buff *skb, bool ipv4)
+{
+    struct bpf_sock *sk = skb->sk;
+    struct datagram_socket *socket;
+    const struct sock *from;
+    __u8 to;
+
+    if (!sk || skb->pkt_type != PACKET_HOST || bpf_skb_load_bytes(skb, ipv4 ? 16 : 24, &to, 1) ||
+        to >= (ipv4 ? 224 : 255)) /* loopback has no packets for others, but such addresses */
+        return 0;
+    socket = bpf_sk_storage_get(&datagram_sockets, sk, NULL, 0);
+    if (!socket)
+        return 0;
+    from = (const struct sock *)*(volatile __u64 *)&socket->socket;
+    return !!instance_make(&socket->listener, 0, BPF_CORE_READ(from, sk_cgrp_data.cgroup, kn, id));
+}
+
 static __always_inline __u32 datagram_slot(struct cpu *cpu, const struct datagram_key *of,
                                            __u32 route, __u8 class)
 {
@@ -168,6 +189,8 @@ static __noinline int datagram_received(struct __sk_buff *skb)
         bpf_skb_load_bytes(skb, at, cpu->ingress.buf, n) || !dns_asks(cpu->ingress.buf))
         return 0;
     instance = datagram_instance(skb);
+    if (unlikely(!instance) && datagram_begin(skb, at == 28))
+        instance = datagram_instance(skb);
     if (!instance)
         return 0;
     key.instance = instance->id;
@@ -181,7 +204,7 @@ static __noinline int datagram_received(struct __sk_buff *skb)
     datagram_arrived(cpu, &key, &asked);
     hint = r ? NULL : hint_row(key.instance);
     if (hint)
-        __sync_fetch_and_add(&hint->arrived, 1);
+        flight_count(key.instance, hint, asked.arrived_ns);
     return 0;
 }
 

@@ -139,13 +139,34 @@ struct { /* pipelined deeper than QUEUE_INLINE */
     __type(value, struct queued_request);
 } deep_queue SEC(".maps");
 
+/* One more request to an instance is in flight. Where calls are counted, one that finds it idle is
+ * kept: see call_delay(). Two that come at once are told apart by their numbers. */
+static __always_inline void flight_count(__u32 instance, struct pmo_hint_instance *hint,
+                                         __u64 now_ns)
+{
+    struct pmo_hint_ended *row;
+    __u32 arrived;
+
+    if (!calls) {
+        __sync_fetch_and_add(&hint->arrived, 1);
+        return;
+    }
+    arrived = 1 + __sync_fetch_and_add(&hint->arrived, 1);
+    row = (struct pmo_hint_ended *)ended_row(instance);
+    if (!row || arrived - *(volatile __u32 *)&row->ended != 1)
+        return;
+    row->lone_ns = now_ns;
+    barrier();
+    *(volatile __u32 *)&row->lone = arrived;
+}
+
 /* For the gauge of requests in flight, which is of those that are served. */
-static __always_inline void flight_begins(const struct connection *c)
+static __always_inline void flight_begins(const struct connection *c, __u64 now_ns)
 {
     struct pmo_hint_instance *hint = is_call(c) ? NULL : hint_row(c->instance);
 
     if (hint)
-        __sync_fetch_and_add(&hint->arrived, 1);
+        flight_count(c->instance, hint, now_ns);
 }
 
 static __always_inline void flight_ends(const struct connection *c, __u32 n)
@@ -216,6 +237,46 @@ static __always_inline __u32 slot_of(struct connection *c, struct cpu *cpu, __u8
     return counter_slot_cached(cpu, &key, c->generation);
 }
 
+#define CALLERS_TOGETHER 8 /* at most; of more, nothing is known */
+
+/*
+ * A call has left. How long after the request that it is made for, is known where that was the only
+ * one in flight, and has been since it came: it found its instance idle, and none came after it.
+ * (Were others there in between, the one that is left may be any of them.) Where a process listens
+ * in several places, that goes for all of its instances. Global, as it is verified once then.
+ */
+__noinline int call_delay(__u32 caller, struct pmo_counts *counts, __u64 now_ns)
+{
+    __u32 instance = caller, in_flight = 0, bucket;
+    __u64 since_ns = 0, delay_ns;
+
+    for (int i = 0; i < CALLERS_TOGETHER; i++) {
+        struct pmo_hint_ended *row = (struct pmo_hint_ended *)ended_row(instance);
+        struct pmo_hint_instance *hint = hint_row(instance);
+        __u32 ended, arrived;
+
+        if (!row || !hint)
+            return 0;
+        ended = *(volatile __u32 *)&row->ended;
+        arrived = *(volatile __u32 *)&hint->arrived;
+        in_flight += arrived - ended;
+        if (arrived - ended == 1 && *(volatile __u32 *)&row->lone == arrived)
+            since_ns = row->lone_ns;
+        instance = *(volatile __u32 *)&row->together;
+        if (!instance || instance == caller)
+            break;
+    }
+    delay_ns = now_ns - since_ns;
+    bucket = latency_bucket(delay_ns);
+    if (!counts || in_flight != 1 || !since_ns || (instance && instance != caller) ||
+        (__s64)delay_ns < 0 || bucket >= PMO_LATENCY_BUCKETS)
+        return 0;
+    __sync_fetch_and_add(&counts->finished, 1);
+    __sync_fetch_and_add(&counts->first_byte_ns, delay_ns);
+    __sync_fetch_and_add(&counts->latency[bucket / 2].first_byte[bucket & 1], 1);
+    return 0;
+}
+
 static __always_inline void arrival_count(struct connection *c, __u64 now_ns, __u8 protocol,
                                           __u32 route, __u8 method)
 {
@@ -232,12 +293,14 @@ static __always_inline void arrival_count(struct connection *c, __u64 now_ns, __
         type = type_counts(slot, SHARD_SHARED, parity);
         if (type)
             __sync_fetch_and_add(&type->requests, 1);
+        if (type && is_call(c))
+            call_delay(c->instance, type, now_ns);
     } else {
         instance = instance_counts_in(c->instance, SHARD_SHARED, parity);
         if (instance)
             __sync_fetch_and_add(&instance->arrivals, 1);
     }
-    flight_begins(c);
+    flight_begins(c, now_ns);
 }
 
 /* Whether a value is one of the first PMO_HEADER_HASHES of a header and service. */

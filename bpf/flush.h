@@ -153,8 +153,9 @@ static long flush_counter(__u32 slot, void *context)
         to->last_byte = sum->last_byte - before->last_byte;
     }
     if (bpf_ringbuf_output(&windows, &f->type,
-                           key->status_class == PMO_STATUS_ARRIVED ? PMO_ARRIVED_RECORD_BYTES
-                                                                   : sizeof(f->type),
+                           key->status_class == PMO_STATUS_ARRIVED && !key->direction
+                               ? PMO_ARRIVED_RECORD_BYTES
+                               : sizeof(f->type),
                            BPF_RB_NO_WAKEUP)) {
         done->since[p] = f->type.since;
         r->control->ring_full++;

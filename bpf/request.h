@@ -208,7 +208,7 @@ static __always_inline bool request_whole(struct __sk_buff *skb, struct connecti
         if (overflow)
             __sync_fetch_and_add(&overflow->arrivals, 1);
     }
-    flight_begins(c);
+    flight_begins(c, now_ns);
     index = c->in.messages + 1;
     q = &c->queue[index & (QUEUE_INLINE - 1)];
     q->arrived_ns = now_ns;

@@ -761,6 +761,11 @@ int64_t pmo_kernel_second(const struct pmo_kernel *k, uint64_t *into_ns)
     return now / SECOND_NS;
 }
 
+void pmo_kernel_datagrams(struct pmo_kernel *k, uint16_t port)
+{
+    (void)__atomic_fetch_or(&k->accepting_ports[port / 64], 1ULL << (port % 64), __ATOMIC_RELAXED);
+}
+
 int pmo_kernel_instance(struct pmo_kernel *k, const struct pmo_listener *listener, uint32_t pid,
                         uint64_t cgroup, uint32_t listeners, uint32_t *instance)
 {

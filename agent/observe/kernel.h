@@ -105,6 +105,9 @@ int64_t pmo_kernel_second(const struct pmo_kernel *kernel, uint64_t *into_ns);
  */
 int pmo_kernel_instance(struct pmo_kernel *kernel, const struct pmo_listener *listener,
                         uint32_t pid, uint64_t cgroup, uint32_t listeners, uint32_t *instance);
+/* Datagrams to this port are looked at, as packets of ports with listeners are: who is asked over
+ * UDP is an instance. */
+void pmo_kernel_datagrams(struct pmo_kernel *kernel, uint16_t port);
 /* Walks all listeners the kernel knows. */
 typedef void (*pmo_kernel_listener_fn)(void *context, const struct pmo_listener *listener,
                                        const struct pmo_instance *instance);

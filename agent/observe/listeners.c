@@ -135,12 +135,12 @@ static int add_message(struct nl_msg *message, void *context)
     return NL_OK;
 }
 
-static int ask_family(struct nl_sock *sock, struct scan *scan, uint8_t family)
+static int ask_family(struct nl_sock *sock, struct scan *scan, uint8_t family, uint8_t protocol)
 {
     struct inet_diag_req_v2 request = {
         .sdiag_family = family,
-        .sdiag_protocol = IPPROTO_TCP,
-        .idiag_states = 1U << TCP_LISTEN,
+        .sdiag_protocol = protocol,
+        .idiag_states = 1U << (protocol == IPPROTO_TCP ? TCP_LISTEN : TCP_CLOSE),
     };
     int r;
 
@@ -150,10 +150,12 @@ static int ask_family(struct nl_sock *sock, struct scan *scan, uint8_t family)
         r = nl_recvmsgs_default(sock);
     if (scan->failed)
         r = -NLE_NOMEM;
-    return r < 0 ? pmo_err_r(pmo_netlink_errno(r), "cannot list the TCP listeners") : 0;
+    if (r == -NLE_OBJ_NOTFOUND && protocol != IPPROTO_TCP)
+        return 0;
+    return r < 0 ? pmo_err_r(pmo_netlink_errno(r), "cannot list the sockets that listen") : 0;
 }
 
-static int ask_kernel(struct scan *scan, int netns_fd)
+static int ask_kernel(struct scan *scan, int netns_fd, uint8_t protocol)
 {
     _cleanup_netlink_ struct nl_sock *sock = NULL;
     socklen_t length = sizeof(scan->netns);
@@ -163,8 +165,8 @@ static int ask_kernel(struct scan *scan, int netns_fd)
         return r;
     if (getsockopt(nl_socket_get_fd(sock), SOL_SOCKET, SO_NETNS_COOKIE, &scan->netns, &length) < 0)
         return pmo_err_r(errno, "cannot get a network namespace's cookie (kernel 5.14 or later)");
-    r = ask_family(sock, scan, AF_INET);
-    return r < 0 ? r : ask_family(sock, scan, AF_INET6);
+    r = ask_family(sock, scan, AF_INET, protocol);
+    return r < 0 ? r : ask_family(sock, scan, AF_INET6, protocol);
 }
 
 /* ---- what /proc says ------------------------------------------------------------------------- */
@@ -369,20 +371,39 @@ static void describe(struct pmo_listening *listening, const struct owner *owner)
     }
 }
 
-int pmo_listeners_scan(struct pmo_listeners *listeners, int netns_fd, pmo_listening_fn found,
-                       void *context)
+/* @listeners: NULL: owners are not looked for */
+static int scan_sockets(struct pmo_listeners *listeners, int netns_fd, uint8_t protocol,
+                        pmo_listening_fn found, void *context)
 {
     struct scan scan = {0};
     int r;
 
-    assert(listeners && found);
-    r = ask_kernel(&scan, netns_fd);
-    if (r == 0)
+    r = ask_kernel(&scan, netns_fd, protocol);
+    if (r == 0 && listeners)
         r = update_owners(listeners, &scan);
     for (size_t i = 0; r == 0 && i < scan.count; i++) {
-        describe(&scan.found[i], owner_of(listeners, scan.found[i].inode));
+        if (listeners)
+            describe(&scan.found[i], owner_of(listeners, scan.found[i].inode));
         r = found(context, &scan.found[i]);
     }
     free(scan.found);
+    return r;
+}
+
+int pmo_listeners_scan(struct pmo_listeners *listeners, int netns_fd, pmo_listening_fn found,
+                       void *context)
+{
+    assert(listeners && found);
+    return scan_sockets(listeners, netns_fd, IPPROTO_TCP, found, context);
+}
+
+int pmo_datagrams_scan(int netns_fd, bool owners, pmo_listening_fn found, void *context)
+{
+    struct pmo_listeners *once = NULL;
+    int r = owners ? pmo_listeners_new(&once) : 0;
+
+    if (!r)
+        r = scan_sockets(once, netns_fd, IPPROTO_UDP, found, context);
+    pmo_listeners_free(&once);
     return r;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Who listens: TCP listeners of a network namespace by sock_diag(7), and the processes that own
- * them. The kernel names a socket by its inode only; its owner is found by reading the links in
- * /proc/PID/fd, as ss(8) does. That is dear, so it is done only when there is an inode not seen
- * before (or whose owner is gone).
+ * Who listens: TCP listeners (and UDP sockets) of a network namespace by sock_diag(7), and the
+ * processes that own them. The kernel names a socket by its inode only; its owner is found by
+ * reading the links in /proc/PID/fd, as ss(8) does. That is dear, so it is done only when there is
+ * an inode not seen before (or whose owner is gone).
  *
  * Not thread-safe.
  */
@@ -48,3 +48,10 @@ typedef int (*pmo_listening_fn)(void *context, const struct pmo_listening *liste
  */
 int pmo_listeners_scan(struct pmo_listeners *listeners, int netns_fd, pmo_listening_fn found,
                        void *context);
+
+/**
+ * pmo_datagrams_scan - every UDP socket that is bound and not connected, likewise
+ * @owners: look for who owns them, which is dear; else pid is 0
+ * Where the kernel does not list UDP sockets (CONFIG_INET_UDP_DIAG), there are none.
+ */
+int pmo_datagrams_scan(int netns_fd, bool owners, pmo_listening_fn found, void *context);

@@ -363,6 +363,15 @@ uint32_t pmo_hints_in_flight(const struct pmo_hints *hints, uint32_t instance)
     return __atomic_load_n(&instance_at(hints, instance)->arrived, __ATOMIC_RELAXED) - ended;
 }
 
+void pmo_hints_together(struct pmo_hints *hints, uint32_t instance, uint32_t next)
+{
+    struct pmo_hint_ended *row = row_at(hints, PMO_HINTS_FIRST_ENDED + instance);
+
+    /* the kernel writes the rest of the row: it is left alone */
+    if (__atomic_load_n(&row->together, __ATOMIC_RELAXED) != next)
+        __atomic_store_n(&row->together, next, __ATOMIC_RELAXED);
+}
+
 void pmo_hints_heartbeat(struct pmo_hints *hints, uint64_t now_ns)
 {
     struct pmo_hints_header *header = row_at(hints, 0);

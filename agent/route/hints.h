@@ -39,4 +39,6 @@ void pmo_hints_instance_delete(struct pmo_hints *hints, uint32_t instance);
 const struct pmo_hint_instance *pmo_hints_row(const struct pmo_hints *hints, uint32_t instance);
 /* Requests in flight. */
 uint32_t pmo_hints_in_flight(const struct pmo_hints *hints, uint32_t instance);
+/* Of instances whose calls cannot be told apart: the next one in a circle of them, 0: none. */
+void pmo_hints_together(struct pmo_hints *hints, uint32_t instance, uint32_t next);
 void pmo_hints_heartbeat(struct pmo_hints *hints, uint64_t now_ns);

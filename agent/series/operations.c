@@ -31,6 +31,9 @@ struct counted {
         uint64_t arrived, request_bytes, response_bytes;
     } last;
     struct slot slots[SLOTS]; /* slot t / SLOT_SECONDS % SLOTS */
+    struct slot *delays;      /* of calls, as many, as if they were answered when they leave; NULL:
+                                 of none it is known what request it is for */
+    uint64_t delays_total;
 };
 
 struct pmo_operations {
@@ -58,13 +61,19 @@ static void leave_entry(void *entry)
     /* the tree's nodes go, the entries are freed by the array */
 }
 
+static void entry_free(struct counted *entry)
+{
+    free(entry->delays);
+    free(entry);
+}
+
 void pmo_operations_free(struct pmo_operations **set)
 {
     if (!*set)
         return;
     tdestroy((*set)->tree, leave_entry);
     for (size_t i = 0; i < (*set)->count; i++)
-        free((*set)->entries[i]);
+        entry_free((*set)->entries[i]);
     free((*set)->entries);
     free(*set);
     *set = NULL;
@@ -137,10 +146,11 @@ static struct counted *entry_of(struct pmo_operations *set, const struct pmo_typ
     return entry ? entry : make(set, &operation);
 }
 
-static void add_latencies(struct counted *entry, uint8_t status_class, const struct pmo_span *span,
-                          int64_t t, const struct pmo_counts *counts)
+static void add_latencies_at(struct slot slots[SLOTS], uint8_t status_class,
+                             const struct pmo_span *span, int64_t t,
+                             const struct pmo_counts *counts)
 {
-    struct slot *slot = &entry->slots[t / SLOT_SECONDS % SLOTS];
+    struct slot *slot = &slots[t / SLOT_SECONDS % SLOTS];
 
     if (slot->t > t / SLOT_SECONDS)
         return; /* older than those kept */
@@ -164,6 +174,30 @@ static void add_latencies(struct counted *entry, uint8_t status_class, const str
         slot->latency[i].first_byte[1] += pmo_span_share(span, from->first_byte[1], t);
         slot->latency[i].last_byte += pmo_span_share(span, from->last_byte, t);
     }
+}
+
+static void add_latencies(struct slot slots[SLOTS], uint8_t status_class,
+                          const struct pmo_span *span, const struct pmo_counts *counts)
+{
+    for (int64_t t = span->to; t >= span->from && t > span->to - SLOTS * SLOT_SECONDS; t--)
+        add_latencies_at(slots, status_class, span, t, counts);
+}
+
+static int add_delays(struct counted *entry, const struct pmo_span *span,
+                      const struct pmo_counts *counts)
+{
+    struct pmo_counts known = *counts;
+
+    if (!counts->finished)
+        return 0;
+    if (!entry->delays)
+        entry->delays = calloc(SLOTS, sizeof(*entry->delays));
+    if (!entry->delays)
+        return -ENOMEM;
+    known.requests = counts->finished;
+    entry->delays_total += known.requests;
+    add_latencies(entry->delays, PMO_STATUS_ARRIVED, span, &known);
+    return 0;
 }
 
 /* What falls to the last second of @span; those before are past. */
@@ -203,6 +237,8 @@ int pmo_operations_add(struct pmo_operations *set, const struct pmo_type *type, 
         return -ENOMEM;
     if (class == PMO_STATUS_ARRIVED) {
         add_arrivals(set, entry, &span, counts->requests);
+        if (type->direction == PMO_OUTBOUND && add_delays(entry, &span, counts))
+            return -ENOMEM;
         return entry->number;
     }
     if (class >= PMO_STATUS_CLASSES)
@@ -215,8 +251,7 @@ int pmo_operations_add(struct pmo_operations *set, const struct pmo_type *type, 
     if (class == PMO_STATUS_ABORTED)
         entry->open -= (int64_t)counts->requests;
     add_last(entry, &span, 0, counts->request_bytes, counts->response_bytes);
-    for (int64_t t = span.to; t >= span.from && t > span.to - SLOTS * SLOT_SECONDS; t--)
-        add_latencies(entry, class, &span, t, counts);
+    add_latencies(entry->slots, class, &span, counts);
     return entry->number;
 }
 
@@ -272,13 +307,13 @@ double pmo_operations_in_flight(const struct pmo_operations *set, size_t i)
 /* What a load is put together from. */
 struct sum {
     struct pmo_operation_load load; /* of which only what is added up is there */
-    struct slot recent;
+    struct slot recent, delays;
 };
 
-static void add_slots(struct slot *sum, const struct counted *entry, int64_t now)
+static void add_slots(struct slot *sum, const struct slot slots[SLOTS], int64_t now)
 {
     for (size_t s = 0; s < SLOTS; s++) {
-        const struct slot *slot = &entry->slots[s];
+        const struct slot *slot = &slots[s];
 
         if (slot->t > now / SLOT_SECONDS || slot->t <= now / SLOT_SECONDS - SLOTS)
             continue;
@@ -295,7 +330,10 @@ static void add_entry(struct sum *sum, const struct counted *entry, int64_t now)
 {
     struct pmo_operation_load *load = &sum->load;
 
-    add_slots(&sum->recent, entry, now);
+    add_slots(&sum->recent, entry->slots, now);
+    if (entry->delays)
+        add_slots(&sum->delays, entry->delays, now);
+    load->delays += entry->delays_total;
     load->arrived += entry->arrived;
     load->finished += entry->finished;
     load->request_bytes += entry->request_bytes;
@@ -319,13 +357,17 @@ static struct pmo_operation_load load_of(const struct sum *sum)
     load.first_byte_p99_us = pmo_latency_quantile_us(latency, PMO_FIRST_BYTE, 0.99);
     load.last_byte_p50_us = pmo_latency_quantile_us(latency, PMO_LAST_BYTE, 0.5);
     load.last_byte_p99_us = pmo_latency_quantile_us(latency, PMO_LAST_BYTE, 0.99);
-    load.first_byte_mean_us = load.last_byte_mean_us = load.error_rate = NAN;
+    load.delay_p50_us = pmo_latency_quantile_us(sum->delays.latency, PMO_FIRST_BYTE, 0.5);
+    load.delay_p99_us = pmo_latency_quantile_us(sum->delays.latency, PMO_FIRST_BYTE, 0.99);
+    load.first_byte_mean_us = load.last_byte_mean_us = load.error_rate = load.delay_mean_us = NAN;
     if (recent->answered) {
         load.first_byte_mean_us = (double)recent->first_byte_ns / recent->answered / 1e3;
         load.error_rate = (double)recent->errors / recent->answered;
     }
     if (recent->finished)
         load.last_byte_mean_us = (double)recent->last_byte_ns / recent->finished / 1e3;
+    if (sum->delays.answered)
+        load.delay_mean_us = (double)sum->delays.first_byte_ns / sum->delays.answered / 1e3;
     return load;
 }
 

@@ -37,7 +37,9 @@ void pmo_operations_free(struct pmo_operations **set);
 
 /**
  * pmo_operations_add - counts of one type in [since, until]
- * @type: of status class PMO_STATUS_ARRIVED: @counts->requests have arrived, nothing else is read
+ * @type: of status class PMO_STATUS_ARRIVED: @counts->requests have arrived; of calls, also how
+ *   long after their request they left is read, where that is known (struct pmo_counts); of others,
+ *   nothing else
  * Returns the operation's number, or -ENOMEM.
  */
 int pmo_operations_add(struct pmo_operations *set, const struct pmo_type *type, int64_t since,
@@ -67,9 +69,12 @@ struct pmo_operation_load {
     double first_byte_p50_us, first_byte_p99_us, last_byte_p50_us, last_byte_p99_us;
     double first_byte_mean_us, last_byte_mean_us;
     double error_rate; /* share of 5xx in what was answered */
+    /* of calls: how long after their request they left; NAN where it is known of none */
+    double delay_mean_us, delay_p50_us, delay_p99_us;
     /* since counting began */
     uint64_t arrived, finished, request_bytes, response_bytes;
     uint64_t requests[PMO_STATUS_CLASSES]; /* [PMO_STATUS_ABORTED] never finish */
+    uint64_t delays;                       /* calls of which that is known */
 };
 
 void pmo_operations_load(const struct pmo_operations *set, size_t i, int64_t now,

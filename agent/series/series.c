@@ -391,6 +391,14 @@ static int add_latencies(struct pmo_service_store *service, const struct pmo_spa
     return t > service->last ? 0 : keep_latencies(service, t);
 }
 
+static void add_delays(struct pmo_service_totals *totals, const struct pmo_counts *counts)
+{
+    totals->delay_ns += counts->first_byte_ns;
+    for (size_t i = 0; i < PMO_LATENCY_OCTAVES; i++)
+        totals->delay[i] +=
+            (uint64_t)counts->latency[i].first_byte[0] + counts->latency[i].first_byte[1];
+}
+
 static int add_calls(struct pmo_service_store *service, const struct pmo_type *type, int64_t since,
                      int64_t until, const struct pmo_counts *counts)
 {
@@ -407,6 +415,7 @@ static int add_calls(struct pmo_service_store *service, const struct pmo_type *t
         return r;
     if (type->status_class == PMO_STATUS_ARRIVED) {
         peer->totals.arrived += counts->requests;
+        add_delays(&peer->totals, counts);
         return 0;
     }
     series = type_of(service, &known);

@@ -60,6 +60,9 @@ struct pmo_service_totals {
     uint64_t first_byte_ns, last_byte_ns;         /* sums over those in the histograms */
     uint64_t first_byte[PMO_LATENCY_BUCKETS / 2]; /* requests by octave of latency */
     uint64_t last_byte[PMO_LATENCY_BUCKETS / 2];
+    /* of calls to a peer: how long after their request they left, where that is known */
+    uint64_t delay_ns;
+    uint64_t delay[PMO_LATENCY_BUCKETS / 2];
 };
 
 struct pmo_operations;    /* operations.h */
@@ -81,7 +84,7 @@ const char *pmo_service_store_name(const struct pmo_service_store *service);
  * @since, @until: first and last second the count covers; equal but after a gap, when the count is
  *   spread evenly over them in whole requests (the total stays exact)
  * @counts: latency buckets are merged into the second's histogram; of requests that have ARRIVED,
- *   only their number is read: they are the service's arrivals
+ *   only their number is read: they are the service's arrivals; of calls, the delays, too
  * Outbound types are series like others, and part of what is known of their peer, but of nothing
  * else: not of the service's arrivals, status classes, latencies, bytes or totals.
  * Returns 0 or -ENOMEM.

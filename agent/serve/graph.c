@@ -17,6 +17,17 @@ struct row {
     struct pmo_operation_load load;
 };
 
+/* How long after the request that they are made for calls leave, as far as it is known. */
+static void add_delay(json_t *json, const struct pmo_operation_load *load)
+{
+    json_t *delay = json_pack("{s:I, s:o, s:o, s:o}", "delaysMeasured", (json_int_t)load->delays,
+                              "delayMeanMs", pmo_json_number(load->delay_mean_us / 1e3),
+                              "delayP50Ms", pmo_json_number(load->delay_p50_us / 1e3), "delayP99Ms",
+                              pmo_json_number(load->delay_p99_us / 1e3));
+
+    (void)json_object_update_new(json, delay);
+}
+
 /* The busiest types of calls to a peer; @all: how many there are. */
 static json_t *types_json(const struct pmo_operations *calls, const char *peer, int64_t now,
                           size_t *all)
@@ -49,6 +60,7 @@ static json_t *types_json(const struct pmo_operations *calls, const char *peer, 
                       pmo_json_text(rows[i].operation->route));
 
         (void)json_object_update_new(type, pmo_json_load(&rows[i].load));
+        add_delay(type, &rows[i].load);
         (void)json_array_append_new(types, type);
     }
     return types;
@@ -83,6 +95,7 @@ static json_t *edge_json(const struct pmo_agent *agent, const struct pmo_service
 
     pmo_operations_load_of_peer(calls, peer, agent->now, &load);
     (void)json_object_update_new(edge, pmo_json_load(&load));
+    add_delay(edge, &load);
     return edge;
 }
 

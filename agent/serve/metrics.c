@@ -349,16 +349,22 @@ static void print_edges(FILE *out, const struct pmo_agent *agent, const char *me
                          s->name, "peer", pmo_service_store_peer_at(s->store, i), NULL);
 }
 
+enum edge_histogram { EDGE_FIRST_BYTE, EDGE_LAST_BYTE, EDGE_DELAY };
+
 static void print_edge_histograms(FILE *out, const struct pmo_agent *agent, const char *metric,
-                                  bool last)
+                                  enum edge_histogram which)
 {
     for (const struct pmo_service *s = agent->services; s; s = s->next)
         for (size_t i = 0; i < pmo_service_store_peers(s->store); i++) {
             const struct pmo_service_totals *t = pmo_service_store_peer_totals(s->store, i);
+            const char *peer = pmo_service_store_peer_at(s->store, i);
 
-            print_histogram(out, s, pmo_service_store_peer_at(s->store, i), metric,
-                            last ? t->last_byte : t->first_byte,
-                            last ? t->last_byte_ns : t->first_byte_ns);
+            if (which == EDGE_FIRST_BYTE)
+                print_histogram(out, s, peer, metric, t->first_byte, t->first_byte_ns);
+            else if (which == EDGE_LAST_BYTE)
+                print_histogram(out, s, peer, metric, t->last_byte, t->last_byte_ns);
+            else
+                print_histogram(out, s, peer, metric, t->delay, t->delay_ns);
         }
 }
 
@@ -367,16 +373,20 @@ static void print_calls(FILE *out, const struct pmo_agent *agent)
 {
     static const char first[] = "pmo_call_first_byte_seconds";
     static const char last[] = "http_client_request_duration_seconds";
+    static const char delay[] = "pmo_call_delay_seconds";
     static const char active[] = "http_client_active_requests";
     static const char sent[] = "pmo_call_request_bytes_total";
     static const char received[] = "pmo_call_response_bytes_total";
 
     print_head(out, first, "histogram",
                "From the complete head of a request to others to the first byte of its answer.");
-    print_edge_histograms(out, agent, first, false);
+    print_edge_histograms(out, agent, first, EDGE_FIRST_BYTE);
     print_head(out, last, "histogram",
                "From the complete head of a request to others to the last byte of its answer.");
-    print_edge_histograms(out, agent, last, true);
+    print_edge_histograms(out, agent, last, EDGE_LAST_BYTE);
+    print_head(out, delay, "histogram",
+               "From a request to the calls made for it, where it was the only one in flight.");
+    print_edge_histograms(out, agent, delay, EDGE_DELAY);
     print_head(out, active, "gauge", "Requests to others that are not at the end of their answer.");
     for (const struct pmo_service *s = agent->services; s; s = s->next)
         if (has_calls(s))

@@ -21,7 +21,7 @@
 #endif
 #include <linux/types.h>
 
-#define PMO_ABI_VERSION 8U
+#define PMO_ABI_VERSION 9U
 
 #define PMO_INSTANCES_MAX   4096U /* rows; 0 is "unknown instance", used when the rows are full */
 #define PMO_COUNTERS_MAX    8192U /* (instance, type) pairs; the first few count what has no pair */
@@ -185,9 +185,12 @@ struct pmo_latency_octave {
     __u32 last_byte;
 };
 
+/* Of calls that left (PMO_OUTBOUND, PMO_STATUS_ARRIVED), three of these have another meaning:
+ * `finished` are those of which it is known what request they are made for, `first_byte_ns` and the
+ * buckets of the first byte how long after the arrival of that they left. */
 struct pmo_counts {
     __u64 requests;       /* that have a response head, or never got one (PMO_STATUS_ABORTED), or
-                           * arrived (PMO_STATUS_ARRIVED, where nothing else is counted) */
+                           * arrived (PMO_STATUS_ARRIVED, where inbound nothing else is counted) */
     __u64 finished;       /* whose response is over: whole, or cut short */
     __u64 first_byte_ns;  /* sum over requests, from head complete to first byte of the response */
     __u64 last_byte_ns;   /* sum over finished, from head complete to last byte of the response */
@@ -325,7 +328,7 @@ struct pmo_type_record {
     __u64 since;  /* first and */
     __u64 window; /* last window this covers (seconds since 1970); equal unless some were missed */
     struct pmo_counter_key key;
-    struct pmo_counts counts; /* PMO_STATUS_ARRIVED: only counts.requests is there */
+    struct pmo_counts counts; /* inbound PMO_STATUS_ARRIVED: only counts.requests is there */
 };
 
 #define PMO_ARRIVED_RECORD_BYTES offsetof(struct pmo_type_record, counts.finished)

@@ -73,7 +73,13 @@ struct pmo_hint_instance {
 
 struct pmo_hint_ended {
     __u32 ended; /* requests whose response is complete, or will not be; counted by the kernel */
-    __u32 pad[15];
+    /* not for routers, and only where calls are counted: `arrived` with the last request that found
+     * the instance idle, when that was (CLOCK_MONOTONIC), and, in a circle, another instance that
+     * makes its calls together with this one (0: none does) */
+    __u32 lone;
+    __u64 lone_ns;
+    __u32 together;
+    __u32 pad[11];
 };
 
 struct pmo_hint_service {

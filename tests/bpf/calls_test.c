@@ -12,12 +12,14 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include <bpf/bpf.h>
 #include "agent/observe/process.h"
 #include "agent/series/routes.h"
 #include "tests/bpf/packets.h"
 #include "tests/bpf/world.h"
+#include <pmo/hints.h>
 
 #define GET "GET /items/42 HTTP/1.1\r\nHost: a\r\n\r\n"
 #define OK  "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -354,6 +356,82 @@ static void a_caller_is_known_by_its_cgroup(void)
     w.extras.calls = false;
 }
 
+static void listen_together(uint32_t instance, uint32_t next)
+{
+    struct pmo_hint_ended *rows =
+        (void *)((char *)pmo_kernel_hints(w.kernel) + PMO_HINTS_FIRST_ENDED * PMO_HINTS_ROW);
+
+    rows[instance].together = next;
+}
+
+static void one_call(void)
+{
+    wire_request(&wire, GET);
+    wire_response(&wire, OK);
+}
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+/* A request, and a call some time after it. Returns what the delay is at most. */
+static uint64_t asked_and_called(struct wire *asked, unsigned int after_us)
+{
+    uint64_t begun_ns = now_ns();
+
+    wire_request(asked, GET);
+    (void)usleep(after_us);
+    one_call();
+    return now_ns() - begun_ns;
+}
+
+/* The caller listens in two places. Three of eight calls are known to be of a request. */
+static void the_delay_of_a_call_is_known_where_one_request_is_in_flight(void)
+{
+    struct wire again, second;
+    uint64_t most_ns;
+
+    begin();
+    again = caller;
+    forget(PMO_CALLER_PROCESS, (uint64_t)getpid()); /* its clients' requests are not its calls */
+    CU_ASSERT_FATAL(wire_again(&again));
+    CU_ASSERT_FATAL(wire_open(&w, &second, AF_INET));
+    known_by(PMO_CALLER_PROCESS, (uint64_t)getpid());
+    listen_together(caller.instance, second.instance);
+    listen_together(second.instance, caller.instance);
+    one_call(); /* of nobody's */
+    most_ns = asked_and_called(&caller, 30000);
+    wire_request(&again, GET);
+    one_call(); /* of either */
+    wire_response(&caller, OK);
+    one_call(); /* of the one that is left, but that may as well be the first */
+    wire_response(&again, OK);
+    one_call(); /* of nobody's */
+    most_ns += asked_and_called(&second, 20000);
+    most_ns -= now_ns();
+    wire_request(&caller, GET);
+    one_call(); /* of either */
+    wire_response(&second, OK);
+    one_call(); /* of the one that is left: it found its own listener idle */
+    most_ns += now_ns();
+    wire_response(&caller, OK);
+    settle();
+    CU_ASSERT_EQUAL(w.calls_left[caller.instance], 8);
+    CU_ASSERT_EQUAL(w.calls_known[caller.instance], 3);
+    CU_ASSERT_EQUAL(w.delays[caller.instance], 3);
+    CU_ASSERT(w.delay_ns[caller.instance] >= 50000000 && w.delay_ns[caller.instance] <= most_ns);
+    (void)close(again.client);
+    (void)close(again.server);
+    wire_close(&second);
+    wire_close(&caller);
+    world_close(&w, false);
+    w.extras.calls = false;
+}
+
 /* Whoever else uses the network of this host would be the caller, too. */
 static void begin_in_a_namespace(void)
 {
@@ -574,6 +652,7 @@ SUITE(calls) = {TEST(calls_are_counted_by_method_route_and_status),
                 TEST(calls_end_with_the_agent_that_asked_for_them),
                 TEST(a_caller_is_known_by_its_process_and_those_it_started),
                 TEST(a_caller_is_known_by_its_cgroup),
+                TEST(the_delay_of_a_call_is_known_where_one_request_is_in_flight),
                 TEST(a_caller_is_known_by_its_network_namespace),
                 TEST(calls_from_before_are_joined_at_their_next_request),
                 TEST(calls_are_counted_by_whom_they_go_to),

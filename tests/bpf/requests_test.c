@@ -2,6 +2,7 @@
 /* Requests on real sockets, counted by the real programs: what is counted is what was sent. */
 #include "tests/unit/suite.h"
 
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -551,6 +552,60 @@ static void two_agents_do_not_share_their_pins(void)
     world_close(&w, false);
 }
 
+/* A query, and what comes back. */
+static void ask_over_udp(int client, int server, const struct sockaddr_in *to, bool answered)
+{
+    static const unsigned char query[] = "\0\1\1\0\0\1\0\0\0\0\0\0\4here\4test\0\0\1\0\1";
+    unsigned char bytes[64];
+    struct sockaddr_in from;
+    socklen_t size = sizeof(from);
+
+    CU_ASSERT(sendto(client, query, sizeof(query) - 1, 0, (const void *)to, sizeof(*to)) > 0);
+    CU_ASSERT_FATAL(recvfrom(server, bytes, sizeof(bytes), 0, (void *)&from, &size) > 0);
+    bytes[2] |= 0x80;
+    if (answered)
+        CU_ASSERT(sendto(server, bytes, sizeof(query) - 1, 0, (void *)&from, size) > 0);
+}
+
+/* Not before its port is looked at, and not by what is sent to many: neighbours ask like that. */
+static void who_is_asked_over_udp_alone_is_an_instance(void)
+{
+    static const struct timeval second = {.tv_sec = 1};
+    struct sockaddr_in at = {.sin_family = AF_INET}, group = {.sin_family = AF_INET};
+    struct ip_mreq member = {.imr_interface.s_addr = htonl(INADDR_LOOPBACK)};
+    int server = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    int client = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    socklen_t size = sizeof(at);
+    uint32_t instance;
+
+    CU_ASSERT_FATAL(world_open(&w));
+    member.imr_multiaddr.s_addr = group.sin_addr.s_addr = htonl(0xe00000fb); /* that of mDNS */
+    CU_ASSERT_FATAL(!bind(server, (void *)&at, size) && !getsockname(server, (void *)&at, &size));
+    CU_ASSERT_FATAL(!setsockopt(server, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof(second)));
+    CU_ASSERT_FATAL(!setsockopt(server, IPPROTO_IP, IP_ADD_MEMBERSHIP, &member, sizeof(member)));
+    CU_ASSERT_FATAL(!setsockopt(client, IPPROTO_IP, IP_MULTICAST_IF, &member.imr_interface,
+                                sizeof(member.imr_interface)));
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    group.sin_port = at.sin_port;
+    ask_over_udp(client, server, &at, true);
+    pmo_kernel_datagrams(w.kernel, ntohs(at.sin_port));
+    ask_over_udp(client, server, &group, false);
+    CU_ASSERT_EQUAL(world_instance(&w, server), 0);
+    for (int i = 0; i < 3; i++)
+        ask_over_udp(client, server, &at, true);
+    instance = world_instance(&w, server);
+    CU_ASSERT_FATAL(instance > 0);
+    ask_over_udp(client, server, &group, true);
+    (void)close(client);
+    (void)close(server);
+    world_settle(&w);
+    CU_ASSERT_EQUAL(w.instances[instance].arrivals, 4);
+    CU_ASSERT_EQUAL(world_requests(&w, (int)instance, -1, 2, "A"), 4);
+    CU_ASSERT_EQUAL(w.events[instance][PMO_EVENT_LISTENING], 1);
+    CU_ASSERT_EQUAL(world_in_flight(&w, instance), 0);
+    world_close(&w, false);
+}
+
 SUITE(requests) = {TEST(requests_are_counted_by_method_route_and_status),
                    TEST(segments_are_read_where_they_lie),
                    TEST(memory_that_is_elsewhere_is_found_out),
@@ -572,4 +627,5 @@ SUITE(requests) = {TEST(requests_are_counted_by_method_route_and_status),
                    TEST(connections_from_before_are_joined_at_their_next_request),
                    TEST(pins_of_another_version_are_refused_and_kept),
                    TEST(two_agents_do_not_share_their_pins),
+                   TEST(who_is_asked_over_udp_alone_is_an_instance),
                    {0}};

@@ -14,6 +14,17 @@
 #include "agent/signals.h"
 #include <pmo/hints.h>
 
+static void on_call_left(struct world *w, const struct pmo_type_record *record)
+{
+    uint32_t instance = record->key.instance % PMO_INSTANCES_MAX;
+
+    w->calls_left[instance] += record->counts.requests;
+    w->calls_known[instance] += record->counts.finished;
+    w->delay_ns[instance] += record->counts.first_byte_ns;
+    for (unsigned int i = 0; i < PMO_LATENCY_BUCKETS; i++)
+        w->delays[instance] += record->counts.latency[i / 2].first_byte[i & 1];
+}
+
 static void on_type(void *context, const struct pmo_type_record *record)
 {
     struct world *w = context;
@@ -22,7 +33,7 @@ static void on_type(void *context, const struct pmo_type_record *record)
 
     if (!header && record->key.status_class == PMO_STATUS_ARRIVED &&
         record->key.direction == PMO_OUTBOUND) {
-        w->calls_left[record->key.instance % PMO_INSTANCES_MAX] += record->counts.requests;
+        on_call_left(w, record);
         return;
     }
     if (!header && record->key.status_class == PMO_STATUS_ARRIVED) {

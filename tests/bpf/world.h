@@ -26,7 +26,10 @@ struct world {
     struct pmo_instance_counts instances[PMO_INSTANCES_MAX];
     struct pmo_signals signals[PMO_INSTANCES_MAX]; /* sums */
     struct pmo_queues queues[PMO_INSTANCES_MAX];   /* the longest */
-    uint64_t calls_left[PMO_INSTANCES_MAX];        /* requests to others */
+    uint64_t calls_left[PMO_INSTANCES_MAX];        /* requests to others, */
+    /* and those whose request is known: how many, how long after it, how many in buckets of that */
+    uint64_t calls_known[PMO_INSTANCES_MAX], delay_ns[PMO_INSTANCES_MAX];
+    uint64_t delays[PMO_INSTANCES_MAX];
     struct pmo_kernel_extras extras; /* that it opens with; world_open() leaves them alone */
     uint64_t windows, spans;         /* window records, and those that cover more than one window */
     uint16_t events[PMO_INSTANCES_MAX][PMO_EVENT_TLS + 1];

@@ -104,6 +104,63 @@ total_arrived() {
     api /v1/services | jq --arg service "$1" '.services[] | select(.name == $service) | .arrivedTotal'
 }
 
+# waiter_start: a service that listens on $waiter_port and the next one, and calls $url 30 ms after
+# each request; it says when it had that, when it called, and when it had the answer
+waiter_start() {
+    waiter_port=$((10000 + RANDOM % 20000))
+    cat >"$here/waiter.py" <<END
+import http.server, threading, time, urllib.request
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        times = [time.monotonic_ns()]
+        time.sleep(0.03)
+        times.append(time.monotonic_ns())
+        body = urllib.request.urlopen("$url/status").read()
+        times.append(time.monotonic_ns())
+        print(*times, flush=True)
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+class Server(http.server.ThreadingHTTPServer):
+    request_queue_size = 128
+for port in ($waiter_port, $waiter_port + 1):
+    server = Server(("127.0.0.1", port), Handler)
+    threading.Thread(target=server.serve_forever).start()
+END
+    python3 "$here/waiter.py" >"$here/waited" 2>"$here/waiter.log" &
+    children+=($!)
+    until_true 15 is_known "python3:$waiter_port" && until_true 15 is_known \
+        "python3:$((waiter_port + 1))" || give_up "the agent does not find $here/waiter.py"
+}
+
+# expect_delays: of requests one after another, wherever they come in, it is no less than the service
+# has waited, and no more than from before the client asked until the service had its answer. Of
+# those that come at once there is none, as nobody can tell their calls apart.
+expect_delays() {
+    local edge bounds
+    waiter_start
+    python3 - $waiter_port >"$here/asked" <<'END' || complain "the client ended with status $?"
+import sys, time, urllib.request
+for n in range(20):
+    print(time.monotonic_ns())
+    urllib.request.urlopen(f"http://127.0.0.1:{int(sys.argv[1]) + n % 2}/").read()
+END
+    bounds=$(paste -d ' ' "$here/asked" "$here/waited" |
+        awk '{ least += $3 - $2; most += $4 - $1 } END { print least / NR / 1e6, most / NR / 1e6 }')
+    h2load --h1 -n 40 -c 40 "http://127.0.0.1:$waiter_port/" >"$here/at-once" ||
+        complain "h2load ended with status $?"
+    settle
+    edge=$(api /v1/graph | jq -r '.edges[] | select(.from | startswith("python3")) |
+        "\(.totals.answered) \(.delaysMeasured) \(.delayMeanMs)"')
+    figure "delay: ${edge##* } ms, by the service and its client $bounds"
+    equal "calls and delays" "${edge% *}" "60 20"
+    echo "$bounds ${edge##* }" | awk '{ exit !($1 >= 30 && $3 >= $1 && $3 <= $2) }' ||
+        complain "a delay of ${edge##* } ms is not within $bounds"
+    equal "delays in /metrics" "$(api /metrics |
+        awk '/^pmo_call_delay_seconds_count{service="python3/ { print $2 }')" 20
+}
+
 what_a_service_calls_is_what_the_other_serves() {
     local requests=100000
     nginx_start
@@ -130,6 +187,7 @@ what_a_service_calls_is_what_the_other_serves() {
             'index($0, "http_client_request_duration_seconds_count{" s) { print $2 }')" \
         $((requests + 1))
     figure "$(grep -o '[0-9.]* req/s' "$here/h2load")"
+    expect_delays
 }
 
 # calls_of_killed REQUESTS: the agent and what is behind the proxy are there

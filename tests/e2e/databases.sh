@@ -234,19 +234,46 @@ unbound_counted() {
         sed -n 's/^num.query.type.\([A-Za-z0-9]*\)=/\U\1 /p' | sort
 }
 
-dns_queries_are_counted_exactly_over_udp_and_tcp() {
-    free_port
-    cat >"$here/unbound.conf" <<END
+# dns_server: what both servers are
+dns_server() {
+    cat <<END
 server:
-    interface: 127.0.0.1@$port
-    interface: ::1@$port
-    num-threads: 2
     do-daemonize: no
     use-syslog: no
     username: ""
     chroot: ""
     directory: "$here"
-    pidfile: "$here/unbound.pid"
+    pidfile: "$here/unbound-$1.pid"
+    interface: 127.0.0.1@$1
+END
+}
+
+# only_udp_start: one that takes no connections, which no listener tells of
+only_udp_start() {
+    only_udp=$((port + 1))
+    {
+        dns_server $only_udp
+        printf '    %s\n' 'do-tcp: no' 'local-zone: "." static' 'local-data: "udp.test. A 192.0.2.1"'
+    } >"$here/only-udp.conf"
+    unbound -d -c "$here/only-udp.conf" >"$here/only-udp.log" 2>&1 &
+    only_udp_pid=$!
+    children+=($only_udp_pid)
+    until_true 10 dig @127.0.0.1 -p $only_udp +tries=1 udp.test A >"$here/dig" ||
+        give_up "unbound does not answer: $(tail -1 "$here/only-udp.log")"
+}
+
+only_udp_has_ended() {
+    [ "$(api /v1/services |
+        jq ".services[] | select(.name == \"unbound:$only_udp\") | .ready")" = 0 ]
+}
+
+dns_queries_are_counted_exactly_over_udp_and_tcp() {
+    free_port
+    {
+        dns_server "$port"
+        cat <<END
+    interface: ::1@$port
+    num-threads: 2
     extended-statistics: yes
     local-zone: "." static
     local-data: "here.test. A 192.0.2.1"
@@ -258,8 +285,16 @@ remote-control:
     control-use-cert: no
     control-interface: "$here/control"
 END
+    } >"$here/unbound.conf"
     server_start unbound unbound -d -c "$here/unbound.conf"
+    only_udp_start
     agent_start --mode observe
+    equal "known of who was not asked" "$(is_known "unbound:$only_udp" && echo known)" ""
+    yes "udp.test A" | head -n 500 >"$here/names"
+    dig -p $only_udp +tries=1 @127.0.0.1 -f "$here/names" >"$here/dig" || complain "dig"
+    settle
+    equal "counted over UDP alone" "$(counted "unbound:$only_udp")" "OTHER A 2xx 500"
+    end $only_udp_pid TERM
     for _ in {1..5}; do # have no answer, and are aborted some seconds later
         timeout .1 dig @127.0.0.1 -p "$port" silent.test A >"$here/dig"
     done
@@ -282,6 +317,7 @@ END
     equal "of a type" "$(counted "$service" | awk '{ n[$2] += $4 } END { for (t in n) print t, n[t] }' | sort)" \
         "$(unbound_counted)"
     equal "protocol" "$(protocols "$service")" dns
+    until_true 16 only_udp_has_ended || complain "who was asked over UDP alone does not end"
 }
 
 dns_has_expired() {

@@ -221,6 +221,40 @@ static void the_load_of_a_peer_is_that_of_all_calls_to_it(void)
     pmo_operations_free(&set);
 }
 
+/* Calls that left: of six of ten it is known that they did so 30 ms after their request. */
+static void delays_are_of_calls_whose_request_is_known(void)
+{
+    struct pmo_operations *set = fresh();
+    struct pmo_type type = {.direction = PMO_OUTBOUND,
+                            .status_class = PMO_STATUS_ARRIVED,
+                            .route = "/a",
+                            .peer = "stock"};
+    struct pmo_counts counts = {.requests = 10, .finished = 6, .first_byte_ns = 180000000};
+    struct pmo_operation_load load;
+
+    counts.latency[10].first_byte[1] = 6;
+    CU_ASSERT_EQUAL(pmo_operations_add(set, &type, T0 - 2, T0 - 1, &counts), 0);
+    (void)strcpy(type.route, "/b");
+    CU_ASSERT_EQUAL(pmo_operations_add(set, &type, T0, T0, &(struct pmo_counts){.requests = 5}), 1);
+    pmo_operations_load(set, 1, T0, &load);
+    CU_ASSERT(load.arrived == 5 && load.delays == 0 && isnan(load.delay_mean_us));
+    pmo_operations_load_of_peer(set, "stock", T0, &load);
+    CU_ASSERT(load.arrived == 15 && load.delays == 6 && load.finished == 0);
+    CU_ASSERT_DOUBLE_EQUAL(load.delay_mean_us, 30000, 1e-9);
+    CU_ASSERT(load.delay_p50_us > pmo_latency_bucket_us(20) &&
+              load.delay_p99_us <= pmo_latency_bucket_us(21));
+    CU_ASSERT(isnan(load.first_byte_mean_us) && isnan(load.first_byte_p50_us));
+    pmo_operations_load_of_peer(set, "stock", T0 + 60, &load); /* the last minute knows nothing */
+    CU_ASSERT(load.delays == 6 && isnan(load.delay_mean_us) && isnan(load.delay_p50_us));
+    /* of what is served, nothing but its number is there */
+    type.direction = PMO_INBOUND;
+    (void)strcpy(type.route, "/c");
+    CU_ASSERT_EQUAL(pmo_operations_add(set, &type, T0, T0, &counts), 2);
+    pmo_operations_load(set, 2, T0, &load);
+    CU_ASSERT(load.arrived == 10 && load.delays == 0);
+    pmo_operations_free(&set);
+}
+
 static void what_covers_a_gap_is_in_the_totals_once_and_spread_over_the_minute(void)
 {
     struct pmo_operations *set = fresh();
@@ -270,6 +304,7 @@ SUITE(operations) = {
     TEST(rates_are_those_of_the_last_second),
     TEST(latencies_are_those_of_the_last_minute),
     TEST(the_load_of_a_peer_is_that_of_all_calls_to_it),
+    TEST(delays_are_of_calls_whose_request_is_known),
     TEST(what_covers_a_gap_is_in_the_totals_once_and_spread_over_the_minute),
     TEST(a_full_set_counts_the_rest_as_other),
     {0},

@@ -31,7 +31,8 @@ static void add_calls(struct world *w)
                         0);
         CU_ASSERT(pmo_operations_add(instance->calls, &type, WORLD_NOW, WORLD_NOW, &counts) >= 0);
         type.status_class = PMO_STATUS_ARRIVED;
-        counts.requests = 72;
+        counts = (struct pmo_counts){.requests = 72, .finished = 20, .first_byte_ns = 600000000};
+        counts.latency[10].first_byte[1] = 20; /* 30 ms after their requests */
     }
 }
 
@@ -86,6 +87,10 @@ static void calls_are_told_apart_and_part_of_no_other_number(void)
                       "\npmo_call_request_bytes_total{service=\"front\",peer=\"catalog\"} 700\n");
     world_expect_line(answer.text,
                       "\npmo_call_response_bytes_total{service=\"front\",peer=\"catalog\"} 7000\n");
+    expect_line(answer.text,
+                "\npmo_call_delay_seconds_sum{service=\"front\",peer=\"catalog\"} 0.6\n");
+    expect_line(answer.text,
+                "\npmo_call_delay_seconds_count{service=\"front\",peer=\"catalog\"} 20\n");
     CU_ASSERT_PTR_NULL(strstr(answer.text, "http_client_active_requests{service=\"catalog\"}"));
     free(answer.text);
     pmo_operations_free(&w.instances[0].calls);
@@ -142,6 +147,10 @@ static void the_graph_says_who_calls_whom(void)
     CU_ASSERT_DOUBLE_EQUAL(world_number(edge, "callsPerRequest60s"), 70.0 / (59 * 51), 0.001);
     CU_ASSERT_EQUAL(world_number(edge, "errorRate"), 0);
     CU_ASSERT_EQUAL(world_number(edge, "lastByteMeanMs"), 100);
+    CU_ASSERT_EQUAL(world_number(edge, "delaysMeasured"), 20);
+    CU_ASSERT_EQUAL(world_number(edge, "delayMeanMs"), 30);
+    node = json_array_get(json_object_get(edge, "types"), 0);
+    CU_ASSERT_EQUAL(world_number(node, "delayMeanMs"), 30);
     CU_ASSERT_EQUAL(world_number(json_object_get(edge, "totals"), "arrived"), 72);
     CU_ASSERT_EQUAL(world_number(edge, "typesTotal"), 1);
     edge = json_array_get(edges, 2);
@@ -150,6 +159,8 @@ static void the_graph_says_who_calls_whom(void)
     CU_ASSERT_DOUBLE_EQUAL(world_number(edge, "rps60s"), 180.0 / 59, 0.001);
     CU_ASSERT_EQUAL(world_number(edge, "errorRate"), 1);
     CU_ASSERT_EQUAL(world_number(edge, "firstByteMeanMs"), 5);
+    CU_ASSERT_EQUAL(world_number(edge, "delaysMeasured"), 0);
+    CU_ASSERT(json_is_null(json_object_get(edge, "delayMeanMs")));
     CU_ASSERT_EQUAL(world_number(edge, "typesTotal"), 20);
     CU_ASSERT_EQUAL(json_array_size(json_object_get(edge, "types")), 16);
     json_decref(graph);

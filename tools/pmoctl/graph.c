@@ -49,7 +49,7 @@ static void add_callees(struct tree *tree, const char *caller, struct libscols_l
     json_array_foreach (tree->edges, i, edge) {
         const char *name = pmoctl_text(edge, "to");
         struct libscols_line *below;
-        char cell[6][32], busiest[256];
+        char cell[7][32], busiest[256];
 
         if (strcmp(pmoctl_text(edge, "from"), caller) != 0)
             continue;
@@ -57,10 +57,11 @@ static void add_callees(struct tree *tree, const char *caller, struct libscols_l
             tree->table, line,
             (const char *[]){name, pmoctl_format(cell[0], pmoctl_number(edge, "rps10s")),
                              format_ratio(cell[1], pmoctl_number(edge, "callsPerRequest10s")),
-                             pmoctl_format_ms(cell[2], pmoctl_number(edge, "firstByteMeanMs")),
-                             pmoctl_format_ms(cell[3], pmoctl_number(edge, "firstByteP50Ms")),
-                             pmoctl_format_ms(cell[4], pmoctl_number(edge, "firstByteP99Ms")),
-                             pmoctl_format_errors(cell[5], edge), format_busiest(busiest, edge)});
+                             pmoctl_format_ms(cell[2], pmoctl_number(edge, "delayMeanMs")),
+                             pmoctl_format_ms(cell[3], pmoctl_number(edge, "firstByteMeanMs")),
+                             pmoctl_format_ms(cell[4], pmoctl_number(edge, "firstByteP50Ms")),
+                             pmoctl_format_ms(cell[5], pmoctl_number(edge, "firstByteP99Ms")),
+                             pmoctl_format_errors(cell[6], edge), format_busiest(busiest, edge)});
         add_callees(tree, name, below);
     }
 }
@@ -74,7 +75,7 @@ static void add_tree(struct tree *tree, const json_t *node)
                 pmoctl_table_row_below(
                     tree->table, NULL,
                     (const char *[]){name, pmoctl_format(rps, pmoctl_number(node, "rps10s")), "",
-                                     "", "", "", "", ""}));
+                                     "", "", "", "", "", ""}));
 }
 
 /* Is there an edge from it, or to it from another? */
@@ -92,9 +93,9 @@ static bool has_edge(const struct tree *tree, const char *name, const char *end)
 
 static int print_tree(const json_t *nodes, const json_t *edges)
 {
-    static const char *const columns[] = {"+SERVICE", ">RPS",         ">PER REQUEST",
-                                          ">MEAN MS", ">P50 MS",      ">P99 MS",
-                                          ">ERRORS",  "BUSIEST TYPE", NULL};
+    static const char *const columns[] = {"+SERVICE",     ">RPS",    ">PER REQUEST", ">DELAY MS",
+                                          ">MEAN MS",     ">P50 MS", ">P99 MS",      ">ERRORS",
+                                          "BUSIEST TYPE", NULL};
     struct tree tree = {.table = pmoctl_table_new(columns), .edges = edges, .shown = json_object()};
     json_t *node;
     size_t i;
@@ -125,7 +126,7 @@ static void print_quoted(const char *text)
 static int print_dot(const json_t *nodes, const json_t *edges)
 {
     const json_t *item;
-    char cell[5][32];
+    char cell[6][32];
     size_t i;
 
     puts("digraph calls {\n    rankdir=LR;\n    node [shape=box];");
@@ -139,12 +140,14 @@ static int print_dot(const json_t *nodes, const json_t *edges)
         print_quoted(pmoctl_text(item, "from"));
         (void)fputs(" -> ", stdout);
         print_quoted(pmoctl_text(item, "to"));
-        printf(" [label=\"%s/s, %s per request\\np50 %s ms, p99 %s ms, errors %s\"];\n",
+        printf(" [label=\"%s/s, %s per request, %s ms after it\\n"
+               "p50 %s ms, p99 %s ms, errors %s\"];\n",
                pmoctl_format(cell[0], pmoctl_number(item, "rps10s")),
                format_ratio(cell[1], pmoctl_number(item, "callsPerRequest10s")),
-               pmoctl_format_ms(cell[2], pmoctl_number(item, "firstByteP50Ms")),
-               pmoctl_format_ms(cell[3], pmoctl_number(item, "firstByteP99Ms")),
-               pmoctl_format_errors(cell[4], item));
+               pmoctl_format_ms(cell[2], pmoctl_number(item, "delayMeanMs")),
+               pmoctl_format_ms(cell[3], pmoctl_number(item, "firstByteP50Ms")),
+               pmoctl_format_ms(cell[4], pmoctl_number(item, "firstByteP99Ms")),
+               pmoctl_format_errors(cell[5], item));
     }
     puts("}");
     return EXIT_SUCCESS;
