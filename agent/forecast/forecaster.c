@@ -518,38 +518,57 @@ static void calm_at(const struct pmo_forecaster *forecaster, unsigned int h,
     }
 }
 
-/* The same, jumps and all. Returns whether there may be any; if not, @value is as @calm. */
-static bool values_at(const struct pmo_forecaster *forecaster, unsigned int h,
-                      const float calm[PMO_QUANTILES], float value[PMO_QUANTILES])
+/* What may come besides, as parts of a mixture. */
+static void jumps_at(const struct pmo_forecaster *forecaster, unsigned int h,
+                     struct pmo_mixture *mixture)
 {
-    struct pmo_mixture mixture;
-    float none = 1;
-
-    mixture.count = 0;
+    mixture->count = 0;
     for (unsigned int kind = 0; kind < OUTLOOKS; kind++) {
         const struct pmo_jump_outlook *jump = &forecaster->outlook[kind][h - 1];
 
-        if (jump->probability <= 0)
-            continue;
-        none -= jump->probability;
-        pmo_mixture_add_bell(&mixture, jump->probability, jump->mean, jump->deviation);
+        if (jump->probability > 0)
+            pmo_mixture_add_bell(mixture, jump->probability, jump->mean, jump->deviation);
     }
-    if (none >= 1) {
+}
+
+/* The same as at the horizon before? It mostly is, for some seconds. */
+static bool jumps_stay(const struct pmo_forecaster *forecaster, unsigned int h)
+{
+    for (unsigned int kind = 0; kind < OUTLOOKS; kind++) {
+        const struct pmo_jump_outlook *jump = &forecaster->outlook[kind][h - 1];
+
+        if (memcmp(jump, jump - 1, sizeof(*jump)) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* Quantiles of the second @h ahead, @jumps and all. */
+static void values_at(const struct pmo_forecaster *forecaster, struct pmo_mixture *jumps,
+                      const float calm[PMO_QUANTILES], float value[PMO_QUANTILES])
+{
+    const size_t count = jumps->count;
+    float none = 1;
+
+    if (!count) {
         memcpy(value, calm, PMO_QUANTILES * sizeof(*value));
-        return mixture.count > 0;
+        return;
     }
-    pmo_mixture_add(&mixture, pmo_at_least(0, none), calm);
-    pmo_mixture_quantiles(&mixture, value);
+    for (size_t i = 0; i < count; i++)
+        none -= (float)jumps->part[i].probability;
+    pmo_mixture_add(jumps, pmo_at_least(0, none), calm);
+    pmo_mixture_quantiles(jumps, value);
+    jumps->count = count;
     for (size_t q = 0; q < PMO_QUANTILES; q++)
         if (value[q] > forecaster->limit)
             value[q] = forecaster->limit;
-    return true;
 }
 
 static void issue(struct pmo_forecaster *forecaster, int64_t t,
                   float means[PMO_MODELS][PMO_HORIZONS])
 {
     float minute[PMO_QUANTILES];
+    struct pmo_mixture jumps;
 
     minute_quantiles(minute_at(forecaster, t), minute);
     for (size_t g = 0; g < PMO_GRID; g++)
@@ -557,20 +576,20 @@ static void issue(struct pmo_forecaster *forecaster, int64_t t,
     for (size_t g = 0; g < PMO_GRID; g++) {
         unsigned int h = pmo_grid[g];
         struct issued *issued = issued_for(forecaster, g, t + h);
-        float value[PMO_QUANTILES];
 
         issued->made = true;
         issued->target = t + h;
         for (size_t i = 0; i < PMO_MODELS; i++)
             issued->model[i] = means[i][h - 1];
         calm_at(forecaster, h, minute, &issued->combined, issued->calm);
-        issued->unsure = values_at(forecaster, h, issued->calm, value);
+        jumps_at(forecaster, h, &jumps);
+        issued->unsure = jumps.count > 0;
         if (issued->unsure) {
             struct unsure *unsure = unsure_of(forecaster, issued);
 
             for (unsigned int kind = 0; kind < OUTLOOKS; kind++)
                 unsure->outlook[kind] = forecaster->outlook[kind][h - 1];
-            memcpy(unsure->value, value, sizeof(value));
+            values_at(forecaster, &jumps, issued->calm, unsure->value);
         }
     }
 }
@@ -638,6 +657,7 @@ void pmo_forecaster_predict(struct pmo_forecaster *forecaster, struct pmo_foreca
 {
     const struct pmo_recent *recent = &forecaster->recent;
     float minute[PMO_QUANTILES];
+    struct pmo_mixture jumps;
 
     memset(forecast, 0, sizeof(*forecast));
     if (!recent->observed)
@@ -650,9 +670,11 @@ void pmo_forecaster_predict(struct pmo_forecaster *forecaster, struct pmo_foreca
         struct pmo_calibrated calibrated;
         float calm[PMO_QUANTILES], *value = forecast->value[h - 1];
 
+        if (h == 1 || !jumps_stay(forecaster, h))
+            jumps_at(forecaster, h, &jumps);
         if (!was_issued(forecaster, h, value)) {
             calm_at(forecaster, h, minute, &calibrated, calm);
-            (void)values_at(forecaster, h, calm, value);
+            values_at(forecaster, &jumps, calm, value);
         }
         widen(forecaster, h, value);
     }
