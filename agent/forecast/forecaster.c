@@ -485,37 +485,60 @@ size_t pmo_forecaster_means(const struct pmo_forecaster *forecaster, unsigned in
     return PMO_MODELS;
 }
 
-/* Quantiles of the second @h ahead if there is no jump until then, as the models have them
- * (@calibrated) and together with those of the last minute, @minute. */
-static void calm_at(const struct pmo_forecaster *forecaster, unsigned int h,
-                    const float minute[PMO_QUANTILES], struct pmo_calibrated *calibrated,
-                    float value[PMO_QUANTILES])
-{
-    const struct pmo_grid_point at = pmo_grid_at(h);
-    const struct pmo_calibration *calibration = &forecaster->calibration[at.i];
-    const struct pmo_aggregation *lower = &forecaster->aggregation[at.i], *upper = lower + 1;
-    const float *dispersion = &forecaster->dispersion[at.i];
-    float error[PMO_QUANTILES];
+/* What is learned at two neighbouring horizons of the grid: at the lower one, and how much more at
+ * the upper one. Quantile by quantile, and one that is none, for whole vectors. */
+#define LANES (PMO_QUANTILES + 1)
 
-    for (size_t q = 0; q < PMO_QUANTILES; q++)
-        error[q] = pmo_grid_between(at, calibration[0].at[q], calibration[1].at[q]);
+struct span {
+    float error[LANES], error_more[LANES];
+    float weight[PMO_EXPERTS][LANES], weight_more[PMO_EXPERTS][LANES];
+    float dispersion, dispersion_more;
+};
+
+static void span_from(const struct pmo_forecaster *forecaster, size_t g, struct span *span)
+{
+    const struct pmo_calibration *calibration = &forecaster->calibration[g];
+    const struct pmo_aggregation *lower = &forecaster->aggregation[g], *upper = lower + 1;
+
+    memset(span, 0, sizeof(*span));
+    span->dispersion = forecaster->dispersion[g];
+    span->dispersion_more = forecaster->dispersion[g + 1] - span->dispersion;
+    for (size_t q = 0; q < PMO_QUANTILES; q++) {
+        span->error[q] = calibration[0].at[q];
+        span->error_more[q] = calibration[1].at[q] - calibration[0].at[q];
+        for (size_t k = 0; k < PMO_EXPERTS; k++) {
+            span->weight[k][q] = lower->weight[q][k];
+            span->weight_more[k][q] = upper->weight[q][k] - lower->weight[q][k];
+        }
+    }
+}
+
+/* Quantiles of the second @h ahead, which lies @share of the way through @span, if there is no jump
+ * until then: as the models have them (@calibrated) and together with those of the last minute,
+ * @minute. */
+static void calm_at(const struct pmo_forecaster *forecaster, unsigned int h,
+                    const struct span *span, float share, const float minute[LANES],
+                    struct pmo_calibrated *calibrated, float calm[PMO_QUANTILES])
+{
+    float error[LANES], models[LANES] = {0}, value[LANES];
+
+    for (size_t q = 0; q < LANES; q++)
+        error[q] = span->error[q] + share * span->error_more[q];
     calibrated->mean = forecaster->mean[h - 1];
     calibrated->scale = forecaster->scale[h - 1];
     pmo_calibration_quantiles(calibrated->mean, calibrated->scale, error,
-                              pmo_grid_between(at, dispersion[0], dispersion[1]),
+                              span->dispersion + share * span->dispersion_more,
                               calibrated->value);
-    for (size_t q = 0; q < PMO_QUANTILES; q++) {
-        const float *expert[PMO_EXPERTS] = {calibrated->value, minute};
+    memcpy(models, calibrated->value, sizeof(calibrated->value));
+    for (size_t q = 0; q < LANES; q++) {
+        float of_models = span->weight[0][q] + share * span->weight_more[0][q];
+        float of_minute = span->weight[1][q] + share * span->weight_more[1][q];
 
-        value[q] = 0;
-        for (size_t k = 0; k < PMO_EXPERTS; k++)
-            value[q] +=
-                expert[k][q] * pmo_grid_between(at, lower->weight[q][k], upper->weight[q][k]);
-        if (value[q] > forecaster->limit)
-            value[q] = forecaster->limit;
-        if (q > 0 && value[q] < value[q - 1])
-            value[q] = value[q - 1];
+        value[q] = pmo_at_most(forecaster->limit, models[q] * of_models + minute[q] * of_minute);
     }
+    calm[0] = value[0];
+    for (size_t q = 1; q < PMO_QUANTILES; q++)
+        calm[q] = pmo_at_least(calm[q - 1], value[q]);
 }
 
 /* What may come besides, as parts of a mixture. */
@@ -567,8 +590,9 @@ static void values_at(const struct pmo_forecaster *forecaster, struct pmo_mixtur
 static void issue(struct pmo_forecaster *forecaster, int64_t t,
                   float means[PMO_MODELS][PMO_HORIZONS])
 {
-    float minute[PMO_QUANTILES];
+    float minute[LANES] = {0};
     struct pmo_mixture jumps;
+    struct span span;
 
     minute_quantiles(minute_at(forecaster, t), minute);
     for (size_t g = 0; g < PMO_GRID; g++)
@@ -576,12 +600,15 @@ static void issue(struct pmo_forecaster *forecaster, int64_t t,
     for (size_t g = 0; g < PMO_GRID; g++) {
         unsigned int h = pmo_grid[g];
         struct issued *issued = issued_for(forecaster, g, t + h);
+        struct pmo_grid_point at;
 
         issued->made = true;
         issued->target = t + h;
         for (size_t i = 0; i < PMO_MODELS; i++)
             issued->model[i] = means[i][h - 1];
-        calm_at(forecaster, h, minute, &issued->combined, issued->calm);
+        at = pmo_grid_at(h);
+        span_from(forecaster, at.i, &span);
+        calm_at(forecaster, h, &span, at.share, minute, &issued->combined, issued->calm);
         jumps_at(forecaster, h, &jumps);
         issued->unsure = jumps.count > 0;
         if (issued->unsure) {
@@ -656,8 +683,9 @@ static bool was_issued(struct pmo_forecaster *forecaster, unsigned int h,
 void pmo_forecaster_predict(struct pmo_forecaster *forecaster, struct pmo_forecast *forecast)
 {
     const struct pmo_recent *recent = &forecaster->recent;
-    float minute[PMO_QUANTILES];
+    float minute[LANES] = {0};
     struct pmo_mixture jumps;
+    struct span span;
 
     memset(forecast, 0, sizeof(*forecast));
     if (!recent->observed)
@@ -672,8 +700,10 @@ void pmo_forecaster_predict(struct pmo_forecaster *forecaster, struct pmo_foreca
 
         if (h == 1 || !jumps_stay(forecaster, h))
             jumps_at(forecaster, h, &jumps);
+        if (h == 1 || pmo_grid_below[h] != pmo_grid_below[h - 1])
+            span_from(forecaster, pmo_grid_below[h], &span);
         if (!was_issued(forecaster, h, value)) {
-            calm_at(forecaster, h, minute, &calibrated, calm);
+            calm_at(forecaster, h, &span, pmo_grid_at(h).share, minute, &calibrated, calm);
             values_at(forecaster, &jumps, calm, value);
         }
         widen(forecaster, h, value);

@@ -2,7 +2,7 @@
 #include "agent/forecast/mixture.h"
 
 #include <math.h>
-#include <stdbool.h>
+#include <string.h>
 #include "agent/forecast/bounds.h"
 
 /* How far a distribution goes beyond its outermost quantiles, in distances between the outermost
@@ -12,28 +12,28 @@
 
 static const double share[PMO_MIXTURE_POINTS] = {0, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 1};
 
-/* Nearer than this, two points are the same. */
-#define SAME 1e-20F
+/* From point to point, values go up by this at least, so that a distribution function has no step
+ * (as counts have), and each piece of it a slope. It is less than a float can tell. */
+#define APART      1e-9 /* of the value */
+#define APART_ZERO 1e-60
 
 void pmo_mixture_add(struct pmo_mixture *mixture, float probability,
                      const float value[PMO_QUANTILES])
 {
     struct pmo_mixture_part *part = &mixture->part[mixture->count++];
     const size_t last = PMO_QUANTILES - 1;
+    float at[PMO_MIXTURE_POINTS];
 
     part->probability = probability;
-    part->at[0] = pmo_at_least(0, value[0] - BELOW * (value[1] - value[0]));
-    for (size_t i = 0; i <= last; i++)
-        part->at[i + 1] = value[i];
-    part->at[last + 2] = value[last] + ABOVE * (value[last] - value[last - 1]);
+    at[0] = pmo_at_least(0, value[0] - BELOW * (value[1] - value[0]));
+    memcpy(&at[1], value, PMO_QUANTILES * sizeof(*value));
+    at[last + 2] = value[last] + ABOVE * (value[last] - value[last - 1]);
+    for (size_t i = 0; i < PMO_MIXTURE_POINTS; i++)
+        part->at[i] = at[i] + (int)i * (APART * at[i] + APART_ZERO);
+    for (size_t i = 1; i < PMO_MIXTURE_POINTS; i++)
+        part->rise[i] = probability * (share[i] - share[i - 1]) / (part->at[i] - part->at[i - 1]);
+    part->rise[0] = part->rise[PMO_MIXTURE_POINTS] = 0;
     part->at[PMO_MIXTURE_POINTS] = INFINITY;
-    part->step[0] = part->rise[0] = part->rise[PMO_MIXTURE_POINTS] = 0;
-    for (size_t i = 1; i < PMO_MIXTURE_POINTS; i++) {
-        double mass = probability * (share[i] - share[i - 1]), width = part->at[i] - part->at[i - 1];
-
-        part->step[i] = width > SAME ? 0 : mass;
-        part->rise[i] = width > SAME ? mass / width : 0;
-    }
 }
 
 void pmo_mixture_add_bell(struct pmo_mixture *mixture, float probability, float mean,
@@ -72,7 +72,7 @@ quantiles(const struct pmo_mixture *mixture, const size_t count, float value[PMO
             break;
         then = below + rise * (nearest - at);
         while (wanted <= then) {
-            /* at a step, and by rounding, what is wanted may be behind */
+            /* by rounding, it may lie behind */
             value[q] = wanted > below ? (float)(at + (wanted - below) / rise) : (float)at;
             if (++q == PMO_QUANTILES)
                 return;
@@ -80,13 +80,8 @@ quantiles(const struct pmo_mixture *mixture, const size_t count, float value[PMO
         }
         below = then;
         at = nearest;
-        for (size_t i = 0; i < count; i++) {
-            const struct pmo_mixture_part *part = &mixture->part[i];
-            bool here = part->at[next[i]] <= nearest;
-
-            below += here ? part->step[next[i]] : 0;
-            next[i] += here;
-        }
+        for (size_t i = 0; i < count; i++)
+            next[i] += mixture->part[i].at[next[i]] <= nearest;
     }
     for (; q < PMO_QUANTILES; q++)
         value[q] = (float)at;

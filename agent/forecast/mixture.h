@@ -16,8 +16,7 @@
 struct pmo_mixture_part {
     double probability;
     double at[PMO_MIXTURE_POINTS + 1];   /* ascending; the last one is infinity */
-    double rise[PMO_MIXTURE_POINTS + 1]; /* probability per unit on the way to this point, */
-    double step[PMO_MIXTURE_POINTS];     /* and at it: where two are the same, as with counts */
+    double rise[PMO_MIXTURE_POINTS + 1]; /* probability per unit on the way to this point */
 };
 
 struct pmo_mixture {
