@@ -268,6 +268,20 @@ static void prefetch(struct pmo_forecaster *forecaster, int64_t t)
     }
 }
 
+static void prefetch_all(const void *from, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i += 64)
+        __builtin_prefetch((const char *)from + i);
+}
+
+/* Asks for what is learned at horizon @g of the grid. */
+static void prefetch_learned(const struct pmo_forecaster *forecaster, size_t g)
+{
+    prefetch_all(&forecaster->combination[g], sizeof(forecaster->combination[g]));
+    prefetch_all(&forecaster->calibration[g], sizeof(forecaster->calibration[g]));
+    prefetch_all(&forecaster->aggregation[g], sizeof(forecaster->aggregation[g]));
+}
+
 /* Makes of what the models say what is said in the end. */
 static void widen(const struct pmo_forecaster *forecaster, unsigned int h,
                   float value[PMO_QUANTILES])
@@ -287,6 +301,8 @@ static void score(struct pmo_forecaster *forecaster, int64_t t, float y)
         const struct unsure *unsure = unsure_of(forecaster, issued);
         float value[PMO_QUANTILES], expert[PMO_EXPERTS][PMO_QUANTILES], calm;
 
+        if (g + 1 < PMO_GRID)
+            prefetch_learned(forecaster, g + 1);
         if (!issued->made || issued->target != t)
             continue; /* its origin was missing */
         memcpy(value, said(forecaster, issued), sizeof(value));
@@ -583,8 +599,7 @@ static void values_at(const struct pmo_forecaster *forecaster, struct pmo_mixtur
     pmo_mixture_quantiles(jumps, value);
     jumps->count = count;
     for (size_t q = 0; q < PMO_QUANTILES; q++)
-        if (value[q] > forecaster->limit)
-            value[q] = forecaster->limit;
+        value[q] = pmo_at_most(forecaster->limit, value[q]);
 }
 
 static void issue(struct pmo_forecaster *forecaster, int64_t t,
