@@ -292,6 +292,20 @@ static void prefetch(struct pmo_forecaster *forecaster, int64_t t)
     }
 }
 
+static void prefetch_all(const void *from, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i += 64)
+        __builtin_prefetch((const char *)from + i);
+}
+
+/* Asks for what is learned at horizon @g of the grid. */
+static void prefetch_learned(const struct pmo_forecaster *forecaster, size_t g)
+{
+    prefetch_all(&forecaster->combination[g], sizeof(forecaster->combination[g]));
+    prefetch_all(&forecaster->calibration[g], sizeof(forecaster->calibration[g]));
+    prefetch_all(&forecaster->aggregation[g], sizeof(forecaster->aggregation[g]));
+}
+
 /* Makes of what the models say what is said in the end. */
 static void widen(const struct pmo_forecaster *forecaster, unsigned int h,
                   float value[PMO_QUANTILES])
@@ -311,6 +325,8 @@ static void score(struct pmo_forecaster *forecaster, int64_t t, float y)
         const struct unsure *unsure = unsure_of(forecaster, issued);
         float value[PMO_QUANTILES], expert[PMO_EXPERTS][PMO_QUANTILES], calm;
 
+        if (g + 1 < PMO_GRID)
+            prefetch_learned(forecaster, g + 1);
         if (!issued->made || issued->target != t)
             continue; /* its origin was missing */
         memcpy(value, said(forecaster, issued), sizeof(value));
@@ -552,75 +568,116 @@ static void heed_signals(struct pmo_forecaster *forecaster, int64_t t, float y)
     }
 }
 
-/* Quantiles of the second @h ahead if there is no jump until then, as the models have them
- * (@calibrated) and together with those of the last minute, @minute. */
-static void calm_at(const struct pmo_forecaster *forecaster, unsigned int h,
-                    const float minute[PMO_QUANTILES], struct pmo_calibrated *calibrated,
-                    float value[PMO_QUANTILES])
+/* What is learned at two neighbouring horizons of the grid: at the lower one, and how much more at
+ * the upper one. Quantile by quantile, and one that is none, for whole vectors. */
+#define LANES (PMO_QUANTILES + 1)
+
+struct span {
+    float error[LANES], error_more[LANES];
+    float weight[PMO_EXPERTS][LANES], weight_more[PMO_EXPERTS][LANES];
+    float dispersion, dispersion_more;
+};
+
+static void span_from(const struct pmo_forecaster *forecaster, size_t g, struct span *span)
 {
-    const struct pmo_grid_point at = pmo_grid_at(h);
-    const struct pmo_calibration *calibration = &forecaster->calibration[at.i];
-    const struct pmo_aggregation *lower = &forecaster->aggregation[at.i], *upper = lower + 1;
-    const float *dispersion = &forecaster->dispersion[at.i];
-    float error[PMO_QUANTILES], moved[PMO_QUANTILES];
+    const struct pmo_calibration *calibration = &forecaster->calibration[g];
+    const struct pmo_aggregation *lower = &forecaster->aggregation[g], *upper = lower + 1;
+
+    memset(span, 0, sizeof(*span));
+    span->dispersion = forecaster->dispersion[g];
+    span->dispersion_more = forecaster->dispersion[g + 1] - span->dispersion;
+    for (size_t q = 0; q < PMO_QUANTILES; q++) {
+        span->error[q] = calibration[0].at[q];
+        span->error_more[q] = calibration[1].at[q] - calibration[0].at[q];
+        for (size_t k = 0; k < PMO_EXPERTS; k++) {
+            span->weight[k][q] = lower->weight[q][k];
+            span->weight_more[k][q] = upper->weight[q][k] - lower->weight[q][k];
+        }
+    }
+}
+
+/* Quantiles of the second @h ahead, which lies @share of the way through @span, if there is no jump
+ * until then: as the models have them (@calibrated) and together with those of the last minute,
+ * @minute. */
+static void calm_at(const struct pmo_forecaster *forecaster, unsigned int h,
+                    const struct span *span, float share, const float minute[LANES],
+                    struct pmo_calibrated *calibrated, float calm[PMO_QUANTILES])
+{
+    float error[LANES], models[LANES] = {0}, moved[LANES] = {0}, value[LANES];
 
     if (forecaster->leading) {
         minute_moved(minute, forecaster->leading->change[h - 1], moved);
         minute = moved;
     }
-    for (size_t q = 0; q < PMO_QUANTILES; q++)
-        error[q] = pmo_grid_between(at, calibration[0].at[q], calibration[1].at[q]);
+    for (size_t q = 0; q < LANES; q++)
+        error[q] = span->error[q] + share * span->error_more[q];
     calibrated->mean = forecaster->mean[h - 1];
     calibrated->scale = forecaster->scale[h - 1];
     pmo_calibration_quantiles(calibrated->mean, calibrated->scale, error,
-                              pmo_grid_between(at, dispersion[0], dispersion[1]),
-                              calibrated->value);
-    for (size_t q = 0; q < PMO_QUANTILES; q++) {
-        const float *expert[PMO_EXPERTS] = {calibrated->value, minute};
+                              span->dispersion + share * span->dispersion_more, calibrated->value);
+    memcpy(models, calibrated->value, sizeof(calibrated->value));
+    for (size_t q = 0; q < LANES; q++) {
+        float of_models = span->weight[0][q] + share * span->weight_more[0][q];
+        float of_minute = span->weight[1][q] + share * span->weight_more[1][q];
 
-        value[q] = 0;
-        for (size_t k = 0; k < PMO_EXPERTS; k++)
-            value[q] +=
-                expert[k][q] * pmo_grid_between(at, lower->weight[q][k], upper->weight[q][k]);
-        if (value[q] > forecaster->limit)
-            value[q] = forecaster->limit;
-        if (q > 0 && value[q] < value[q - 1])
-            value[q] = value[q - 1];
+        value[q] = pmo_at_most(forecaster->limit, models[q] * of_models + minute[q] * of_minute);
     }
+    calm[0] = value[0];
+    for (size_t q = 1; q < PMO_QUANTILES; q++)
+        calm[q] = pmo_at_least(calm[q - 1], value[q]);
 }
 
-/* The same, jumps and all. Returns whether there may be any; if not, @value is as @calm. */
-static bool values_at(const struct pmo_forecaster *forecaster, unsigned int h,
-                      const float calm[PMO_QUANTILES], float value[PMO_QUANTILES])
+/* What may come besides, as parts of a mixture. */
+static void jumps_at(const struct pmo_forecaster *forecaster, unsigned int h,
+                     struct pmo_mixture *mixture)
 {
-    struct pmo_mixture mixture;
-    float none = 1;
-
-    mixture.count = 0;
+    mixture->count = 0;
     for (unsigned int kind = 0; kind < OUTLOOKS; kind++) {
         const struct pmo_jump_outlook *jump = &forecaster->outlook[kind][h - 1];
 
-        if (jump->probability <= 0)
-            continue;
-        none -= jump->probability;
-        pmo_mixture_add_bell(&mixture, jump->probability, jump->mean, jump->deviation);
+        if (jump->probability > 0)
+            pmo_mixture_add_bell(mixture, jump->probability, jump->mean, jump->deviation);
     }
-    if (none >= 1) {
-        memcpy(value, calm, PMO_QUANTILES * sizeof(*value));
-        return mixture.count > 0;
+}
+
+/* The same as at the horizon before? It mostly is, for some seconds. */
+static bool jumps_stay(const struct pmo_forecaster *forecaster, unsigned int h)
+{
+    for (unsigned int kind = 0; kind < OUTLOOKS; kind++) {
+        const struct pmo_jump_outlook *jump = &forecaster->outlook[kind][h - 1];
+
+        if (memcmp(jump, jump - 1, sizeof(*jump)) != 0)
+            return false;
     }
-    pmo_mixture_add(&mixture, pmo_at_least(0, none), calm);
-    pmo_mixture_quantiles(&mixture, value);
-    for (size_t q = 0; q < PMO_QUANTILES; q++)
-        if (value[q] > forecaster->limit)
-            value[q] = forecaster->limit;
     return true;
+}
+
+/* Quantiles of the second @h ahead, @jumps and all. */
+static void values_at(const struct pmo_forecaster *forecaster, struct pmo_mixture *jumps,
+                      const float calm[PMO_QUANTILES], float value[PMO_QUANTILES])
+{
+    const size_t count = jumps->count;
+    float none = 1;
+
+    if (!count) {
+        memcpy(value, calm, PMO_QUANTILES * sizeof(*value));
+        return;
+    }
+    for (size_t i = 0; i < count; i++)
+        none -= (float)jumps->part[i].probability;
+    pmo_mixture_add(jumps, pmo_at_least(0, none), calm);
+    pmo_mixture_quantiles(jumps, value);
+    jumps->count = count;
+    for (size_t q = 0; q < PMO_QUANTILES; q++)
+        value[q] = pmo_at_most(forecaster->limit, value[q]);
 }
 
 static void issue(struct pmo_forecaster *forecaster, int64_t t,
                   float means[PMO_MODELS][PMO_HORIZONS])
 {
-    float minute[PMO_QUANTILES];
+    float minute[LANES] = {0};
+    struct pmo_mixture jumps;
+    struct span span;
 
     minute_quantiles(minute_at(forecaster, t), minute);
     for (size_t g = 0; g < PMO_GRID; g++)
@@ -628,7 +685,7 @@ static void issue(struct pmo_forecaster *forecaster, int64_t t,
     for (size_t g = 0; g < PMO_GRID; g++) {
         unsigned int h = pmo_grid[g];
         struct issued *issued = issued_for(forecaster, g, t + h);
-        float value[PMO_QUANTILES];
+        struct pmo_grid_point at;
 
         issued->made = true;
         issued->target = t + h;
@@ -637,14 +694,17 @@ static void issue(struct pmo_forecaster *forecaster, int64_t t,
         if (forecaster->leading)
             forecaster->leading->used[issued - forecaster->issued] =
                 forecaster->leading->change[h - 1];
-        calm_at(forecaster, h, minute, &issued->combined, issued->calm);
-        issued->unsure = values_at(forecaster, h, issued->calm, value);
+        at = pmo_grid_at(h);
+        span_from(forecaster, at.i, &span);
+        calm_at(forecaster, h, &span, at.share, minute, &issued->combined, issued->calm);
+        jumps_at(forecaster, h, &jumps);
+        issued->unsure = jumps.count > 0;
         if (issued->unsure) {
             struct unsure *unsure = unsure_of(forecaster, issued);
 
             for (unsigned int kind = 0; kind < OUTLOOKS; kind++)
                 unsure->outlook[kind] = forecaster->outlook[kind][h - 1];
-            memcpy(unsure->value, value, sizeof(value));
+            values_at(forecaster, &jumps, issued->calm, unsure->value);
         }
     }
 }
@@ -722,7 +782,9 @@ static bool was_issued(struct pmo_forecaster *forecaster, unsigned int h,
 void pmo_forecaster_predict(struct pmo_forecaster *forecaster, struct pmo_forecast *forecast)
 {
     const struct pmo_recent *recent = &forecaster->recent;
-    float minute[PMO_QUANTILES];
+    float minute[LANES] = {0};
+    struct pmo_mixture jumps;
+    struct span span;
 
     memset(forecast, 0, sizeof(*forecast));
     if (!recent->observed)
@@ -735,9 +797,13 @@ void pmo_forecaster_predict(struct pmo_forecaster *forecaster, struct pmo_foreca
         struct pmo_calibrated calibrated;
         float calm[PMO_QUANTILES], *value = forecast->value[h - 1];
 
+        if (h == 1 || !jumps_stay(forecaster, h))
+            jumps_at(forecaster, h, &jumps);
+        if (h == 1 || pmo_grid_below[h] != pmo_grid_below[h - 1])
+            span_from(forecaster, pmo_grid_below[h], &span);
         if (!was_issued(forecaster, h, value)) {
-            calm_at(forecaster, h, minute, &calibrated, calm);
-            (void)values_at(forecaster, h, calm, value);
+            calm_at(forecaster, h, &span, pmo_grid_at(h).share, minute, &calibrated, calm);
+            values_at(forecaster, &jumps, calm, value);
         }
         widen(forecaster, h, value);
     }
