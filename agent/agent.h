@@ -27,6 +27,7 @@
 #include "agent/series/routes.h"
 #include "agent/series/series.h"
 #include "agent/signals.h"
+#include "agent/upstream.h"
 #include "agent/use.h"
 
 struct pmo_zones; /* agent/observe/zones.h */
@@ -105,6 +106,9 @@ struct pmo_service {
     struct pmo_signals_second signals;
     struct pmo_signals signals_total; /* likewise */
     struct pmo_attempts attempts;
+    struct pmo_asks asks; /* what it asks others for */
+    double upstream_rps;  /* what reaches it from its callers, last second; NAN: nobody is known */
+    bool led;             /* more than requests in flight was known that may come before load */
     struct pmo_service *next;
 };
 

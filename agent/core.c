@@ -47,7 +47,7 @@ struct pmo_service *pmo_core_service(struct pmo_core *core, const char *name)
         return NULL;
     }
     s->scope = pmo_route_scope(s->name);
-    s->lead_time_s = NAN;
+    s->lead_time_s = s->upstream_rps = NAN;
     s->use = pmo_use_unknown;
     s->use_total = pmo_use_unknown.second;
     s->hints_number = pmo_hints_service(core->hints, s->name, NULL, 0);
@@ -414,6 +414,7 @@ void pmo_core_stop(struct pmo_core *core, bool leave)
         pmo_forecaster_free(&s->forecaster);
         pmo_operations_free(&s->headers);
         pmo_attempts_free(&s->attempts);
+        pmo_upstream_free(&s->asks);
         free(s);
     }
     core->agent.services = NULL;

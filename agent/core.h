@@ -66,8 +66,9 @@ struct pmo_core {
     struct pmo_zones_refresh *zones_refresh; /* NULL: they do not change */
     struct pmo_trainer *trainer;             /* NULL: nothing is trained */
     struct pmo_decomposer *decomposer;
-    float past[PMO_RECENT_SECONDS]; /* of one series, for it */
-    struct pmo_file *config;        /* as read at the start */
+    float past[PMO_RECENT_SECONDS];                           /* of one series, for it, */
+    float past_leading[PMO_LSTM_LEADING][PMO_RECENT_SECONDS]; /* and of its signals */
+    struct pmo_file *config;                                  /* as read at the start */
     const char *state_dir;
     uv_fs_event_t config_changed; /* in its directory */
     uv_timer_t config_settled;
@@ -147,8 +148,9 @@ void pmo_learn_keep(struct pmo_core *core, const struct pmo_service *service);
 int pmo_forecasts_start(struct pmo_core *core, const char *state_dir, double cpu_share);
 /* Makes the service's forecaster, from what the history has of it before second @t. */
 int pmo_forecasts_begin(struct pmo_core *core, struct pmo_service *service, int64_t t);
+/* @second: @t, of which the signals and service->upstream_rps are, too. */
 void pmo_forecasts_observe(struct pmo_core *core, struct pmo_service *service, int64_t t,
-                           double arrivals);
+                           const struct pmo_service_second *second);
 /* Takes the newest network, gives what is new to be trained on, and has what is due fitted; once a
  * second. */
 void pmo_forecasts_train(struct pmo_core *core);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Between the services' series and their forecasters: one begins with what the history knows of its
- * service, is told of events and of the newest network each second, and gives its past to the
- * thread that trains that.
+ * service, is told of events, of what comes before load, and of the newest network each second,
+ * and gives its past to the thread that trains that.
  */
 #include "agent/core.h"
 
@@ -12,6 +12,7 @@
 #include "agent/base/log.h"
 #include "agent/forecast/decomposition.h"
 #include "agent/forecast/effects.h"
+#include "agent/forecast/leading.h"
 #include "agent/forecast/lstm_train.h"
 #include "agent/forecast/recent.h"
 
@@ -70,15 +71,59 @@ int pmo_forecasts_begin(struct pmo_core *core, struct pmo_service *service, int6
     return 0;
 }
 
+/* A flood is no sign of demand. */
+static double syns(const struct pmo_service *service, int64_t t, double syns)
+{
+    const struct pmo_attempts attempts = pmo_attempts_in(&service->attempts, t);
+
+    return attempts.total.syns && pmo_attempts_flood(&attempts) == 0 ? syns : NAN;
+}
+
+/* Requests in flight are always known, but by themselves say only how long they take. */
+static void tell_signals(struct pmo_service *service, int64_t t,
+                         const struct pmo_service_second *second)
+{
+    const struct pmo_queues *queues = &service->signals.queues;
+    double signal[PMO_LEADING_SIGNALS] = {
+        [PMO_LEADING_UPSTREAM] = service->upstream_rps,
+        [PMO_LEADING_SYNS] = syns(service, t, second->syns),
+        [PMO_LEADING_ACCEPT_QUEUE] = service->signals.t != t ? NAN
+                                     : queues->window        ? queues->accept_queue
+                                                             : 0,
+        [PMO_LEADING_IN_FLIGHT] = second->in_flight,
+    };
+
+    service->led = service->led || !isnan(signal[PMO_LEADING_UPSTREAM]) ||
+                   !isnan(signal[PMO_LEADING_SYNS]) || signal[PMO_LEADING_ACCEPT_QUEUE] > 0;
+    if (service->led)
+        pmo_forecaster_set_signals(service->forecaster, signal);
+}
+
 void pmo_forecasts_observe(struct pmo_core *core, struct pmo_service *service, int64_t t,
-                           double arrivals)
+                           const struct pmo_service_second *second)
 {
     struct pmo_effect_event events[PMO_EFFECT_EVENTS];
     size_t count = pmo_agent_events(&core->agent, service->name, t, t, t + PMO_HORIZONS, events,
                                     PMO_EFFECT_EVENTS);
 
     pmo_forecaster_set_events(service->forecaster, events, count);
-    pmo_forecaster_observe(service->forecaster, t, arrivals);
+    tell_signals(service, t, second);
+    pmo_forecaster_observe(service->forecaster, t, second->arrivals);
+}
+
+/* Signals are kept for shorter than requests; offers come more often than that. */
+static void offer_signals(struct pmo_core *core, const struct pmo_leading *leading,
+                          struct pmo_lstm_past *past)
+{
+    for (size_t i = 0; i < past->count; i++) {
+        float logs[PMO_LSTM_LEADING];
+
+        pmo_leading_logs(leading, past->start + (int64_t)i, logs);
+        for (size_t k = 0; k < PMO_LSTM_LEADING; k++)
+            core->past_leading[k][i] = logs[k];
+    }
+    for (size_t k = 0; k < PMO_LSTM_LEADING; k++)
+        past->leading[k] = core->past_leading[k];
 }
 
 static void offer(struct pmo_core *core, struct pmo_service *service)
@@ -93,6 +138,8 @@ static void offer(struct pmo_core *core, struct pmo_service *service)
         return;
     for (size_t i = 0; i < PMO_RECENT_SECONDS; i++)
         core->past[i] = pmo_recent_at(recent, past.start + (int64_t)i);
+    if (pmo_forecaster_leading(service->forecaster))
+        offer_signals(core, pmo_forecaster_leading(service->forecaster), &past);
     if (past.since < past.start)
         past.since = past.start;
     service->trained_since = pmo_trainer_offer(core->trainer, &past);

@@ -119,20 +119,24 @@ static void close_second(struct pmo_core *core, int64_t t)
                                             .tx_bytes = s->tx_bytes,
                                             .ready = s->ready,
                                             .starting = s->starting};
-        struct pmo_service_second closed;
 
         for (struct pmo_agent_instance *i = core->agent.instances; i; i = i->next)
             if (i->service == s)
                 gauges.in_flight += i->in_flight;
         pmo_service_store_close(s->store, t, &gauges);
         s->instance_seconds += s->ready + s->starting + s->draining;
+    }
+    pmo_upstream_second(&core->agent, t);
+    for (struct pmo_service *s = core->agent.services; s; s = s->next) {
+        struct pmo_service_second closed;
+
         if (pmo_service_store_second(s->store, t, &closed))
             continue;
         /* a listener that nobody ever called needs no forecast */
         if (!s->forecaster && closed.arrivals > 0 && pmo_forecasts_begin(core, s, t))
             continue;
         if (s->forecaster)
-            pmo_forecasts_observe(core, s, t, closed.arrivals);
+            pmo_forecasts_observe(core, s, t, &closed);
         if (s->forecaster || s->managed || (s->policy && s->policy->calls))
             (void)pmo_history_add(core->agent.history, s->store, t);
     }

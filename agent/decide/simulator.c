@@ -135,6 +135,12 @@ void pmo_simulator_learn(struct pmo_simulator *simulator)
     simulator->policy.capacity_rps = simulator->stated_rps;
 }
 
+void pmo_simulator_set_signals(struct pmo_simulator *simulator,
+                               const double signal[PMO_LEADING_SIGNALS])
+{
+    pmo_forecaster_set_signals(simulator->forecaster, signal);
+}
+
 static double goal(const struct pmo_simulator *simulator)
 {
     return simulator->policy.late > 0 ? simulator->policy.late : LATE;

@@ -9,6 +9,7 @@
 #include "agent/decide/capacity.h"
 #include "agent/decide/policy.h"
 #include "agent/decide/queue.h"
+#include "agent/forecast/forecast.h"
 
 struct pmo_simulator;
 
@@ -45,3 +46,6 @@ void pmo_simulator_begin(struct pmo_simulator *simulator, int64_t t);
  * Returns 0 or -ENOMEM.
  */
 int pmo_simulator_step(struct pmo_simulator *simulator, double requests);
+/* What of the next second's signals is known; before each step, where any is. */
+void pmo_simulator_set_signals(struct pmo_simulator *simulator,
+                               const double signal[PMO_LEADING_SIGNALS]);

@@ -129,15 +129,17 @@ static void count_quantiles(float mean, float dispersion, float value[PMO_QUANTI
 void pmo_calibration_quantiles(float mean, float scale, const float at[PMO_QUANTILES],
                                float dispersion, float value[PMO_QUANTILES])
 {
-    float bell = fminf(fmaxf((mean - COUNTS_BELOW) / (BELL_ABOVE - COUNTS_BELOW), 0), 1);
-    float counts[PMO_QUANTILES] = {0};
+    float bell = (mean - COUNTS_BELOW) / (BELL_ABOVE - COUNTS_BELOW);
+    float counts[PMO_QUANTILES];
 
-    if (bell < 1)
+    for (size_t i = 0; i < PMO_QUANTILES; i++)
+        value[i] = pmo_at_least(0, mean + scale * at[i]);
+    if (bell < 1) {
+        bell = pmo_at_least(0, bell);
         count_quantiles(mean, dispersion, counts);
-    for (size_t i = 0; i < PMO_QUANTILES; i++) {
-        float lowest = i > 0 ? value[i - 1] : 0, v = mean + scale * at[i];
-
-        v = bell * (v > 0 ? v : 0) + (1 - bell) * counts[i];
-        value[i] = v > lowest ? v : lowest;
+        for (size_t i = 0; i < PMO_QUANTILES; i++)
+            value[i] = bell * value[i] + (1 - bell) * counts[i];
     }
+    for (size_t i = 1; i < PMO_QUANTILES; i++)
+        value[i] = pmo_at_least(value[i - 1], value[i]);
 }

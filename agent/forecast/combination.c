@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdbool.h>
+#include <string.h>
 #include "agent/forecast/bounds.h"
 
 /* Errors forget with this time constant, longer where horizons make them go together longer. */
@@ -119,30 +120,52 @@ void pmo_combination_learn(struct pmo_combination *combination, unsigned int hor
         settle(combination, MOVES);
 }
 
+#define LANES 4U /* horizons at once, one vector */
+
+/* The weighted sum of the models' means, and of their squares, for horizons first + 1 and on, which
+ * lie between horizons @g and g + 1 of the grid. */
+static void mean_of_lanes(const struct pmo_combination combinations[PMO_GRID], size_t g,
+                          const float forecast[PMO_MODELS][PMO_HORIZONS], unsigned int first,
+                          float sum[LANES], float squares[LANES])
+{
+    const float *lower = combinations[g].weight, *upper = combinations[g + 1].weight;
+    float share[LANES], s[LANES] = {0}, sq[LANES] = {0};
+
+    for (size_t k = 0; k < LANES; k++) {
+        unsigned int h = first + 1 + (unsigned int)k;
+
+        h = h < pmo_grid[g + 1] ? h : pmo_grid[g + 1];
+        share[k] = (float)((int)h - (int)pmo_grid[g]) / (float)(pmo_grid[g + 1] - pmo_grid[g]);
+    }
+    for (size_t i = 0; i < PMO_MODELS; i++) {
+        const float *f = &forecast[i][first], from = lower[i], more = upper[i] - lower[i];
+
+        for (size_t k = 0; k < LANES; k++) {
+            float weight = from + share[k] * more;
+
+            s[k] += weight * f[k];
+            sq[k] += weight * f[k] * f[k];
+        }
+    }
+    memcpy(sum, s, sizeof(s));
+    memcpy(squares, sq, sizeof(sq));
+}
+
 void pmo_combination_mean(const struct pmo_combination combinations[PMO_GRID],
                           const float forecast[PMO_MODELS][PMO_HORIZONS], float mean[PMO_HORIZONS],
                           float scale[PMO_HORIZONS])
 {
     const float noise = pmo_combination_noise(&combinations[0]);
-    float lower[PMO_HORIZONS], upper[PMO_HORIZONS], share[PMO_HORIZONS];
-    float sum[PMO_HORIZONS] = {0}, squares[PMO_HORIZONS] = {0};
+    float sum[PMO_HORIZONS], squares[PMO_HORIZONS];
 
-    for (unsigned int h = 0; h < PMO_HORIZONS; h++)
-        share[h] = pmo_grid_at(h + 1).share;
-    for (size_t i = 0; i < PMO_MODELS; i++) { /* the inner loops become vectors */
-        const float *f = forecast[i];
+    for (size_t g = 0; g + 1 < PMO_GRID; g++) {
+        unsigned int end = g + 2 < PMO_GRID ? pmo_grid[g + 1] - 1 : PMO_HORIZONS;
 
-        for (unsigned int h = 0; h < PMO_HORIZONS; h++) {
-            size_t g = pmo_grid_below[h + 1];
+        /* what goes beyond the end is written over by what comes next */
+        for (unsigned int h = pmo_grid[g] - 1; h < end; h += LANES) {
+            unsigned int first = h < PMO_HORIZONS - LANES ? h : PMO_HORIZONS - LANES;
 
-            lower[h] = combinations[g].weight[i];
-            upper[h] = combinations[g + 1].weight[i];
-        }
-        for (unsigned int h = 0; h < PMO_HORIZONS; h++) {
-            float weight = lower[h] + share[h] * (upper[h] - lower[h]);
-
-            sum[h] += weight * f[h];
-            squares[h] += weight * f[h] * f[h];
+            mean_of_lanes(combinations, g, forecast, first, &sum[first], &squares[first]);
         }
     }
     for (unsigned int h = 0; h < PMO_HORIZONS; h++) {

@@ -76,15 +76,18 @@ static void observe(const struct pmo_model_ops *model, void *state,
     day->known++;
 }
 
-/* The day's shape at second @t, in a straight line between the middles of minutes. */
-static float shape_at(const struct day *day, int64_t t)
+/* The day's shape from second @from on, in straight lines between the middles of minutes. */
+static void shape_from(const struct day *day, int64_t from, size_t seconds, float *shape)
 {
-    int64_t minute = minute_of(t - 30);
-    float share = (float)(t - 30 - minute * 60) / 60;
-    float before = mean_at(day, minute_of_day(minute));
-    float after = mean_at(day, minute_of_day(minute + 1));
+    int64_t minute = minute_of(from - 30), second = from - 30 - minute * 60;
 
-    return before + share * (after - before);
+    for (size_t i = 0; i < seconds; minute++, second = 0) {
+        float before = mean_at(day, minute_of_day(minute));
+        float after = mean_at(day, minute_of_day(minute + 1));
+
+        for (; second < 60 && i < seconds; second++, i++)
+            shape[i] = before + (float)second / 60 * (after - before);
+    }
 }
 
 static void predict(const struct pmo_model_ops *model, const void *state,
@@ -92,11 +95,12 @@ static void predict(const struct pmo_model_ops *model, const void *state,
 {
     const struct day *day = state;
     const struct pmo_recent *recent = context->recent;
-    float level = pmo_recent_mean(recent, LEVEL_FOR);
-    float now = shape_at(day, recent->last - LEVEL_FOR / 2);
+    float level = pmo_recent_mean(recent, LEVEL_FOR), now;
 
+    shape_from(day, recent->last - LEVEL_FOR / 2, 1, &now);
+    shape_from(day, recent->last + 1, PMO_HORIZONS, mean);
     for (size_t i = 0; i < PMO_HORIZONS; i++)
-        mean[i] = level + shape_at(day, recent->last + 1 + (int64_t)i) - now;
+        mean[i] = level + mean[i] - now;
 }
 
 const struct pmo_model_ops pmo_model_seasonal_day = {

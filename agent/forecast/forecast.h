@@ -56,6 +56,25 @@ struct pmo_effect_event;
 void pmo_forecaster_set_events(struct pmo_forecaster *forecaster,
                                const struct pmo_effect_event *events, size_t count);
 
+/* Signals that may come before requests, of one second (leading.h). */
+enum pmo_leading_signal {
+    PMO_LEADING_UPSTREAM,     /* requests that callers were asked, each times its calls a request */
+    PMO_LEADING_SYNS,         /* connections that were asked for */
+    PMO_LEADING_ACCEPT_QUEUE, /* connections that nobody has accepted yet, at its end */
+    PMO_LEADING_IN_FLIGHT,    /* requests, likewise */
+};
+#define PMO_LEADING_SIGNALS (PMO_LEADING_IN_FLIGHT + 1)
+
+/* Those of the second that is observed next: 0 or more, NAN where not known; set anew before each
+ * observation. The first one that is known takes memory, see pmo_forecaster_signals_bytes();
+ * where there is none, signals are not heeded. */
+void pmo_forecaster_set_signals(struct pmo_forecaster *forecaster,
+                                const double signal[PMO_LEADING_SIGNALS]);
+
+/* What has become of them (leading.h), NULL where none was ever told; valid until the next. */
+struct pmo_leading;
+const struct pmo_leading *pmo_forecaster_leading(const struct pmo_forecaster *forecaster);
+
 /* The last hour or so; valid as long as the forecaster. */
 struct pmo_recent;
 const struct pmo_recent *pmo_forecaster_recent(const struct pmo_forecaster *forecaster);
@@ -70,11 +89,12 @@ double pmo_forecast_quantile(const struct pmo_forecast *forecast, unsigned int h
 /* The greatest such value over horizons 1..h. */
 double pmo_forecast_peak(const struct pmo_forecast *forecast, unsigned int h, double q);
 
-/* What a model says and how it did, for people: at a horizon. */
+/* What a model says and how it did, for people: at a horizon. The last one is that of the signals,
+ * if there are any: all others together, changed as they say. */
 struct pmo_model_score {
     const char *model;
-    double weight;
-    double error; /* mean absolute one, exponentially forgetting; NAN before any */
+    double weight; /* in the combination; of signals, how far they are believed: both 0..1 */
+    double error;  /* mean absolute one, exponentially forgetting; NAN before any */
 };
 #define PMO_MODELS_MAX 16
 /* Fills up to PMO_MODELS_MAX scores for horizon h; returns how many. */
@@ -114,5 +134,6 @@ int64_t pmo_forecaster_study_after(const struct pmo_forecaster *forecaster, int6
 const char *pmo_drift_name(enum pmo_drift drift); /* "too_low", for machines */
 const char *pmo_drift_text(enum pmo_drift drift); /* "level: forecasts too low" */
 
-/* Bytes held by one forecaster. */
+/* Bytes held by one forecaster, and how many more by one that signals were told. */
 size_t pmo_forecaster_bytes(void);
+size_t pmo_forecaster_signals_bytes(void);

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <math.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include "agent/forecast/aggregation.h"
@@ -21,6 +22,7 @@
 #include "agent/forecast/effects.h"
 #include "agent/forecast/grid.h"
 #include "agent/forecast/jumps.h"
+#include "agent/forecast/leading.h"
 #include "agent/forecast/mixture.h"
 #include "agent/forecast/model.h"
 #include "agent/forecast/recent.h"
@@ -116,10 +118,11 @@ struct pmo_forecaster {
     struct pmo_effect_event events[PMO_EFFECT_EVENTS]; /* known now */
     size_t events_count;
     const struct pmo_lstm *lstm;
-    int64_t hour;               /* since 1970, current one */
-    float greatest[MOST_HOURS]; /* mean of SMOOTHED seconds, by hour mod MOST_HOURS, */
-    float most;                 /* and of all of these */
-    float limit;                /* of what is forecast */
+    struct pmo_leading *leading; /* NULL: there were no signals */
+    int64_t hour;                /* since 1970, current one */
+    float greatest[MOST_HOURS];  /* mean of SMOOTHED seconds, by hour mod MOST_HOURS, */
+    float most;                  /* and of all of these */
+    float limit;                 /* of what is forecast */
     struct pmo_jump_outlook outlook[OUTLOOKS][PMO_HORIZONS];
     float held;    /* forgetting share of 0.9 quantiles that held */
     double judged; /* how many there were */
@@ -139,6 +142,11 @@ size_t pmo_forecaster_bytes(void)
     for (size_t i = 0; i < PMO_MODELS; i++)
         bytes += aligned(pmo_models[i]->state_bytes);
     return bytes;
+}
+
+size_t pmo_forecaster_signals_bytes(void)
+{
+    return sizeof(struct pmo_leading);
 }
 
 int pmo_forecaster_new(struct pmo_forecaster **forecaster)
@@ -171,8 +179,10 @@ int pmo_forecaster_new(struct pmo_forecaster **forecaster)
 
 void pmo_forecaster_free(struct pmo_forecaster **forecaster)
 {
-    if (*forecaster)
-        (void)munmap(*forecaster, pmo_forecaster_bytes());
+    if (!*forecaster)
+        return;
+    free((*forecaster)->leading);
+    (void)munmap(*forecaster, pmo_forecaster_bytes());
     *forecaster = NULL;
 }
 
@@ -208,6 +218,20 @@ static void minute_quantiles(const struct minute *minute, float value[PMO_QUANTI
 {
     for (size_t q = 0; q < PMO_QUANTILES; q++)
         value[q] = pmo_at_least(0, minute->mean + pmo_normal[q] * minute->deviation);
+}
+
+/* How far signals had moved a forecast. */
+static float used(const struct pmo_forecaster *forecaster, const struct issued *issued)
+{
+    return forecaster->leading ? forecaster->leading->used[issued - forecaster->issued] : 0;
+}
+
+/* The quantiles of a minute, as far as signals move them. */
+static void minute_moved(const float minute[PMO_QUANTILES], float change,
+                         float value[PMO_QUANTILES])
+{
+    for (size_t q = 0; q < PMO_QUANTILES; q++)
+        value[q] = pmo_at_least(0, minute[q] + change);
 }
 
 static void look_at_minute(struct minute *minute, const struct pmo_recent *recent)
@@ -268,6 +292,20 @@ static void prefetch(struct pmo_forecaster *forecaster, int64_t t)
     }
 }
 
+static void prefetch_all(const void *from, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i += 64)
+        __builtin_prefetch((const char *)from + i);
+}
+
+/* Asks for what is learned at horizon @g of the grid. */
+static void prefetch_learned(const struct pmo_forecaster *forecaster, size_t g)
+{
+    prefetch_all(&forecaster->combination[g], sizeof(forecaster->combination[g]));
+    prefetch_all(&forecaster->calibration[g], sizeof(forecaster->calibration[g]));
+    prefetch_all(&forecaster->aggregation[g], sizeof(forecaster->aggregation[g]));
+}
+
 /* Makes of what the models say what is said in the end. */
 static void widen(const struct pmo_forecaster *forecaster, unsigned int h,
                   float value[PMO_QUANTILES])
@@ -287,6 +325,8 @@ static void score(struct pmo_forecaster *forecaster, int64_t t, float y)
         const struct unsure *unsure = unsure_of(forecaster, issued);
         float value[PMO_QUANTILES], expert[PMO_EXPERTS][PMO_QUANTILES], calm;
 
+        if (g + 1 < PMO_GRID)
+            prefetch_learned(forecaster, g + 1);
         if (!issued->made || issued->target != t)
             continue; /* its origin was missing */
         memcpy(value, said(forecaster, issued), sizeof(value));
@@ -298,6 +338,8 @@ static void score(struct pmo_forecaster *forecaster, int64_t t, float y)
         calm = issued->unsure ? 1 - jumped(issued, unsure, y) : 1;
         memcpy(expert[0], issued->combined.value, sizeof(expert[0]));
         minute_quantiles(minute_at(forecaster, t - pmo_grid[g]), expert[1]);
+        if (forecaster->leading)
+            minute_moved(expert[1], used(forecaster, issued), expert[1]);
         pmo_aggregation_learn(&forecaster->aggregation[g], expert, issued->calm,
                               issued->combined.scale, y, calm);
         pmo_combination_learn(&forecaster->combination[g], pmo_grid[g], issued->model,
@@ -380,6 +422,24 @@ void pmo_forecaster_set_events(struct pmo_forecaster *forecaster,
     memcpy(forecaster->events, events, forecaster->events_count * sizeof(*events));
 }
 
+void pmo_forecaster_set_signals(struct pmo_forecaster *forecaster,
+                                const double signal[PMO_LEADING_SIGNALS])
+{
+    bool known = false;
+
+    for (size_t i = 0; i < PMO_LEADING_SIGNALS; i++)
+        known |= !isnan(signal[i]);
+    if (!forecaster->leading) {
+        if (!known)
+            return;
+        forecaster->leading = calloc(1, sizeof(*forecaster->leading));
+        if (!forecaster->leading)
+            return;
+        pmo_leading_init(forecaster->leading);
+    }
+    memcpy(forecaster->leading->signal, signal, sizeof(forecaster->leading->signal));
+}
+
 static float event_now(const struct pmo_forecaster *forecaster, int64_t t)
 {
     float most = 0;
@@ -443,8 +503,10 @@ static void models_observe(struct pmo_forecaster *forecaster, int64_t t, float y
                            float means[PMO_MODELS][PMO_HORIZONS])
 {
     unsigned char *state = forecaster->state;
-    const struct pmo_context context = {
-        .recent = &forecaster->recent, .lstm = forecaster->lstm, .event = event_now(forecaster, t)};
+    const struct pmo_context context = {.recent = &forecaster->recent,
+                                        .lstm = forecaster->lstm,
+                                        .leading = forecaster->leading,
+                                        .event = event_now(forecaster, t)};
     float level = pmo_recent_mean(&forecaster->recent, SILENT_SECONDS);
 
     for (size_t i = 0; i < PMO_MODELS; i++) {
@@ -470,6 +532,7 @@ size_t pmo_forecaster_means(const struct pmo_forecaster *forecaster, unsigned in
     const unsigned char *state = forecaster->state;
     const struct pmo_context context = {.recent = &forecaster->recent,
                                         .lstm = forecaster->lstm,
+                                        .leading = forecaster->leading,
                                         .event = event_now(forecaster, forecaster->recent.last)};
     float mean[PMO_HORIZONS];
 
@@ -482,74 +545,139 @@ size_t pmo_forecaster_means(const struct pmo_forecaster *forecaster, unsigned in
             isnan(mean[h - 1]) ? pmo_recent_mean(&forecaster->recent, SILENT_SECONDS) : mean[h - 1];
         state += aligned(pmo_models[i]->state_bytes);
     }
-    return PMO_MODELS;
+    if (!forecaster->leading)
+        return PMO_MODELS;
+    means[PMO_MODELS] = forecaster->mean[h - 1] + forecaster->leading->rest[h - 1];
+    return PMO_MODELS + 1;
 }
 
-/* Quantiles of the second @h ahead if there is no jump until then, as the models have them
- * (@calibrated) and together with those of the last minute, @minute. */
-static void calm_at(const struct pmo_forecaster *forecaster, unsigned int h,
-                    const float minute[PMO_QUANTILES], struct pmo_calibrated *calibrated,
-                    float value[PMO_QUANTILES])
+/* Moves what the models forecast to where the signals say. Counts scatter there as they do here. */
+static void heed_signals(struct pmo_forecaster *forecaster, int64_t t, float y)
 {
-    const struct pmo_grid_point at = pmo_grid_at(h);
-    const struct pmo_calibration *calibration = &forecaster->calibration[at.i];
-    const struct pmo_aggregation *lower = &forecaster->aggregation[at.i], *upper = lower + 1;
-    const float *dispersion = &forecaster->dispersion[at.i];
-    float error[PMO_QUANTILES];
+    const float noise = pmo_combination_noise(&forecaster->combination[0]);
+    struct pmo_leading *leading = forecaster->leading;
 
-    for (size_t q = 0; q < PMO_QUANTILES; q++)
-        error[q] = pmo_grid_between(at, calibration[0].at[q], calibration[1].at[q]);
+    pmo_leading_observe(leading, t, y, forecaster->mean, forecaster->scale[0]);
+    for (size_t h = 0; h < PMO_HORIZONS; h++) {
+        float *mean = &forecaster->mean[h], *scale = &forecaster->scale[h];
+
+        leading->change[h] = pmo_at_least(-*mean, leading->change[h]);
+        *mean += leading->change[h];
+        *scale = sqrtf(*scale * *scale + noise * leading->change[h] +
+                       fabsf(leading->change[h] * leading->rest[h]));
+    }
+}
+
+/* What is learned at two neighbouring horizons of the grid: at the lower one, and how much more at
+ * the upper one. Quantile by quantile, and one that is none, for whole vectors. */
+#define LANES (PMO_QUANTILES + 1)
+
+struct span {
+    float error[LANES], error_more[LANES];
+    float weight[PMO_EXPERTS][LANES], weight_more[PMO_EXPERTS][LANES];
+    float dispersion, dispersion_more;
+};
+
+static void span_from(const struct pmo_forecaster *forecaster, size_t g, struct span *span)
+{
+    const struct pmo_calibration *calibration = &forecaster->calibration[g];
+    const struct pmo_aggregation *lower = &forecaster->aggregation[g], *upper = lower + 1;
+
+    memset(span, 0, sizeof(*span));
+    span->dispersion = forecaster->dispersion[g];
+    span->dispersion_more = forecaster->dispersion[g + 1] - span->dispersion;
+    for (size_t q = 0; q < PMO_QUANTILES; q++) {
+        span->error[q] = calibration[0].at[q];
+        span->error_more[q] = calibration[1].at[q] - calibration[0].at[q];
+        for (size_t k = 0; k < PMO_EXPERTS; k++) {
+            span->weight[k][q] = lower->weight[q][k];
+            span->weight_more[k][q] = upper->weight[q][k] - lower->weight[q][k];
+        }
+    }
+}
+
+/* Quantiles of the second @h ahead, which lies @share of the way through @span, if there is no jump
+ * until then: as the models have them (@calibrated) and together with those of the last minute,
+ * @minute. */
+static void calm_at(const struct pmo_forecaster *forecaster, unsigned int h,
+                    const struct span *span, float share, const float minute[LANES],
+                    struct pmo_calibrated *calibrated, float calm[PMO_QUANTILES])
+{
+    float error[LANES], models[LANES] = {0}, moved[LANES] = {0}, value[LANES];
+
+    if (forecaster->leading) {
+        minute_moved(minute, forecaster->leading->change[h - 1], moved);
+        minute = moved;
+    }
+    for (size_t q = 0; q < LANES; q++)
+        error[q] = span->error[q] + share * span->error_more[q];
     calibrated->mean = forecaster->mean[h - 1];
     calibrated->scale = forecaster->scale[h - 1];
     pmo_calibration_quantiles(calibrated->mean, calibrated->scale, error,
-                              pmo_grid_between(at, dispersion[0], dispersion[1]),
-                              calibrated->value);
-    for (size_t q = 0; q < PMO_QUANTILES; q++) {
-        const float *expert[PMO_EXPERTS] = {calibrated->value, minute};
+                              span->dispersion + share * span->dispersion_more, calibrated->value);
+    memcpy(models, calibrated->value, sizeof(calibrated->value));
+    for (size_t q = 0; q < LANES; q++) {
+        float of_models = span->weight[0][q] + share * span->weight_more[0][q];
+        float of_minute = span->weight[1][q] + share * span->weight_more[1][q];
 
-        value[q] = 0;
-        for (size_t k = 0; k < PMO_EXPERTS; k++)
-            value[q] +=
-                expert[k][q] * pmo_grid_between(at, lower->weight[q][k], upper->weight[q][k]);
-        if (value[q] > forecaster->limit)
-            value[q] = forecaster->limit;
-        if (q > 0 && value[q] < value[q - 1])
-            value[q] = value[q - 1];
+        value[q] = pmo_at_most(forecaster->limit, models[q] * of_models + minute[q] * of_minute);
     }
+    calm[0] = value[0];
+    for (size_t q = 1; q < PMO_QUANTILES; q++)
+        calm[q] = pmo_at_least(calm[q - 1], value[q]);
 }
 
-/* The same, jumps and all. Returns whether there may be any; if not, @value is as @calm. */
-static bool values_at(const struct pmo_forecaster *forecaster, unsigned int h,
-                      const float calm[PMO_QUANTILES], float value[PMO_QUANTILES])
+/* What may come besides, as parts of a mixture. */
+static void jumps_at(const struct pmo_forecaster *forecaster, unsigned int h,
+                     struct pmo_mixture *mixture)
 {
-    struct pmo_mixture mixture;
-    float none = 1;
-
-    mixture.count = 0;
+    mixture->count = 0;
     for (unsigned int kind = 0; kind < OUTLOOKS; kind++) {
         const struct pmo_jump_outlook *jump = &forecaster->outlook[kind][h - 1];
 
-        if (jump->probability <= 0)
-            continue;
-        none -= jump->probability;
-        pmo_mixture_add_bell(&mixture, jump->probability, jump->mean, jump->deviation);
+        if (jump->probability > 0)
+            pmo_mixture_add_bell(mixture, jump->probability, jump->mean, jump->deviation);
     }
-    if (none >= 1) {
-        memcpy(value, calm, PMO_QUANTILES * sizeof(*value));
-        return mixture.count > 0;
+}
+
+/* The same as at the horizon before? It mostly is, for some seconds. */
+static bool jumps_stay(const struct pmo_forecaster *forecaster, unsigned int h)
+{
+    for (unsigned int kind = 0; kind < OUTLOOKS; kind++) {
+        const struct pmo_jump_outlook *jump = &forecaster->outlook[kind][h - 1];
+
+        if (memcmp(jump, jump - 1, sizeof(*jump)) != 0)
+            return false;
     }
-    pmo_mixture_add(&mixture, pmo_at_least(0, none), calm);
-    pmo_mixture_quantiles(&mixture, value);
-    for (size_t q = 0; q < PMO_QUANTILES; q++)
-        if (value[q] > forecaster->limit)
-            value[q] = forecaster->limit;
     return true;
+}
+
+/* Quantiles of the second @h ahead, @jumps and all. */
+static void values_at(const struct pmo_forecaster *forecaster, struct pmo_mixture *jumps,
+                      const float calm[PMO_QUANTILES], float value[PMO_QUANTILES])
+{
+    const size_t count = jumps->count;
+    float none = 1;
+
+    if (!count) {
+        memcpy(value, calm, PMO_QUANTILES * sizeof(*value));
+        return;
+    }
+    for (size_t i = 0; i < count; i++)
+        none -= (float)jumps->part[i].probability;
+    pmo_mixture_add(jumps, pmo_at_least(0, none), calm);
+    pmo_mixture_quantiles(jumps, value);
+    jumps->count = count;
+    for (size_t q = 0; q < PMO_QUANTILES; q++)
+        value[q] = pmo_at_most(forecaster->limit, value[q]);
 }
 
 static void issue(struct pmo_forecaster *forecaster, int64_t t,
                   float means[PMO_MODELS][PMO_HORIZONS])
 {
-    float minute[PMO_QUANTILES];
+    float minute[LANES] = {0};
+    struct pmo_mixture jumps;
+    struct span span;
 
     minute_quantiles(minute_at(forecaster, t), minute);
     for (size_t g = 0; g < PMO_GRID; g++)
@@ -557,20 +685,26 @@ static void issue(struct pmo_forecaster *forecaster, int64_t t,
     for (size_t g = 0; g < PMO_GRID; g++) {
         unsigned int h = pmo_grid[g];
         struct issued *issued = issued_for(forecaster, g, t + h);
-        float value[PMO_QUANTILES];
+        struct pmo_grid_point at;
 
         issued->made = true;
         issued->target = t + h;
         for (size_t i = 0; i < PMO_MODELS; i++)
             issued->model[i] = means[i][h - 1];
-        calm_at(forecaster, h, minute, &issued->combined, issued->calm);
-        issued->unsure = values_at(forecaster, h, issued->calm, value);
+        if (forecaster->leading)
+            forecaster->leading->used[issued - forecaster->issued] =
+                forecaster->leading->change[h - 1];
+        at = pmo_grid_at(h);
+        span_from(forecaster, at.i, &span);
+        calm_at(forecaster, h, &span, at.share, minute, &issued->combined, issued->calm);
+        jumps_at(forecaster, h, &jumps);
+        issued->unsure = jumps.count > 0;
         if (issued->unsure) {
             struct unsure *unsure = unsure_of(forecaster, issued);
 
             for (unsigned int kind = 0; kind < OUTLOOKS; kind++)
                 unsure->outlook[kind] = forecaster->outlook[kind][h - 1];
-            memcpy(unsure->value, value, sizeof(value));
+            values_at(forecaster, &jumps, issued->calm, unsure->value);
         }
     }
 }
@@ -591,13 +725,19 @@ void pmo_forecaster_observe(struct pmo_forecaster *forecaster, int64_t t, double
         y = fminf(y, fmaxf(RISE_MAX * pmo_recent_max(recent, RISE_SECONDS), RISE_FLOOR));
     issued = issued_for(forecaster, JUMP_GRID, t);
     event = &unsure_of(forecaster, issued)->outlook[EVENT];
-    expected = !issued->made || issued->target != t       ? NAN
-               : issued->unsure && event->probability > 0 ? event->mean
-                                                          : issued->combined.mean;
+    expected = !issued->made || issued->target != t ? NAN
+               : issued->unsure && event->probability > 0
+                   ? event->mean
+                   /* a jump that signals announce is one still, further ahead than they see */
+                   : issued->combined.mean - used(forecaster, issued);
     score(forecaster, t, y);
     pmo_recent_append(recent, t, y);
+    if (forecaster->leading)
+        pmo_leading_hear(forecaster->leading, t);
     models_observe(forecaster, t, y, means);
     pmo_combination_mean(forecaster->combination, means, forecaster->mean, forecaster->scale);
+    if (forecaster->leading)
+        heed_signals(forecaster, t, y);
     note_greatest(forecaster, t);
     pmo_jumps_observe(&forecaster->jumps, recent, t, expected);
     pmo_jumps_predict(&forecaster->jumps, recent, forecaster->outlook);
@@ -609,6 +749,11 @@ void pmo_forecaster_observe(struct pmo_forecaster *forecaster, int64_t t, double
 const struct pmo_recent *pmo_forecaster_recent(const struct pmo_forecaster *forecaster)
 {
     return &forecaster->recent;
+}
+
+const struct pmo_leading *pmo_forecaster_leading(const struct pmo_forecaster *forecaster)
+{
+    return forecaster->leading;
 }
 
 static float trust(const struct pmo_forecaster *forecaster)
@@ -637,7 +782,9 @@ static bool was_issued(struct pmo_forecaster *forecaster, unsigned int h,
 void pmo_forecaster_predict(struct pmo_forecaster *forecaster, struct pmo_forecast *forecast)
 {
     const struct pmo_recent *recent = &forecaster->recent;
-    float minute[PMO_QUANTILES];
+    float minute[LANES] = {0};
+    struct pmo_mixture jumps;
+    struct span span;
 
     memset(forecast, 0, sizeof(*forecast));
     if (!recent->observed)
@@ -650,9 +797,13 @@ void pmo_forecaster_predict(struct pmo_forecaster *forecaster, struct pmo_foreca
         struct pmo_calibrated calibrated;
         float calm[PMO_QUANTILES], *value = forecast->value[h - 1];
 
+        if (h == 1 || !jumps_stay(forecaster, h))
+            jumps_at(forecaster, h, &jumps);
+        if (h == 1 || pmo_grid_below[h] != pmo_grid_below[h - 1])
+            span_from(forecaster, pmo_grid_below[h], &span);
         if (!was_issued(forecaster, h, value)) {
-            calm_at(forecaster, h, minute, &calibrated, calm);
-            (void)values_at(forecaster, h, calm, value);
+            calm_at(forecaster, h, &span, pmo_grid_at(h).share, minute, &calibrated, calm);
+            values_at(forecaster, &jumps, calm, value);
         }
         widen(forecaster, h, value);
     }
@@ -671,6 +822,7 @@ size_t pmo_forecaster_scores(const struct pmo_forecaster *forecaster, unsigned i
 {
     struct pmo_grid_point at;
     const struct pmo_combination *lower, *upper;
+    const struct pmo_leading_point *leading;
 
     assert(h >= 1 && h <= PMO_HORIZONS);
     at = pmo_grid_at(h);
@@ -684,7 +836,16 @@ size_t pmo_forecaster_scores(const struct pmo_forecaster *forecaster, unsigned i
             scores[i].error =
                 pmo_grid_between(at, lower->absolute_error[i], upper->absolute_error[i]);
     }
-    return PMO_MODELS;
+    if (!forecaster->leading)
+        return PMO_MODELS;
+    leading = &forecaster->leading->at[at.i];
+    scores[PMO_MODELS] = (struct pmo_model_score){
+        .model = "leading signals",
+        .weight = pmo_grid_between(at, leading[0].belief, leading[1].belief),
+        .error =
+            leading[1].count > 0 ? pmo_grid_between(at, leading[0].error, leading[1].error) : NAN,
+    };
+    return PMO_MODELS + 1;
 }
 
 void pmo_forecaster_score(const struct pmo_forecaster *forecaster, unsigned int h,

@@ -291,6 +291,22 @@ static float bell(float mean, float deviation, float ratio_variance)
                  pmo_at_least(1, mean)); /* and counts' noise */
 }
 
+/* The second in which a jump is detected whose profile's first step has its middle in last + @h; its
+ * step i has, where it is detected i steps earlier. Of the seconds to come, 0 is the first. */
+static int detected_for(int h)
+{
+    return h - 1 + PMO_JUMP_BEFORE - PMO_JUMP_STEP / 2;
+}
+
+/* Is the outlook of second last + @h that of the second before? It changes where a step further
+ * of the profile is reached, and where a bin ends: bins are whole numbers of steps. */
+static bool is_as_before(const struct pmo_jumps *jumps, int h)
+{
+    int end = (int)((jumps->bin + 1) * PMO_JUMP_BIN - (jumps->last + 1)); /* of the current bin */
+
+    return detected_for(h) % PMO_JUMP_STEP != 0 && (detected_for(h) - end) % PMO_JUMP_STEP != 0;
+}
+
 /* Second last + @h, over all seconds in which the jump may be detected. */
 static void outlook_at(const struct pmo_jumps *jumps, unsigned int kind,
                        const struct coming *coming, float level, int h,
@@ -299,8 +315,7 @@ static void outlook_at(const struct pmo_jumps *jumps, unsigned int kind,
     float all = 0, mean = 0, squares = 0, ratio;
 
     for (int i = 0; i < PMO_JUMP_PROFILE; i++) {
-        /* the middle of this step of the profile is second last + h */
-        int at = h - 1 + PMO_JUMP_BEFORE - i * PMO_JUMP_STEP - PMO_JUMP_STEP / 2;
+        int at = detected_for(h) - i * PMO_JUMP_STEP;
         float probability, log_ratio = jumps->kind[kind].profile[i].mean;
 
         if (at < 0)
@@ -339,6 +354,10 @@ static void predict_under_way(const struct pmo_jumps *jumps, const struct pmo_re
         int i = (age + h + PMO_JUMP_BEFORE) / PMO_JUMP_STEP;
         float ratio;
 
+        if (h > 1 && (age + h + PMO_JUMP_BEFORE) % PMO_JUMP_STEP != 0) { /* the same step */
+            outlook[kind][h - 1] = outlook[kind][h - 2];
+            continue;
+        }
         if (i >= PMO_JUMP_PROFILE)
             i = PMO_JUMP_PROFILE - 1;
         ratio = (jumps->before + 1) * expf(jumps->kind[kind].profile[i].mean + OFF * off);
@@ -370,6 +389,9 @@ void pmo_jumps_predict(const struct pmo_jumps *jumps, const struct pmo_recent *r
 
         spread(jumps, ahead[kind], &coming);
         for (int h = 1; h <= PMO_HORIZONS; h++)
-            outlook_at(jumps, kind, &coming, level, h, &outlook[kind][h - 1]);
+            if (h > 1 && is_as_before(jumps, h))
+                outlook[kind][h - 1] = outlook[kind][h - 2];
+            else
+                outlook_at(jumps, kind, &coming, level, h, &outlook[kind][h - 1]);
     }
 }

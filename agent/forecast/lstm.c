@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <string.h>
+#include "agent/forecast/leading.h"
 
 #define QUICK (1.0F / 3)
 #define LEVEL (1.0F / 16)
@@ -206,7 +207,7 @@ void pmo_lstm_observe(const struct pmo_lstm *net, struct pmo_lstm_state *state,
 }
 
 void pmo_lstm_warm(const struct pmo_lstm *net, struct pmo_lstm_state *state,
-                   const struct pmo_recent *recent)
+                   const struct pmo_recent *recent, const struct pmo_leading *leading)
 {
     int64_t t = recent->last - PMO_LSTM_MEANS - PMO_LSTM_LEAD_IN;
 
@@ -224,6 +225,8 @@ void pmo_lstm_warm(const struct pmo_lstm *net, struct pmo_lstm_state *state,
             continue;
         }
         second_at(recent, t, &second);
+        if (leading)
+            pmo_leading_logs(leading, t, second.leading);
         pmo_lstm_observe(net, state, &second);
     }
 }

@@ -42,13 +42,15 @@
 #define PMO_LSTM_BEFORE 9
 #define PMO_LSTM_AROUND (PMO_LSTM_BEFORE + 1 + PMO_HORIZONS)
 
+struct pmo_leading; /* leading.h */
+
 /* What is known of a series at the end of a second. Signals that nobody knows are 0. */
 struct pmo_lstm_second {
     int64_t t;
     float value;                       /* requests, finite and 0 or more */
     float event;                       /* 0..1: strength of events now or within a minute */
-    float leading[PMO_LSTM_LEADING];   /* logarithms of ratios to what is usual, e.g. of SYNs and of
-                                        * requests in flight; cut to -4..4 */
+    float leading[PMO_LSTM_LEADING];   /* logarithms of ratios to what is usual, of what callers are
+                                        * asked and of SYNs; cut to -4..4 */
     float hour_ago[PMO_LSTM_HOUR_AGO]; /* means around and after an hour ago; NAN: not known */
 };
 
@@ -117,10 +119,10 @@ void pmo_lstm_observe(const struct pmo_lstm *net, struct pmo_lstm_state *state,
                       const struct pmo_lstm_second *second);
 
 /* Brings @state to where the last second of @recent would have left it, with other weights than
- * before: the last PMO_LSTM_MEANS seconds for the means, and PMO_LSTM_LEAD_IN steps. Signals are
- * taken to be 0. */
+ * before: the last PMO_LSTM_MEANS seconds for the means, and PMO_LSTM_LEAD_IN steps. Events are
+ * taken to be 0, and so are signals where @leading is NULL. */
 void pmo_lstm_warm(const struct pmo_lstm *net, struct pmo_lstm_state *state,
-                   const struct pmo_recent *recent);
+                   const struct pmo_recent *recent, const struct pmo_leading *leading);
 
 /* The mean of second state->last + 1 + i into @mean[i], 0 or more; NAN where
  * pmo_lstm_usable() is false, or the state is too young. */

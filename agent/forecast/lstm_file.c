@@ -7,7 +7,7 @@
 static const char magic[8] = "pmo-lstm";
 
 /* Counts up when inputs, outputs or the order of gates come to mean something else. */
-#define VERSION 1
+#define VERSION 2
 
 static uint32_t checksum(const struct pmo_lstm_file *file)
 {

@@ -3,6 +3,7 @@
 #include "agent/forecast/lstm.h"
 
 #include <math.h>
+#include "agent/forecast/leading.h"
 #include "agent/forecast/model.h"
 
 static void observe(const struct pmo_model_ops *model, void *state,
@@ -14,11 +15,13 @@ static void observe(const struct pmo_model_ops *model, void *state,
     if (!context->lstm)
         return;
     if (lstm->generation != context->lstm->generation) {
-        pmo_lstm_warm(context->lstm, lstm, context->recent);
+        pmo_lstm_warm(context->lstm, lstm, context->recent, context->leading);
         return;
     }
     pmo_lstm_second_from(context->recent, &second);
     second.event = context->event;
+    if (context->leading)
+        pmo_leading_logs(context->leading, t, second.leading);
     pmo_lstm_observe(context->lstm, lstm, &second);
 }
 

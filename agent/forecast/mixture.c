@@ -2,6 +2,7 @@
 #include "agent/forecast/mixture.h"
 
 #include <math.h>
+#include <string.h>
 #include "agent/forecast/bounds.h"
 
 /* How far a distribution goes beyond its outermost quantiles, in distances between the outermost
@@ -9,21 +10,30 @@
 #define BELOW 1.0F
 #define ABOVE 0.3F
 
-#define STEPS (PMO_MIXTURE_POINTS - 1) /* from point to point of a part */
-
 static const double share[PMO_MIXTURE_POINTS] = {0, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 1};
+
+/* From point to point, values go up by this at least, so that a distribution function has no step
+ * (as counts have), and each piece of it a slope. It is less than a float can tell. */
+#define APART      1e-9 /* of the value */
+#define APART_ZERO 1e-60
 
 void pmo_mixture_add(struct pmo_mixture *mixture, float probability,
                      const float value[PMO_QUANTILES])
 {
-    float *at = mixture->part[mixture->count].at;
+    struct pmo_mixture_part *part = &mixture->part[mixture->count++];
     const size_t last = PMO_QUANTILES - 1;
+    float at[PMO_MIXTURE_POINTS];
 
-    mixture->part[mixture->count++].probability = probability;
+    part->probability = probability;
     at[0] = pmo_at_least(0, value[0] - BELOW * (value[1] - value[0]));
-    for (size_t i = 0; i <= last; i++)
-        at[i + 1] = value[i];
+    memcpy(&at[1], value, PMO_QUANTILES * sizeof(*value));
     at[last + 2] = value[last] + ABOVE * (value[last] - value[last - 1]);
+    for (size_t i = 0; i < PMO_MIXTURE_POINTS; i++)
+        part->at[i] = at[i] * (1 + (int)i * APART) + (int)i * APART_ZERO;
+    for (size_t i = 1; i < PMO_MIXTURE_POINTS; i++)
+        part->rise[i] = probability * (share[i] - share[i - 1]) / (part->at[i] - part->at[i - 1]);
+    part->rise[0] = part->rise[PMO_MIXTURE_POINTS] = 0;
+    part->at[PMO_MIXTURE_POINTS] = INFINITY;
 }
 
 void pmo_mixture_add_bell(struct pmo_mixture *mixture, float probability, float mean,
@@ -36,85 +46,65 @@ void pmo_mixture_add_bell(struct pmo_mixture *mixture, float probability, float 
     pmo_mixture_add(mixture, probability, value);
 }
 
-/* A part's way through its points. */
-struct walk {
-    const float *at;
-    double mass[STEPS]; /* probability between two points, */
-    double rise[STEPS]; /* and per unit; inf between two that are the same */
-    size_t next;
-};
-
-static void begin(struct walk *walk, const float at[PMO_MIXTURE_POINTS], double probability)
+/* Numbers of 0 and more are in the same order as their bits are, which a processor compares in a
+ * third of the time. */
+static uint64_t bits_of(double x)
 {
-    walk->at = at;
-    walk->next = 0;
-    for (size_t i = 0; i < STEPS; i++) {
-        walk->mass[i] = probability * (share[i + 1] - share[i]);
-        walk->rise[i] = walk->mass[i] / (double)(at[i + 1] - at[i]);
-    }
+    uint64_t bits;
+
+    memcpy(&bits, &x, sizeof(bits));
+    return bits;
 }
 
-/* Past the point that the walk has come to, and those at the same value; returns the probability
- * that lies at that very value, as it does with counts. */
-static double pass(struct walk *walk)
+static double from_bits(uint64_t bits)
 {
-    size_t i = walk->next;
-    double here = 0;
+    double x;
 
-    for (; i < STEPS && walk->at[i + 1] <= walk->at[i]; i++)
-        here += walk->mass[i];
-    walk->next = i + 1;
-    return here;
+    memcpy(&x, &bits, sizeof(x));
+    return x;
 }
 
+/*
+ * Walks up all parts' points at once. Which part has the next one differs from mixture to mixture,
+ * so that is never branched on: parts whose point it is go on to their next one, by adding 1 or 0.
+ */
 static inline __attribute__((always_inline)) void
 quantiles(const struct pmo_mixture *mixture, const size_t count, float value[PMO_QUANTILES])
 {
-    struct walk walks[PMO_MIXTURE_PARTS];
-    double density[PMO_MIXTURE_PARTS] = {0}; /* of each part, on the way to its next point, */
-    float next[PMO_MIXTURE_PARTS];           /* which is here */
-    double all = 0, below = 0;
-    float at = 0;
+    size_t next[PMO_MIXTURE_PARTS] = {0};
+    double all = 0, below = 0, at = 0;
     size_t q = 0;
 
-    for (size_t i = 0; i < count; i++) {
-        begin(&walks[i], mixture->part[i].at, mixture->part[i].probability);
-        next[i] = walks[i].at[0];
+    for (size_t i = 0; i < count; i++)
         all += mixture->part[i].probability;
-    }
-    while (q < PMO_QUANTILES) {
-        double rise = 0, before, then;
-        float nearest = INFINITY;
-        size_t part = 0;
+    for (double wanted = pmo_quantiles[0] * all;;) {
+        uint64_t nearest = bits_of(INFINITY);
+        double rise = 0, then, here;
 
         for (size_t i = 0; i < count; i++) {
-            rise += density[i];
-            part = next[i] < nearest ? i : part;
-            nearest = next[i] < nearest ? next[i] : nearest;
-        }
-        if (nearest == INFINITY)
-            break;
-        before = below + rise * (nearest - at);
-        then = before + pass(&walks[part]);
-        if (walks[part].next < PMO_MIXTURE_POINTS) {
-            density[part] = walks[part].rise[walks[part].next - 1];
-            next[part] = walks[part].at[walks[part].next];
-        } else {
-            density[part] = 0;
-            next[part] = INFINITY;
-        }
-        for (; q < PMO_QUANTILES && then >= pmo_quantiles[q] * all; q++) {
-            double wanted = pmo_quantiles[q] * all;
+            uint64_t point = bits_of(mixture->part[i].at[next[i]]);
 
-            value[q] = wanted < before ? (float)(at + (wanted - below) / rise) : nearest;
-            if (value[q] > nearest) /* rounding must not make quantiles cross */
-                value[q] = nearest;
+            nearest = point < nearest ? point : nearest;
+            rise += mixture->part[i].rise[next[i]];
+        }
+        here = from_bits(nearest);
+        if (here == INFINITY)
+            break;
+        then = below + rise * (here - at);
+        while (wanted <= then) {
+            /* by rounding, it may lie behind */
+            value[q] = wanted > below ? (float)(at + (wanted - below) / rise) : (float)at;
+            if (++q == PMO_QUANTILES)
+                return;
+            wanted = pmo_quantiles[q] * all;
         }
         below = then;
-        at = nearest;
+        at = here;
+        for (size_t i = 0; i < count; i++)
+            next[i] += bits_of(mixture->part[i].at[next[i]]) <= nearest;
     }
     for (; q < PMO_QUANTILES; q++)
-        value[q] = at;
+        value[q] = (float)at;
 }
 
 /* The compiler unrolls loops over a number of parts that it knows. */

@@ -13,12 +13,15 @@
 #define PMO_MIXTURE_PARTS  4
 #define PMO_MIXTURE_POINTS (PMO_QUANTILES + 2) /* of a part, its ends included */
 
+struct pmo_mixture_part {
+    double probability;
+    double at[PMO_MIXTURE_POINTS + 1];   /* ascending; the last one is infinity */
+    double rise[PMO_MIXTURE_POINTS + 1]; /* probability per unit on the way to this point */
+};
+
 struct pmo_mixture {
     size_t count;
-    struct {
-        float probability;
-        float at[PMO_MIXTURE_POINTS]; /* ascending */
-    } part[PMO_MIXTURE_PARTS];
+    struct pmo_mixture_part part[PMO_MIXTURE_PARTS];
 };
 
 /* Adds a part; probabilities need not sum to 1. */

@@ -12,11 +12,14 @@
 #include "agent/forecast/lstm.h"
 #include "agent/forecast/recent.h"
 
+struct pmo_leading; /* leading.h */
+
 /* What models see besides their own state. */
 struct pmo_context {
     const struct pmo_recent *recent;
-    const struct pmo_lstm *lstm; /* NULL: none is trained yet */
-    float event;                 /* 0..1: strength of events that go on or are near */
+    const struct pmo_lstm *lstm;       /* NULL: none is trained yet */
+    const struct pmo_leading *leading; /* NULL: there are no signals */
+    float event;                       /* 0..1: strength of events that go on or are near */
 };
 
 struct pmo_model_ops {

@@ -9,4 +9,5 @@ const struct pmo_model_ops *const pmo_models[PMO_MODELS] = {
     &pmo_model_decomposition,
 };
 
-_Static_assert(PMO_MODELS <= PMO_MODELS_MAX, "the scores have room for every model");
+_Static_assert(PMO_MODELS < PMO_MODELS_MAX,
+               "the scores have room for every model, and for signals");

@@ -41,15 +41,17 @@ static size_t normalise(const struct pmo_period *period, float normalised[PMO_PE
 {
     float sum = 0;
     size_t longest = period->seconds / 2;
+    /* of the first second's weight, what is left at lag 0; a little more at each one more */
+    double kept = period->seconds < ALL_PAIRS ? pow(KEEP, period->seconds) : 0;
 
     if (longest > PMO_PERIOD_MAX)
         longest = PMO_PERIOD_MAX;
     for (size_t lag = 1; lag <= longest; lag++) {
         float pairs = (float)(period->seconds - lag);
-        float forgotten = pairs < ALL_PAIRS ? expf(pairs * logf(KEEP)) : 0;
-        float weight = (1 - forgotten) / (1 - KEEP);
-        float mean = period->difference[lag] / weight;
+        float mean;
 
+        kept *= 1 / (double)KEEP;
+        mean = period->difference[lag] / ((1 - (float)kept) / (1 - KEEP));
         sum += mean;
         normalised[lag] = sum > 0 && pairs >= PAIRS_MIN ? mean * (float)lag / sum : 1;
     }

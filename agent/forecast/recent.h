@@ -32,6 +32,10 @@ static inline float pmo_recent_at(const struct pmo_recent *recent, int64_t t)
 /* Appends second @t, later than `last`; what lies between is missing. */
 void pmo_recent_append(struct pmo_recent *recent, int64_t t, float y);
 
+/* Values of the @seconds seconds from @from on, as above, next to each other. */
+void pmo_recent_copy(const struct pmo_recent *recent, int64_t from, unsigned int seconds,
+                     float *value);
+
 /* Mean of what is known in (last-seconds, last]; the last value is always among it. */
 float pmo_recent_mean(const struct pmo_recent *recent, unsigned int seconds);
 /* The greatest such value. */

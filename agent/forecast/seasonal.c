@@ -7,6 +7,7 @@
  * It is the mean of the middle half of the last seconds' differences: one burst that is higher than
  * the last ones, or a second early, is no shift of the level.
  */
+#include "agent/forecast/bounds.h"
 #include "agent/forecast/model.h"
 #include "agent/forecast/period.h"
 
@@ -15,35 +16,39 @@
 #define CYCLES_MAX    8    /* but not more than these */
 #define TRIM_FROM     4    /* values, of which the highest and the lowest are left out */
 
-struct season {
-    const struct pmo_recent *recent;
-    int64_t period, cycles;
-};
+/* The last seconds, and those to come, or as many as a period has. */
+#define SEASON_MAX (LEVEL_SECONDS + PMO_HORIZONS)
 
-/* Mean over the last cycles of the seconds at the phase of second @t, the highest and the lowest
- * left out where there are several: one freak is no season. NAN where none is known. */
-static float season_at(const struct season *season, int64_t t)
+/* For each of @seconds seconds from @from on, none later than the last one: the mean over it and the
+ * seconds one period, two, and so on before it, the highest and the lowest left out where there are
+ * several: one freak is no season. NAN where none is known. */
+static void season_of(const struct pmo_recent *recent, int64_t period, int64_t cycles, int64_t from,
+                      unsigned int seconds, float season[SEASON_MAX])
 {
-    const struct pmo_recent *recent = season->recent;
-    float sum = 0, lowest = INFINITY, highest = -INFINITY;
-    int known = 0;
+    float y[SEASON_MAX], sum[SEASON_MAX], lowest[SEASON_MAX], highest[SEASON_MAX];
+    int known[SEASON_MAX];
 
-    t -= season->period;
-    while (t > recent->last)
-        t -= season->period;
-    for (int64_t cycle = 0; cycle < season->cycles; cycle++, t -= season->period) {
-        float y = pmo_recent_at(recent, t);
-
-        if (isnan(y))
-            continue;
-        sum += y;
-        lowest = y < lowest ? y : lowest;
-        highest = y > highest ? y : highest;
-        known++;
+    for (size_t i = 0; i < SEASON_MAX; i++) {
+        y[i] = sum[i] = 0;
+        lowest[i] = INFINITY;
+        highest[i] = -INFINITY;
+        known[i] = 0;
     }
-    if (known >= TRIM_FROM)
-        return (sum - lowest - highest) / (float)(known - 2);
-    return known ? sum / (float)known : NAN;
+    for (int64_t cycle = 0; cycle < cycles; cycle++, from -= period) {
+        pmo_recent_copy(recent, from, seconds, y);
+        for (size_t i = 0; i < SEASON_MAX; i++) { /* becomes vectors */
+            sum[i] += isnan(y[i]) ? 0 : y[i];
+            lowest[i] = pmo_at_most(lowest[i], y[i]);
+            highest[i] = pmo_at_least(highest[i], y[i]);
+            known[i] += !isnan(y[i]);
+        }
+    }
+    for (size_t i = 0; i < SEASON_MAX; i++) {
+        float trimmed = (sum[i] - lowest[i] - highest[i]) / (float)(known[i] - 2);
+        float plain = known[i] ? sum[i] / (float)known[i] : NAN;
+
+        season[i] = known[i] >= TRIM_FROM ? trimmed : plain;
+    }
 }
 
 /* Cycles to average: as many as there are and the last seconds have had before, too. */
@@ -84,14 +89,16 @@ static void say_nothing(float mean[PMO_HORIZONS])
 static void predict_period(const struct pmo_recent *recent, unsigned int period,
                            float mean[PMO_HORIZONS])
 {
-    struct season season = {.recent = recent, .period = period};
-    float differences[LEVEL_SECONDS], shift;
+    const unsigned int ahead = period < PMO_HORIZONS ? period : PMO_HORIZONS;
+    const int64_t first = recent->last - LEVEL_SECONDS + 1;
+    float season[SEASON_MAX], last[LEVEL_SECONDS], differences[LEVEL_SECONDS], shift;
     size_t known = 0;
 
-    season.cycles = cycles_of(recent, period);
-    for (int64_t i = 0; i < LEVEL_SECONDS; i++) {
-        float y = pmo_recent_at(recent, recent->last - i);
-        float difference = y - season_at(&season, recent->last - i);
+    season_of(recent, period, cycles_of(recent, period), first - period, LEVEL_SECONDS + ahead,
+              season);
+    pmo_recent_copy(recent, first, LEVEL_SECONDS, last);
+    for (size_t i = LEVEL_SECONDS; i-- > 0;) {
+        float difference = last[i] - season[i];
 
         if (!isnan(difference))
             differences[known++] = difference;
@@ -101,8 +108,10 @@ static void predict_period(const struct pmo_recent *recent, unsigned int period,
         return;
     }
     shift = middle_mean(differences, known);
-    for (size_t i = 0; i < PMO_HORIZONS; i++)
-        mean[i] = season_at(&season, recent->last + 1 + (int64_t)i) + shift;
+    for (size_t i = 0; i < ahead; i++)
+        mean[i] = season[LEVEL_SECONDS + i] + shift;
+    for (size_t i = ahead; i < PMO_HORIZONS; i++)
+        mean[i] = mean[i - ahead];
 }
 
 static void predict_fixed(const struct pmo_model_ops *model, const void *state,

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "agent/forecast/decomposition.h"
+#include "agent/forecast/leading.h"
 #include "agent/forecast/lstm_train.h"
 #include "agent/forecast/lstm_window.h"
 
@@ -22,6 +23,8 @@ struct pmo_study {
     int64_t trained; /* second of the last time; INT64_MIN: before the first one */
     int64_t since;   /* second from which nothing was trained on yet */
     float seconds[PMO_RECENT_SECONDS];
+    float logs[PMO_LSTM_LEADING][PMO_RECENT_SECONDS];    /* of signals, by slot, */
+    float leading[PMO_LSTM_LEADING][PMO_RECENT_SECONDS]; /* and in the order of `seconds` */
     int64_t fitted;
     size_t minutes; /* in `minute`, the last one not over */
     struct pmo_minute minute[FIT_MINUTES];
@@ -60,8 +63,15 @@ static void train(struct pmo_study *study, struct pmo_forecaster *forecaster)
                                  .value = study->seconds};
     bool changed = false;
 
-    for (size_t i = 0; i < PMO_RECENT_SECONDS; i++)
-        study->seconds[i] = pmo_recent_at(recent, past.start + (int64_t)i);
+    for (size_t i = 0; i < PMO_RECENT_SECONDS; i++) {
+        int64_t t = past.start + (int64_t)i;
+
+        study->seconds[i] = pmo_recent_at(recent, t);
+        for (size_t k = 0; k < PMO_LSTM_LEADING; k++)
+            study->leading[k][i] = study->logs[k][pmo_recent_slot(t)];
+    }
+    for (size_t k = 0; k < PMO_LSTM_LEADING; k++)
+        past.leading[k] = study->leading[k];
     if (past.since < past.start)
         past.since = past.start;
     study->since = pmo_lstm_trainer_add(study->trainer, &past);
@@ -72,6 +82,18 @@ static void train(struct pmo_study *study, struct pmo_forecaster *forecaster)
     study->in_use = !study->in_use;
     study->net[study->in_use] = pmo_lstm_trainer_training(study->trainer)->net;
     pmo_forecaster_set_lstm(forecaster, &study->net[study->in_use]);
+}
+
+static void note_signals(struct pmo_study *study, const struct pmo_forecaster *forecaster,
+                         int64_t t)
+{
+    const struct pmo_leading *leading = pmo_forecaster_leading(forecaster);
+    float logs[PMO_LSTM_LEADING] = {0};
+
+    if (leading)
+        pmo_leading_logs(leading, t, logs);
+    for (size_t k = 0; k < PMO_LSTM_LEADING; k++)
+        study->logs[k][pmo_recent_slot(t)] = logs[k];
 }
 
 static void note_minute(struct pmo_study *study, int64_t t, float y)
@@ -104,6 +126,7 @@ void pmo_study_second(struct pmo_study *study, struct pmo_forecaster *forecaster
 {
     if (study->trained == INT64_MIN)
         study->trained = study->fitted = study->since = t;
+    note_signals(study, forecaster, t);
     note_minute(study, t, pmo_recent_at(pmo_forecaster_recent(forecaster), t));
     if (t - study->fitted >= pmo_forecaster_study_after(forecaster, FIT_EVERY)) {
         study->fitted = t;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the files that are the kernel side's user space share: kernel.c, packets.c and uprobes.c. */
+/* What the files that are the kernel side's user space share: kernel.c, rows.c, packets.c and
+ * uprobes.c. */
 #pragma once
 
 #include <bpf/bpf.h>

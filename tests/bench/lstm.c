@@ -48,7 +48,7 @@ static double time_warming(const struct pmo_lstm *net)
     uint64_t start = now_ns();
 
     for (int s = 0; s < SERIES; s++)
-        pmo_lstm_warm(net, &state[s], &recent[s]);
+        pmo_lstm_warm(net, &state[s], &recent[s], NULL);
     return (double)(now_ns() - start) / 1e3 / SERIES;
 }
 

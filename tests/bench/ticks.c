@@ -209,6 +209,8 @@ int main(void)
     (void)printf("fleet_p99 %.2f\n", quantile(fleets, SECONDS, 0.99));
     (void)printf("hpa %.3f\n", time_hpa(&w));
     (void)printf("forecaster_kib %.1f\n", (double)pmo_forecaster_bytes() / 1024);
+    (void)printf("forecaster_signals_kib %.1f\n",
+                 (double)(pmo_forecaster_bytes() + pmo_forecaster_signals_bytes()) / 1024);
     for (int s = 0; s < SERIES; s++)
         pmo_forecaster_free(&w.forecaster[s]);
     pmo_planner_free(&planner);

@@ -119,6 +119,9 @@ the_graph_of_a_three_tier_mesh_behind_nat_is_exact_when_the_agent_is_killed() {
     within_a_percent "rates" "$(rates)" "$expected"
     equal "calls to a request" "$(api /v1/graph |
         jq -c '[.edges[] | .callsPerRequest60s] | sort')" "[1,2]"
+    equal "services that are called whose forecasts know of their callers" "$(api /v1/forecast |
+        jq --arg front "$front" '[.forecasts[] | select(.service != $front and
+            any(.models[]; .model == "leading signals"))] | length')" 2
     "$build/pmoctl" graph --socket "$socket" >"$here/graph"
     equal "pmoctl graph" "$(sed 's/^[^A-Za-z0-9]*\([A-Za-z0-9:]*\) .*/\1/' "$here/graph")" \
         "$(printf '%s\n' SERVICE "$front" "$catalog" "$stock")"

@@ -329,7 +329,7 @@ static void nothing_to_score_is_no_error(void)
 static void rules_say_what_they_are_called_for(void)
 {
     static double values[86400 + 5000];
-    struct pmo_trace trace = {values, 86400 + 4001};
+    struct pmo_trace trace = {.requests = values, .seconds = 86400 + 4001};
     struct pmo_rules rules;
     double mean, width;
 
@@ -358,7 +358,7 @@ static void rules_say_what_they_are_called_for(void)
 static void no_rule_but_the_floor_knows_what_comes(void)
 {
     static double values[5000];
-    struct pmo_trace trace = {values, 5000};
+    struct pmo_trace trace = {.requests = values, .seconds = 5000};
     struct pmo_rules rules;
     double before[PMO_RULES], after[PMO_RULES], width;
 
@@ -399,7 +399,7 @@ static void scores_are_as_by_hand(void)
 static void a_gap_and_the_minute_behind_it_are_not_scored(void)
 {
     double values[200];
-    struct pmo_trace trace = {values, 200};
+    struct pmo_trace trace = {.requests = values, .seconds = 200};
     _cleanup_free_ bool *scored = NULL;
 
     for (size_t t = 0; t < 200; t++)

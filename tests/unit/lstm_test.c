@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "agent/forecast/leading.h"
 #include "agent/forecast/lstm.h"
 
 #include <math.h>
@@ -422,21 +423,26 @@ static void another_network_goes_on_where_the_last_one_was(void)
     enum { seconds = 1500 };
     static struct pmo_lstm net;
     _cleanup_free_ struct pmo_recent *recent = calloc(1, sizeof(*recent));
+    _cleanup_free_ struct pmo_leading *leading = calloc(1, sizeof(*leading));
     struct pmo_lstm_state state = {0}, warmed = {.generation = 77};
     struct pmo_lstm_second second;
     float mean[PMO_HORIZONS], warm[PMO_HORIZONS];
 
-    CU_ASSERT_FATAL(recent != NULL);
+    CU_ASSERT_FATAL(recent && leading);
+    pmo_leading_init(leading);
     random_state = 9;
     random_net(&net);
     for (size_t i = 0; i < HIDDEN; i++) /* which forgets within the lead-in */
         net.weights.bias[HIDDEN + i] = 0;
     for (int64_t t = 0; t < seconds; t++) {
         pmo_recent_append(recent, t, count_of(wave(t)));
+        leading->signal[PMO_LEADING_UPSTREAM] = count_of(wave(t + 20));
+        pmo_leading_hear(leading, t);
         pmo_lstm_second_from(recent, &second);
+        pmo_leading_logs(leading, t, second.leading);
         pmo_lstm_observe(&net, &state, &second);
     }
-    pmo_lstm_warm(&net, &warmed, recent);
+    pmo_lstm_warm(&net, &warmed, recent, leading);
     pmo_lstm_predict(&net, &state, mean);
     pmo_lstm_predict(&net, &warmed, warm);
     CU_ASSERT_EQUAL(warmed.last, state.last);

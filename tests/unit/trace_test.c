@@ -77,6 +77,11 @@ static void expect_refused(const char *line, const char *what)
         (void)fprintf(stderr, "expected \"%s ... %s\" in \"%s\"\n", where, what, message);
 }
 
+static void expect_number(double number, double expected)
+{
+    CU_ASSERT(isnan(expected) ? isnan(number) : number == expected);
+}
+
 static void expect_trace(void)
 {
     static const double expected[] = {5, NAN, NAN, 0, 2.5};
@@ -87,7 +92,7 @@ static void expect_trace(void)
     CU_ASSERT_STRING_EQUAL(message, "");
     CU_ASSERT_EQUAL_FATAL(trace.seconds, 5);
     for (size_t i = 0; i < 5; i++)
-        CU_ASSERT(isnan(expected[i]) ? isnan(trace.requests[i]) : trace.requests[i] == expected[i]);
+        expect_number(trace.requests[i], expected[i]);
     pmo_trace_free(&trace);
     CU_ASSERT_PTR_NULL(trace.requests);
 }
@@ -140,6 +145,51 @@ static void wrong_rows_are_refused_with_their_line(void)
     }
 }
 
+static void signals_are_columns_in_any_order(void)
+{
+    static const char text[] = "t,requests,syns,upstream\n0,5,1,20\n2,6,,0.5\n3,7,2,\n";
+    static const double syns[] = {1, NAN, NAN, 2}, upstream[] = {20, NAN, 0.5, NAN};
+    double signal[PMO_LEADING_SIGNALS];
+    struct pmo_trace trace = {0};
+    char message[512];
+
+    write_file(text, strlen(text));
+    CU_ASSERT_EQUAL_FATAL(read_file(&trace, message), 0);
+    CU_ASSERT_STRING_EQUAL(message, "");
+    CU_ASSERT_EQUAL_FATAL(trace.seconds, 4);
+    for (size_t t = 0; t < 4; t++) {
+        pmo_trace_signals(&trace, t, signal);
+        expect_number(signal[PMO_LEADING_SYNS], syns[t]);
+        expect_number(signal[PMO_LEADING_UPSTREAM], upstream[t]);
+        CU_ASSERT(isnan(signal[PMO_LEADING_ACCEPT_QUEUE]) && isnan(signal[PMO_LEADING_IN_FLIGHT]));
+    }
+    CU_ASSERT_EQUAL(trace.requests[3], 7);
+    pmo_trace_free(&trace);
+}
+
+static void wrong_signals_are_refused_with_their_line(void)
+{
+    static const struct {
+        const char *text, *line, *what;
+    } wrong[] = {
+        {"t,requests,load\n0,5,1\n", "1: ", "no column is called \"load\""},
+        {"t,requests,\n0,5,1\n", "1: ", "no column is called \"\""},
+        {"t,requests,syns,syns\n0,5,1,1\n", "1: ", "two columns are called syns"},
+        {"t,requests,syns\n0,5\n", "2: ", "2 of 3 columns"},
+        {"t,requests,syns\n0,5,1,2\n", "2: ", "more columns than in the header; write 3"},
+        {"t,requests,syns\n0,,1\n", "2: ", "requests are not a number"},
+        {"t,requests,syns,upstream\n0,5,1,1\n1,5,1,x\n", "3: ", "column 4 is not a number"},
+        {"t,requests,syns\n0,5,-1\n", "2: ", "column 3 is not a number"},
+        {"t,requests,syns\n0,5,nan\n", "2: ", "column 3 is not a number"},
+        {"t,requests,syns\n0,5,1e999\n", "2: ", "column 3 is not a number"},
+    };
+
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        write_file(wrong[i].text, strlen(wrong[i].text));
+        expect_refused(wrong[i].line, wrong[i].what);
+    }
+}
+
 static void lines_that_are_no_text_are_refused(void)
 {
     static const char zeros[] = "t,requests\n0,5\n\0\0\0\n1,5\n";
@@ -179,5 +229,6 @@ static void a_file_that_cannot_be_read_is_refused(void)
 
 SUITE(trace) = {
     TEST(seconds_without_a_row_are_not_recorded), TEST(wrong_rows_are_refused_with_their_line),
+    TEST(signals_are_columns_in_any_order),       TEST(wrong_signals_are_refused_with_their_line),
     TEST(lines_that_are_no_text_are_refused),     TEST(a_gzip_file_that_was_cut_off_is_refused),
     TEST(a_file_that_cannot_be_read_is_refused),  {0}};

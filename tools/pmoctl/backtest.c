@@ -405,10 +405,13 @@ static void run_through(struct backtest *b, struct pmo_forecaster *forecaster,
     for (size_t t = 0; t <= last; t++) {
         bool origin = b->origins[next] == t, shown = shown_at(b, t) < b->picture.seconds;
         const struct pmo_doubling *doubling = doubling_at(b, t);
+        double signals[PMO_LEADING_SIGNALS];
         struct pmo_forecast forecast;
 
         if (!isnan(b->trace.requests[t])) {
             tell_events(b, forecaster, (int64_t)t);
+            pmo_trace_signals(&b->trace, t, signals);
+            pmo_forecaster_set_signals(forecaster, signals);
             pmo_forecaster_observe(forecaster, (int64_t)t, b->trace.requests[t]);
             pmo_study_second(study, forecaster, (int64_t)t);
         }

@@ -202,6 +202,10 @@ static int run_pmo(struct simulation *s)
         pmo_simulator_learn(simulator);
     pmo_progress_begin(&progress, s->trace.seconds);
     for (size_t t = 0; t < s->trace.seconds && !r; t++) {
+        double signals[PMO_LEADING_SIGNALS];
+
+        pmo_trace_signals(&s->trace, t, signals);
+        pmo_simulator_set_signals(simulator, signals);
         r = pmo_simulator_step(simulator, s->trace.requests[t]);
         pmo_progress_at(&progress, t + 1);
     }

@@ -13,14 +13,24 @@
 
 #define HEADER       "t,requests"
 #define ROW_MAX      256
+#define COLUMNS_MAX  (1 + PMO_LEADING_SIGNALS)
 #define RISE_S       30
 #define REQUESTS_MAX 1e12 /* more than the forecaster takes for a count */
+
+static const char *const signal_names[PMO_LEADING_SIGNALS] = {
+    [PMO_LEADING_UPSTREAM] = "upstream",
+    [PMO_LEADING_SYNS] = "syns",
+    [PMO_LEADING_ACCEPT_QUEUE] = "accept_queue",
+    [PMO_LEADING_IN_FLIGHT] = "in_flight",
+};
 
 /* Where the reader is. */
 struct reader {
     const char *path;
     size_t line;
-    size_t room; /* seconds that there is memory for */
+    size_t room;                  /* seconds that there is memory for */
+    double **column[COLUMNS_MAX]; /* after t, in their order */
+    size_t columns;
 };
 
 #define complain(reader, format, ...)                                                              \
@@ -31,26 +41,99 @@ static int reach(struct pmo_trace *trace, struct reader *reader, size_t t)
 {
     if (t >= reader->room) {
         size_t room = t + t / 2 + 4096;
-        double *moved = reallocarray(trace->requests, room, sizeof(*moved));
 
-        if (!moved)
-            return pmo_err_r(ENOMEM, "cannot hold %s", reader->path);
-        trace->requests = moved;
+        for (size_t i = 0; i < reader->columns; i++) {
+            double *moved = reallocarray(*reader->column[i], room, sizeof(*moved));
+
+            if (!moved)
+                return pmo_err_r(ENOMEM, "cannot hold %s", reader->path);
+            *reader->column[i] = moved;
+        }
         reader->room = room;
     }
-    while (trace->seconds <= t)
-        trace->requests[trace->seconds++] = NAN;
+    for (; trace->seconds <= t; trace->seconds++)
+        for (size_t i = 0; i < reader->columns; i++)
+            (*reader->column[i])[trace->seconds] = NAN;
     return 0;
+}
+
+/* What comes after "t,requests" in the header. */
+static int read_signals(struct pmo_trace *trace, struct reader *reader, const char *text)
+{
+    while (*text == ',') {
+        size_t length = strcspn(++text, ","), i = 0;
+
+        while (i < PMO_LEADING_SIGNALS &&
+               (strlen(signal_names[i]) != length || strncmp(text, signal_names[i], length) != 0))
+            i++;
+        if (i == PMO_LEADING_SIGNALS)
+            return complain(reader,
+                            "no column is called \"%.*s\"; after t,requests write some of "
+                            "upstream, syns, accept_queue, in_flight",
+                            (int)length, text);
+        for (size_t k = 1; k < reader->columns; k++)
+            if (reader->column[k] == &trace->signals[i])
+                return complain(reader, "two columns are called %s; leave one out",
+                                signal_names[i]);
+        reader->column[reader->columns++] = &trace->signals[i];
+        text += length;
+    }
+    return 0;
+}
+
+static int read_header(struct pmo_trace *trace, struct reader *reader, const char *text)
+{
+    size_t length = strlen(HEADER);
+
+    if (strncmp(text, HEADER, length) != 0 || !strchr(",", text[length]))
+        return complain(reader, "no header; begin the file with the line " HEADER);
+    reader->column[reader->columns++] = &trace->requests;
+    return read_signals(trace, reader, text + length);
+}
+
+/* A number that ends where the field does. Returns its length, or -1: it is none. */
+static int read_number(const char *text, double *number)
+{
+    size_t length = strspn(text, "0123456789.eE+-"); /* else it may be hexadecimal, or "nan" */
+    char *end;
+
+    *number = strtod(text, &end);
+    if (!length || end != text + length || !strchr(",", *end) || *text == '-' ||
+        !(*number <= REQUESTS_MAX))
+        return -1;
+    return (int)length;
+}
+
+/* What comes after SECOND,REQUESTS in a row. */
+static int read_row_signals(const struct reader *reader, size_t t, const char *text)
+{
+    for (size_t i = 1; i < reader->columns; i++) {
+        int length = 0;
+
+        if (*text != ',')
+            return complain(reader, "%zu of %zu columns; write as many as in the header", i + 1,
+                            reader->columns + 1);
+        if (*++text && *text != ',')
+            length = read_number(text, &(*reader->column[i])[t]);
+        if (length < 0)
+            return complain(reader,
+                            "column %zu is not a number from 0 to %.0e; leave it empty where it is "
+                            "not known",
+                            i + 2, REQUESTS_MAX);
+        text += length;
+    }
+    return *text
+               ? complain(reader, "more columns than in the header; write %zu", reader->columns + 1)
+               : 0;
 }
 
 static int read_row(struct pmo_trace *trace, struct reader *reader, const char *text)
 {
-    size_t digits = strspn(text, "0123456789"), length;
+    size_t digits = strspn(text, "0123456789");
     const char *value = text + digits + 1;
     unsigned long long t;
     double requests;
-    char *end;
-    int r;
+    int r, length;
 
     if (!digits || text[digits] != ',')
         return complain(reader, "not a row; write SECOND,REQUESTS, as in 17,120");
@@ -62,17 +145,17 @@ static int read_row(struct pmo_trace *trace, struct reader *reader, const char *
         return complain(reader, "t is not later than before; sort rows by t, one for each second");
     if (*value == '-')
         return complain(reader, "requests are negative; leave seconds out that are not known");
-    length = strspn(value, "0123456789.eE+-"); /* else a number may be hexadecimal, or "nan" */
-    requests = strtod(value, &end);
-    if (!length || end != value + length || *end || !(requests <= REQUESTS_MAX))
+    length = read_number(value, &requests);
+    if (length < 0 || (reader->columns == 1 && value[length]))
         return complain(reader,
                         "requests are not a number up to %.0e; write SECOND,REQUESTS, as "
                         "in 17,120",
                         REQUESTS_MAX);
     r = reach(trace, reader, t);
-    if (r == 0)
-        trace->requests[t] = requests;
-    return r;
+    if (r < 0)
+        return r;
+    trace->requests[t] = requests;
+    return read_row_signals(reader, t, value + length);
 }
 
 /* Why there is no further line, or only a part of one: 0 at the end of the file, or -EINVAL. */
@@ -115,8 +198,9 @@ static int read_rows(struct pmo_trace *trace, struct reader *reader, gzFile file
     r = next_line(file, reader, line);
     if (r < 0)
         return r;
-    if (r == 0 || strcmp(line, HEADER) != 0)
-        return complain(reader, "no header; begin the file with the line " HEADER);
+    r = read_header(trace, reader, r ? line : "");
+    if (r < 0)
+        return r;
     while ((r = next_line(file, reader, line)) > 0) {
         if (!*line)
             continue;
@@ -147,6 +231,12 @@ int pmo_trace_read(struct pmo_trace *trace, const char *path)
     }
     *trace = made;
     return 0;
+}
+
+void pmo_trace_signals(const struct pmo_trace *trace, size_t t, double signal[PMO_LEADING_SIGNALS])
+{
+    for (size_t i = 0; i < PMO_LEADING_SIGNALS; i++)
+        signal[i] = trace->signals[i] ? trace->signals[i][t] : NAN;
 }
 
 int pmo_trace_keep(const char *path, const char *option, const char *output)
@@ -180,5 +270,7 @@ size_t pmo_trace_rise(const double *requests, size_t seconds)
 void pmo_trace_free(struct pmo_trace *trace)
 {
     free(trace->requests);
+    for (size_t i = 0; i < PMO_LEADING_SIGNALS; i++)
+        free(trace->signals[i]);
     *trace = (struct pmo_trace){0};
 }

@@ -2,17 +2,21 @@
 /*
  * A trace: requests by second, as a CSV file with the header `t,requests`, plain or gzipped. t is
  * whole seconds from the trace's start, rising; a second without a row was not recorded, which is
- * not the same as a second with 0 requests.
+ * not the same as a second with 0 requests. More columns may follow, signals that come before
+ * requests: upstream, syns, accept_queue, in_flight, in any order; a field that is empty was not
+ * recorded.
  */
 #pragma once
 
 #include <stddef.h>
+#include "agent/forecast/forecast.h"
 
 #define PMO_TRACE_SECONDS_MAX (1000 * 86400)
 
 struct pmo_trace {
-    double *requests; /* by second from the trace's start; NAN: not recorded */
-    size_t seconds;   /* up to the last recorded one; at least 1 */
+    double *requests;                     /* by second from the trace's start; NAN: not recorded */
+    double *signals[PMO_LEADING_SIGNALS]; /* likewise; NULL: there is no such column */
+    size_t seconds;                       /* up to the last recorded one; at least 1 */
 };
 
 /**
@@ -23,6 +27,8 @@ struct pmo_trace {
  * line (file, line, what to write instead); -ENOMEM, logged.
  */
 int pmo_trace_read(struct pmo_trace *trace, const char *path);
+/* Signals of second @t, as pmo_forecaster_set_signals() takes them. */
+void pmo_trace_signals(const struct pmo_trace *trace, size_t t, double signal[PMO_LEADING_SIGNALS]);
 /* Refuses to write over the trace in file @path: @option, as in "--out", says @output (NULL:
  * nothing). Returns 0 or -EINVAL, logged. */
 int pmo_trace_keep(const char *path, const char *option, const char *output);
