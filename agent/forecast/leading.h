@@ -8,20 +8,21 @@
  * of the last quarter of an hour, and in a calm one, all are as good. Who alone sees the next burst
  * come would have a tenth of the weight when it does.
  *
- *   inputs      of who calls, ten means over lags of 0 to 63 s, as a queue between two services may
- *               hold requests for that long; of SYNs the means of 3 and 10 s, the accept queue,
- *               requests in flight; and where the series itself stands, means of 3 and 30 s. Each
- * is counted as the share by which it is above what is usual (the mean of 300 s), times the
- * requests that are usual: what is passed on, is so in proportion. Nobody's units matter, and a
- * signal that is not known is as usual. learning    least squares with forgetting, in the
- * information form, as in autoregression.c (Ljung and Soderstrom 1983), for each horizon of the
- * grid. The inputs' products are kept once for all horizons, and one second in four is learned
- * from, which is about as much, as errors of neighbouring seconds go together. Errors are counted
- * in those expected, and in more the more the signals move, so that neither a freak nor a burst
- *               decides alone; what is beyond three of these counts as three (Huber 1964).
- *   belief      0 to 1: the share of what was said that would have been right, of changes that were
- *               really forecast, less twice its standard error. Signals that are of no use are not
- *               heeded.
+ * Inputs: of who calls, ten means over lags of 0 to 63 s, as a queue between two services may hold
+ * requests for that long; of SYNs the means of 3 and 10 s, the accept queue, requests in flight;
+ * and where the series itself stands, means of 3 and 30 s. Each is counted as the share by which it
+ * is above what is usual (the mean of 300 s), times the requests that are usual: what is passed on,
+ * is so in proportion. Nobody's units matter, and a signal that is not known is as usual.
+ *
+ * Learning: least squares with forgetting, in the information form, as in autoregression.c (Ljung
+ * and Soderstrom 1983), for each horizon of the grid. The inputs' products are kept once for all
+ * horizons, and one second in four is learned from, which is about as much, as errors of
+ * neighbouring seconds go together. Errors are counted in those expected, and in more the more the
+ * signals move, so that neither a freak nor a burst decides alone; what is beyond three of these
+ * counts as three (Huber 1964).
+ *
+ * Belief, 0 to 1: the share of what was said that would have been right, of changes that were
+ * really forecast, less twice its standard error. Signals that are of no use are not heeded.
  *
  * Pure. Not thread-safe; one series, one thread at a time.
  */

@@ -87,9 +87,9 @@ static void calls_are_told_apart_and_part_of_no_other_number(void)
                       "\npmo_call_request_bytes_total{service=\"front\",peer=\"catalog\"} 700\n");
     world_expect_line(answer.text,
                       "\npmo_call_response_bytes_total{service=\"front\",peer=\"catalog\"} 7000\n");
-    expect_line(answer.text,
+    world_expect_line(answer.text,
                 "\npmo_call_delay_seconds_sum{service=\"front\",peer=\"catalog\"} 0.6\n");
-    expect_line(answer.text,
+    world_expect_line(answer.text,
                 "\npmo_call_delay_seconds_count{service=\"front\",peer=\"catalog\"} 20\n");
     CU_ASSERT_PTR_NULL(strstr(answer.text, "http_client_active_requests{service=\"catalog\"}"));
     free(answer.text);
