@@ -291,8 +291,8 @@ static float bell(float mean, float deviation, float ratio_variance)
                  pmo_at_least(1, mean)); /* and counts' noise */
 }
 
-/* The second in which a jump is detected whose profile's first step has its middle in last + @h; its
- * step i has, where it is detected i steps earlier. Of the seconds to come, 0 is the first. */
+/* The second in which a jump is detected whose profile's first step has its middle in last + @h;
+ * its step i has, where it is detected i steps earlier. Of the seconds to come, 0 is the first. */
 static int detected_for(int h)
 {
     return h - 1 + PMO_JUMP_BEFORE - PMO_JUMP_STEP / 2;

@@ -19,9 +19,9 @@
 /* The last seconds, and those to come, or as many as a period has. */
 #define SEASON_MAX (LEVEL_SECONDS + PMO_HORIZONS)
 
-/* For each of @seconds seconds from @from on, none later than the last one: the mean over it and the
- * seconds one period, two, and so on before it, the highest and the lowest left out where there are
- * several: one freak is no season. NAN where none is known. */
+/* For each of @seconds seconds from @from on, none later than the last one: the mean over it and
+ * the seconds one period, two, and so on before it, the highest and the lowest left out where there
+ * are several: one freak is no season. NAN where none is known. */
 static void season_of(const struct pmo_recent *recent, int64_t period, int64_t cycles, int64_t from,
                       unsigned int seconds, float season[SEASON_MAX])
 {

@@ -79,6 +79,33 @@ static double burst_rate(int64_t t)
     return t % 45 < 10 ? 200 : 60;
 }
 
+/* Around the ring's end, over what is missing, before the first second and after the last one. */
+static void seconds_next_to_each_other_are_those_of_the_ring(void)
+{
+    _cleanup_free_ struct pmo_recent *recent = calloc(1, sizeof(*recent));
+    float copied[100];
+
+    CU_ASSERT_FATAL(recent != NULL);
+    for (int64_t t = 50; t < 3 * PMO_RECENT_SECONDS; t++) {
+        int64_t from = t - (t * 37) % (PMO_RECENT_SECONDS + 60);
+        double sum = 0, known = 0;
+
+        if (t % 11 == 0 && t > 50)
+            continue;
+        pmo_recent_append(recent, t, (float)(t % 1000) + 0.5F);
+        pmo_recent_copy(recent, from, 100, copied);
+        for (int i = 0; i < 100; i++) {
+            float y = pmo_recent_at(recent, from + i);
+
+            CU_ASSERT_FATAL(isnan(y) ? isnan(copied[i]) : copied[i] == y);
+            y = pmo_recent_at(recent, t - i);
+            sum += isnan(y) ? 0 : y;
+            known += !isnan(y);
+        }
+        CU_ASSERT_DOUBLE_EQUAL(pmo_recent_mean(recent, 100), sum / known, 1e-4);
+    }
+}
+
 static void means_are_means_of_what_is_known(void)
 {
     float y[40], mean[PMO_HORIZONS];
@@ -573,6 +600,7 @@ static void ten_thousand_series_fit_in_a_gibibyte(void)
 }
 
 SUITE(forecast) = {
+    TEST(seconds_next_to_each_other_are_those_of_the_ring),
     TEST(means_are_means_of_what_is_known),
     TEST(seasonal_repeats_the_season_at_the_level_of_today),
     TEST(day_shape_needs_a_day_and_then_knows_it),
