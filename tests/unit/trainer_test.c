@@ -105,7 +105,8 @@ static void training_keeps_to_its_share_and_ends_at_once(void)
     sleep_ms(1500); /* so all that this process takes is the trainer's */
     cpu = seconds_of(CLOCK_PROCESS_CPUTIME_ID) - cpu;
     took = seconds_of(CLOCK_MONOTONIC) - began;
-    CU_ASSERT(cpu / took < 0.12);
+    /* a slice, which a sanitizer makes long, may have begun at the end */
+    CU_ASSERT(cpu < 0.1 * took + 0.06 * suite_slower());
     CU_ASSERT(pmo_trainer_cpu_s(trainer) <= seconds_of(CLOCK_PROCESS_CPUTIME_ID));
     /* not less either, unless others take the CPU, which they may */
     CU_ASSERT(cpu / took > 0.08 || idle_seconds() - idle < 0.5 * took);
