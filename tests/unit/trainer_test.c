@@ -76,9 +76,11 @@ static void sleep_ms(unsigned int ms)
 
 static void wait_for_batch(const struct pmo_trainer *trainer)
 {
-    for (int i = 0; !pmo_trainer_batches(trainer) && i < 30000; i++)
-        sleep_ms(1);
-    CU_ASSERT(pmo_trainer_batches(trainer) > 0);
+    uint64_t batches = pmo_trainer_batches(trainer);
+
+    for (int i = 0; pmo_trainer_batches(trainer) == batches && i < 10000; i++)
+        sleep_ms(5);
+    CU_ASSERT(pmo_trainer_batches(trainer) > batches);
 }
 
 /* Of all CPUs together, in seconds. */
@@ -96,17 +98,19 @@ static void training_keeps_to_its_share_and_ends_at_once(void)
     struct pmo_trainer *trainer = trainer_new(NULL, 0.1);
     struct pmo_lstm_past past = easy_past();
     double cpu, began, took, idle = idle_seconds();
+    int batches = 0;
 
     (void)pmo_trainer_offer(trainer, &past);
     CU_ASSERT_EQUAL_FATAL(pmo_trainer_start(trainer), 0);
     wait_for_batch(trainer);
     cpu = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
     began = seconds_of(CLOCK_MONOTONIC);
-    sleep_ms(1500); /* so all that this process takes is the trainer's */
+    do { /* whole batches, which a sanitizer makes long; all that this process takes is theirs */
+        wait_for_batch(trainer);
+        took = seconds_of(CLOCK_MONOTONIC) - began;
+    } while (took < 1.5 || (++batches < 8 && took < 8));
     cpu = seconds_of(CLOCK_PROCESS_CPUTIME_ID) - cpu;
-    took = seconds_of(CLOCK_MONOTONIC) - began;
-    /* a slice, which a sanitizer makes long, may have begun at the end */
-    CU_ASSERT(cpu < 0.1 * took + 0.06 * suite_slower());
+    CU_ASSERT(cpu / took < 0.13); /* batches are not equally long */
     CU_ASSERT(pmo_trainer_cpu_s(trainer) <= seconds_of(CLOCK_PROCESS_CPUTIME_ID));
     /* not less either, unless others take the CPU, which they may */
     CU_ASSERT(cpu / took > 0.08 || idle_seconds() - idle < 0.5 * took);
