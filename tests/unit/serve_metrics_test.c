@@ -257,21 +257,11 @@ static void what_comes_before_load_is_shown_and_null_where_nothing_came(void)
         "\npmo_accept_queue_connections{service=\"catalog\"} NaN\n",
         "\npmo_tcp_rtt_seconds{service=\"catalog\"} NaN\n",
     };
-    const json_t *services, *front, *instances;
     struct answer metrics;
     struct world w;
-    json_t *answer;
 
     world_start(&w);
-    answer = world_get(&w, "/v1/services");
-    services = json_object_get(answer, "services");
-    front = json_array_get(services, 1);
-    instances = json_object_get(front, "instances");
-    expect_signals(json_array_get(services, 0), false);
-    expect_signals(front, true);
-    expect_signals(json_array_get(instances, 0), true);
-    expect_signals(json_array_get(instances, 1), false);
-    json_decref(answer);
+    world_expect_figures(&w, expect_signals);
     metrics = world_ask(&w, "GET", "/metrics", NULL, NULL);
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
         world_expect_line(metrics.text, lines[i]);

@@ -397,3 +397,16 @@ double world_number(const json_t *object, const char *name)
 {
     return json_number_value(json_object_get(object, name));
 }
+
+void world_expect_figures(const struct world *w, void (*expect)(const json_t *of, bool known))
+{
+    json_t *answer = world_get(w, "/v1/services");
+    const json_t *services = json_object_get(answer, "services");
+    const json_t *instances = json_object_get(json_array_get(services, 1), "instances");
+
+    expect(json_array_get(services, 0), false);
+    expect(json_array_get(services, 1), true);
+    expect(json_array_get(instances, 0), true);
+    expect(json_array_get(instances, 1), false);
+    json_decref(answer);
+}

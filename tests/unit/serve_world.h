@@ -61,6 +61,10 @@ void world_expect_error(const struct world *world, const char *method, const cha
                         const char *body, long status, const char *part);
 /* Metrics have this line in them. */
 void world_expect_line(const char *text, const char *line);
+
+/* Has figures looked at that the second service and its first instance have, and the first service
+ * and that instance's neighbour have not. */
+void world_expect_figures(const struct world *w, void (*expect)(const json_t *of, bool known));
 /* A number of an object; 0: it has none. */
 double world_number(const json_t *object, const char *name);
 /* A connected socket. */
