@@ -75,7 +75,10 @@ struct segment_place {
 };
 
 /* The kernel puts a storage eight bytes behind the beginning of a cache line. What both directions
- * read, and nobody writes, shares that line with the kernel's own pointer. */
+ * read, and nobody writes, shares that line with the kernel's own pointer. The directions are at
+ * home on two CPUs, often, and so far from that and from each other that neither CPU, which fetches
+ * the lines beside those that it uses, takes the other's away: what most segments have no use for
+ * lies in between. */
 struct connection {
     __u64 cookie;
     __u32 instance;
@@ -86,10 +89,12 @@ struct connection {
     __u8 protocol;  /* enum pmo_protocol of its answers, where wire.h has them; else 0 */
     __u16 port;     /* outbound: local port that is looked for, once it is known */
     __u16 peer;     /* outbound: row of where it goes */
-    __u16 pad_peer;
-    __u32 pad[5];
+    __u16 pad[11];
+    struct stashed stashed[STASHED_MAX];
+    __u64 pad_stashed[4];
     struct direction in;
-    __u64 pad_in[8];
+    struct fold fold;
+    __u64 pad_fold[7];
     struct direction out;
     struct answer answer; /* whose body is being sent */
     __u32 closed;
@@ -97,10 +102,11 @@ struct connection {
     __u32 early; /* index of a request that was answered before its head was complete */
     __u32 pad_out[3];
     struct queued_request queue[QUEUE_INLINE];
-    struct fold fold;
-    struct stashed stashed[STASHED_MAX];
 };
 
+#define IN_LINE(member) ((8 + __builtin_offsetof(struct connection, member)) % 64)
+
+_Static_assert(!IN_LINE(in) && !IN_LINE(out) && !IN_LINE(queue), "whole lines");
 _Static_assert(sizeof(struct direction) == 64, "a cache line");
 _Static_assert(sizeof(struct queued_request) == 32, "half a cache line");
 

@@ -275,27 +275,31 @@ int request_ingress(struct __sk_buff *skb)
         return 1;
     }
     c = bpf_sk_storage_get(&connections, sk, NULL, 0);
-    if (unlikely(!c || (!c->in.joined && !c->cookie))) {
-        if (calls && !c && port_calls(sk->src_port))
-            bpf_tail_call(skb, &call_response_program, 0);
-        if (!request_early(skb, &at))
+    if (likely(c)) {
+        /* Nothing of its cache line is read before the lock is taken: the line would be fetched
+         * twice, to read and to write. Who has to wait goes the long way: the verifier then walks
+         * the short one once. */
+        if (likely(connection_lock_now(c))) {
+            if (request_whole(skb, c, &at))
+                goto unlock;
+        } else if (!connection_lock_later(c)) {
             return 1;
-        c = bpf_sk_storage_get(&connections, sk, NULL, 0);
-        if (c && connection_lock(c)) {
-            request_long(skb, c, &at);
-            connection_unlock(c);
         }
-        return 1;
-    }
-    if (c->in.parser.phase == HTTP1_OPAQUE)
-        return 1;
-    /* who has to wait goes the long way: the verifier then walks the short one once */
-    if (likely(connection_lock_now(c))) {
-        if (request_whole(skb, c, &at))
+        if (c->in.parser.phase == HTTP1_OPAQUE)
             goto unlock;
-    } else if (!connection_lock_later(c)) {
-        return 1;
+        if (likely(c->in.joined || c->cookie)) {
+            request_long(skb, c, &at);
+            goto unlock;
+        }
+        connection_unlock(c);
+    } else if (calls && port_calls(sk->src_port)) {
+        bpf_tail_call(skb, &call_response_program, 0);
     }
+    if (!request_early(skb, &at))
+        return 1;
+    c = bpf_sk_storage_get(&connections, sk, NULL, 0);
+    if (!c || !connection_lock(c))
+        return 1;
     request_long(skb, c, &at);
 unlock:
     connection_unlock(c);
