@@ -102,8 +102,9 @@ static struct reference {
     bool unknown; /* to http-parser: the method */
     bool in_extension, after_chunk;
     __u64 chunk_left;
-    __u8 before; /* the byte before, where it was not of a body */
-    char last;   /* of a value, but for spaces */
+    __u8 before;  /* the byte before, where it was not of a body */
+    char last;    /* of a value, but for spaces */
+    __u64 coding; /* of a list of them: its last bytes, newest lowest */
     __u32 finals;
     size_t place; /* behind the byte that is looked at */
     size_t begin; /* of the message */
@@ -151,6 +152,7 @@ static void header_ends(struct reference *r)
     if (is_name(r, "transfer-encoding") && r->last == ',')
         reject(r, empty_element);
     r->last = 0;
+    r->coding = 0;
     r->name_length = r->value_length = 0;
 }
 
@@ -177,8 +179,13 @@ static int value_goes_on(http_parser *parser, const char *at, size_t length)
     for (size_t i = 0; i < length; i++) {
         if (is_name(r, "transfer-encoding") && at[i] == ',' && (!r->last || r->last == ','))
             reject(r, empty_element);
-        if (at[i] != ' ')
-            r->last = at[i];
+        if (is_name(r, "transfer-encoding") && at[i] == ',' && r->coding == HTTP1_CHUNKED_WORD)
+            reject(r, "nothing is applied after chunked (RFC 9112 6.1), and http-parser takes the"
+                      " comma for a part of it");
+        if (at[i] == ' ')
+            continue;
+        r->last = at[i];
+        r->coding = at[i] == ',' ? 0 : r->coding << 8 | (__u8)(at[i] | 0x20);
     }
     r->value_length += length;
     return 0;
