@@ -145,7 +145,8 @@ struct pmo_agent {
     struct pmo_pauses pauses; /* for whom nothing is ordered */
     struct pmo_config_state config;
     struct pmo_sources *sources;          /* of events; NULL: there are none */
-    struct pmo_calendar *calendar;        /* what they and the API have told */
+    struct pmo_calendar *calendar;        /* what they and the API have told, */
+    char told[PATH_MAX];                  /* and the file of the API's; "": none */
     struct pmo_zones *zones;              /* NULL: there are none */
     struct pmo_service *services;         /* list, sorted by name */
     struct pmo_agent_instance *instances; /* list, sorted by service and name */

@@ -18,6 +18,7 @@
 #include <unistd.h>
 #include "agent/base/cleanup.h"
 #include "agent/base/log.h"
+#include "agent/events/told.h"
 
 #define SCAN_EVERY_MS  5000
 #define AFTER_FLUSH_MS 12 /* the kernel's flusher runs 10 ms after the second's end */
@@ -293,7 +294,11 @@ int pmo_core_start(struct pmo_core *core, uv_loop_t *loop, const struct pmo_opti
         return r;
     if (core->backend_ops && realpath(options->state_dir, state_dir))
         (void)snprintf(core->agent.logs, sizeof(core->agent.logs), "%s/logs", state_dir);
+    (void)snprintf(core->agent.told, sizeof(core->agent.told), "%s/events.json",
+                   options->state_dir);
     r = pmo_calendar_new(&core->agent.calendar);
+    if (!r)
+        r = pmo_told_read(core->agent.told, core->agent.calendar, now.tv_sec);
     if (r)
         return pmo_err_r(r, "cannot start");
     /* the socket first: it tells whether another agent is running */

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include "agent/events/told.h"
 
 #define TOUCHING_MAX 64 /* of all services at once */
 
@@ -26,6 +27,8 @@ int pmo_agent_events_take(struct pmo_agent *agent, const struct pmo_cloudevents 
         taken->replaced += r == 0;
         taken->dropped += r < 0;
     }
+    if (*agent->told)
+        (void)pmo_told_write(agent->told, agent->calendar); /* which says what is wrong */
     return 0;
 }
 

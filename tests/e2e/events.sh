@@ -50,7 +50,7 @@ known_events() {
 }
 
 an_event_that_is_told_is_forecast_before_it_comes() {
-    local start later
+    local start later expected
     nginx_start
     later=$(($(date +%s) + 1200))
     event_sources >"$here/pmo.yaml"
@@ -67,6 +67,10 @@ an_event_that_is_told_is_forecast_before_it_comes() {
     until_true 4 rises_by $start '. < 1.2' ||
         complain "of a sale that was taken back: $(forecast_rise $start) times"
     equal "telling of it again" "$(sale_told $start 1)" 202
-    equal "events" "$(known_events)" "sale $service $start, campaign * $later"
+    expected="sale $service $start, campaign * $later"
+    equal "events" "$(known_events)" "$expected"
     load_wait load
+    agent_end KILL
+    agent_start --mode observe --config "$here/pmo.yaml"
+    equal "events after a kill" "$(known_events)" "$expected"
 }
