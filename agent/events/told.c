@@ -9,6 +9,36 @@
 #include <string.h>
 #include "agent/base/log.h"
 
+/* A text's bytes as characters (ISO 8859-1), since they may be no UTF-8: a long id is cut anywhere.
+ */
+static json_t *bytes_json(const char *text)
+{
+    char utf8[2 * PMO_HAPPENING_BYTES + 1], *to = utf8;
+
+    for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
+        if (*c & 0x80)
+            *to++ = (char)(0xc0 | *c >> 6);
+        *to++ = (char)(*c & 0x80 ? 0x80 | (*c & 0x3f) : *c);
+    }
+    return json_stringn(utf8, (size_t)(to - utf8));
+}
+
+/* The other way. Returns whether it is such a text, and fits. */
+static bool read_bytes(char *to, size_t size, const char *utf8)
+{
+    const unsigned char *c = (const unsigned char *)utf8;
+    size_t length = 0;
+
+    for (; *c && length + 1 < size; c++) {
+        if (*c > 0xc3)
+            return false;
+        to[length++] = (char)(*c & 0x80 ? *c << 6 | (c[1] & 0x3f) : *c);
+        c += *c >> 7;
+    }
+    to[length] = 0;
+    return !*c;
+}
+
 int pmo_told_write(const char *path, const struct pmo_calendar *calendar)
 {
     json_t *rows = json_array();
@@ -20,10 +50,10 @@ int pmo_told_write(const char *path, const struct pmo_calendar *calendar)
 
         if (!h->source)
             r |= json_array_append_new(
-                rows, json_pack("{s:s, s:s, s:s, s:I, s:I, s:f, s:I}", "id", h->id, "kind", h->kind,
-                                "scope", h->scope, "start", (json_int_t)h->start, "durationS",
-                                (json_int_t)h->duration_s, "strength", (double)h->strength, "known",
-                                (json_int_t)h->known));
+                rows, json_pack("{s:o, s:o, s:o, s:I, s:I, s:f, s:I}", "id", bytes_json(h->id),
+                                "kind", bytes_json(h->kind), "scope", bytes_json(h->scope), "start",
+                                (json_int_t)h->start, "durationS", (json_int_t)h->duration_s,
+                                "strength", (double)h->strength, "known", (json_int_t)h->known));
     }
     (void)snprintf(temporary, sizeof(temporary), "%s.new", path);
     errno = ENOMEM;
@@ -32,11 +62,6 @@ int pmo_told_write(const char *path, const struct pmo_calendar *calendar)
     if (r)
         return pmo_err_r(errno, "cannot keep events that were told, in %s", path);
     return 0;
-}
-
-static bool read_text(char *to, size_t size, const char *text)
-{
-    return (size_t)snprintf(to, size, "%s", text) < size;
 }
 
 /* Returns whether a row is what pmo_told_write() writes. */
@@ -57,8 +82,8 @@ static bool read_row(const json_t *row, struct pmo_happening *h)
     h->known = known;
     h->duration_s = (uint32_t)duration_s;
     h->strength = (float)strength;
-    return read_text(h->id, sizeof(h->id), id) && read_text(h->kind, sizeof(h->kind), kind) &&
-           read_text(h->scope, sizeof(h->scope), scope);
+    return read_bytes(h->id, sizeof(h->id), id) && read_bytes(h->kind, sizeof(h->kind), kind) &&
+           read_bytes(h->scope, sizeof(h->scope), scope);
 }
 
 static void set_aside(const char *path, const char *why)
