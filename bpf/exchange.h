@@ -104,9 +104,9 @@ struct connection {
     struct queued_request queue[QUEUE_INLINE];
 };
 
-#define IN_LINE(member) ((8 + __builtin_offsetof(struct connection, member)) % 64)
+#define LINE_OFFSET(member) ((8 + __builtin_offsetof(struct connection, member)) % 64)
 
-_Static_assert(!IN_LINE(in) && !IN_LINE(out) && !IN_LINE(queue), "whole lines");
+_Static_assert(!LINE_OFFSET(in) && !LINE_OFFSET(out) && !LINE_OFFSET(queue), "whole lines");
 _Static_assert(sizeof(struct direction) == 64, "a cache line");
 _Static_assert(sizeof(struct queued_request) == 32, "half a cache line");
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <jansson.h>
+#include "agent/base/json_file.h"
 #include "agent/base/log.h"
 
 int pmo_record_write(const char *directory, const char *name, const struct pmo_record *record)
@@ -93,20 +94,13 @@ void pmo_records_each(const char *directory, void (*found)(void *context, const 
 int pmo_wanted_write(const char *path, const char *service, uint32_t wanted)
 {
     json_t *json = json_load_file(path, 0, NULL);
-    char temporary[PATH_MAX];
-    int r;
 
-    (void)snprintf(temporary, sizeof(temporary), "%s.new", path);
     if (!json_is_object(json)) {
         json_decref(json);
         json = json_object();
     }
     (void)json_object_set_new(json, service, json_integer(wanted));
-    r = json_dump_file(json, temporary, JSON_COMPACT);
-    json_decref(json);
-    if (r < 0 || rename(temporary, path) < 0)
-        return pmo_err_r(errno, "cannot write %s", path);
-    return 0;
+    return pmo_json_replace(path, json);
 }
 
 bool pmo_wanted_read(const char *path, const char *service, uint32_t *wanted)

@@ -2,11 +2,11 @@
 #include "agent/events/told.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include "agent/base/json_file.h"
 #include "agent/base/log.h"
 
 /* A text's bytes as characters (ISO 8859-1), since they may be no UTF-8: a long id is cut anywhere.
@@ -42,26 +42,22 @@ static bool read_bytes(char *to, size_t size, const char *utf8)
 int pmo_told_write(const char *path, const struct pmo_calendar *calendar)
 {
     json_t *rows = json_array();
-    char temporary[PATH_MAX];
-    int r = 0;
 
     for (size_t i = 0; i < pmo_calendar_count(calendar); i++) {
         const struct pmo_happening *h = pmo_calendar_at(calendar, i);
 
-        if (!h->source)
-            r |= json_array_append_new(
+        if (!h->source &&
+            json_array_append_new(
                 rows, json_pack("{s:o, s:o, s:o, s:I, s:I, s:f, s:I}", "id", bytes_json(h->id),
                                 "kind", bytes_json(h->kind), "scope", bytes_json(h->scope), "start",
                                 (json_int_t)h->start, "durationS", (json_int_t)h->duration_s,
-                                "strength", (double)h->strength, "known", (json_int_t)h->known));
+                                "strength", (double)h->strength, "known", (json_int_t)h->known))) {
+            json_decref(rows);
+            rows = NULL;
+            break;
+        }
     }
-    (void)snprintf(temporary, sizeof(temporary), "%s.new", path);
-    errno = ENOMEM;
-    r = r || json_dump_file(rows, temporary, JSON_COMPACT) || rename(temporary, path);
-    json_decref(rows);
-    if (r)
-        return pmo_err_r(errno, "cannot keep events that were told, in %s", path);
-    return 0;
+    return pmo_json_replace(path, rows);
 }
 
 /* Returns whether a row is what pmo_told_write() writes. */
