@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* libcurl (GnuTLS), loaded where something is asked for first: with what it is linked with, it
+/* libcurl (OpenSSL), loaded where something is asked for first: with what it is linked with, it
  * takes 5 MiB. */
 #pragma once
 

@@ -27,13 +27,16 @@ static uint64_t hash(uint64_t h, const char *text)
 
 void pmo_happening_name(struct pmo_happening *happening, const char *id, const char *part)
 {
-    const int kept = PMO_HAPPENING_BYTES - 18; /* '~', 16 digits and the end */
+    size_t kept = PMO_HAPPENING_BYTES - 18; /* '~', 16 digits and the end */
     int length =
         snprintf(happening->id, sizeof(happening->id), "%s%s%s", id, *id && *part ? " " : "", part);
 
-    if (length >= (int)sizeof(happening->id))
-        (void)snprintf(happening->id + kept, sizeof(happening->id) - (size_t)kept, "~%016" PRIx64,
-                       hash(hash(hash(0xcbf29ce484222325ULL, id), " "), part));
+    if (length < (int)sizeof(happening->id))
+        return;
+    while (kept && (happening->id[kept] & 0xc0) == 0x80) /* between two characters of UTF-8 */
+        kept--;
+    (void)snprintf(happening->id + kept, sizeof(happening->id) - kept, "~%016" PRIx64,
+                   hash(hash(hash(0xcbf29ce484222325ULL, id), " "), part));
 }
 
 bool pmo_happening_concerns(const struct pmo_happening *happening, const char *service)

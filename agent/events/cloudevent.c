@@ -98,6 +98,15 @@ static int read_type(const struct reader *reader, const char *type, struct pmo_h
     return 0;
 }
 
+static bool is_utf8(const char *text)
+{
+    json_t *json = json_string(text); /* NULL where it is none */
+    bool is = json != NULL;
+
+    json_decref(json);
+    return is;
+}
+
 static int read_event(const struct reader *reader, pmo_attribute_fn attribute, void *context,
                       const json_t *data, struct pmo_happening *happening)
 {
@@ -113,6 +122,9 @@ static int read_event(const struct reader *reader, pmo_attribute_fn attribute, v
             return wrong(reader,
                          "the attribute \"%s\" is missing; a CloudEvent has specversion, id, "
                          "source and type",
+                         required[i]);
+        if (!is_utf8(value))
+            return wrong(reader, "the attribute \"%s\" is no UTF-8; send characters, encoded",
                          required[i]);
     }
     if (strcmp(attribute(context, "specversion"), "1.0") != 0)

@@ -34,7 +34,7 @@ struct pmo_happening {
 };
 
 /* The id of what its sender calls @id and @part (both may be long; "" is none): text where that
- * fits, else its beginning and a hash of all of it. */
+ * fits, else its beginning, cut between two characters of UTF-8, and a hash of all of it. */
 void pmo_happening_name(struct pmo_happening *happening, const char *id, const char *part);
 /* Does it concern this service? */
 bool pmo_happening_concerns(const struct pmo_happening *happening, const char *service);

@@ -9,36 +9,6 @@
 #include "agent/base/json_file.h"
 #include "agent/base/log.h"
 
-/* A text's bytes as characters (ISO 8859-1), since they may be no UTF-8: a long id is cut anywhere.
- */
-static json_t *bytes_json(const char *text)
-{
-    char utf8[2 * PMO_HAPPENING_BYTES + 1], *to = utf8;
-
-    for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
-        if (*c & 0x80)
-            *to++ = (char)(0xc0 | *c >> 6);
-        *to++ = (char)(*c & 0x80 ? 0x80 | (*c & 0x3f) : *c);
-    }
-    return json_stringn(utf8, (size_t)(to - utf8));
-}
-
-/* The other way. Returns whether it is such a text, and fits. */
-static bool read_bytes(char *to, size_t size, const char *utf8)
-{
-    const unsigned char *c = (const unsigned char *)utf8;
-    size_t length = 0;
-
-    for (; *c && length + 1 < size; c++) {
-        if (*c > 0xc3)
-            return false;
-        to[length++] = (char)(*c & 0x80 ? *c << 6 | (c[1] & 0x3f) : *c);
-        c += *c >> 7;
-    }
-    to[length] = 0;
-    return !*c;
-}
-
 int pmo_told_write(const char *path, const struct pmo_calendar *calendar)
 {
     json_t *rows = json_array();
@@ -48,16 +18,22 @@ int pmo_told_write(const char *path, const struct pmo_calendar *calendar)
 
         if (!h->source &&
             json_array_append_new(
-                rows, json_pack("{s:o, s:o, s:o, s:I, s:I, s:f, s:I}", "id", bytes_json(h->id),
-                                "kind", bytes_json(h->kind), "scope", bytes_json(h->scope), "start",
-                                (json_int_t)h->start, "durationS", (json_int_t)h->duration_s,
-                                "strength", (double)h->strength, "known", (json_int_t)h->known))) {
+                rows, json_pack("{s:s, s:s, s:s, s:I, s:I, s:f, s:I}", "id", h->id, "kind", h->kind,
+                                "scope", h->scope, "start", (json_int_t)h->start, "durationS",
+                                (json_int_t)h->duration_s, "strength", (double)h->strength, "known",
+                                (json_int_t)h->known))) {
             json_decref(rows);
             rows = NULL;
             break;
         }
     }
     return pmo_json_replace(path, rows);
+}
+
+/* Returns whether it fits. */
+static bool read_text(char *to, size_t size, const char *text)
+{
+    return (size_t)snprintf(to, size, "%s", text) < size;
 }
 
 /* Returns whether a row is what pmo_told_write() writes. */
@@ -78,8 +54,8 @@ static bool read_row(const json_t *row, struct pmo_happening *h)
     h->known = known;
     h->duration_s = (uint32_t)duration_s;
     h->strength = (float)strength;
-    return read_bytes(h->id, sizeof(h->id), id) && read_bytes(h->kind, sizeof(h->kind), kind) &&
-           read_bytes(h->scope, sizeof(h->scope), scope);
+    return read_text(h->id, sizeof(h->id), id) && read_text(h->kind, sizeof(h->kind), kind) &&
+           read_text(h->scope, sizeof(h->scope), scope);
 }
 
 static void set_aside(const char *path, const char *why)
@@ -88,7 +64,7 @@ static void set_aside(const char *path, const char *why)
 
     (void)snprintf(aside, sizeof(aside), "%s.unreadable", path);
     (void)rename(path, aside);
-    pmo_warn("%s: %s: now %s; tell of these events again", path, why, aside);
+    pmo_warn("%s: %s: now %s; tell of what is missing in `pmoctl events` again", path, why, aside);
 }
 
 int pmo_told_read(const char *path, struct pmo_calendar *calendar, int64_t now)
@@ -96,7 +72,8 @@ int pmo_told_read(const char *path, struct pmo_calendar *calendar, int64_t now)
     struct pmo_happening h;
     json_error_t error;
     json_t *rows, *row;
-    size_t i;
+    size_t i, bad = 0;
+    char why[64];
     int r = 0;
 
     errno = 0;
@@ -108,16 +85,20 @@ int pmo_told_read(const char *path, struct pmo_calendar *calendar, int64_t now)
         json_decref(rows);
         return 0;
     }
-    json_array_foreach (rows, i, row) {
-        if (!read_row(row, &h)) {
-            set_aside(path, "a row that is no event");
-            break;
-        }
-        r = pmo_calendar_add(calendar, &h, h.known);
-        if (r == -ENOMEM)
-            break;
+    for (i = 0; i < json_array_size(rows) && r != -ENOMEM; i++) {
+        row = json_array_get(rows, i);
+        if (read_row(row, &h))
+            r = pmo_calendar_add(calendar, &h, h.known);
+        else if (!bad++)
+            (void)snprintf(why, sizeof(why), "row %zu is no event", i + 1);
     }
     pmo_calendar_forget(calendar, now);
     json_decref(rows);
-    return r == -ENOMEM ? r : 0;
+    if (r == -ENOMEM)
+        return r;
+    if (bad) {
+        set_aside(path, why);
+        (void)pmo_told_write(path, calendar); /* the others; it says what is wrong */
+    }
+    return 0;
 }

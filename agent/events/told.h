@@ -14,6 +14,7 @@
  */
 int pmo_told_write(const char *path, const struct pmo_calendar *calendar);
 
-/* Puts them into the calendar, but for what is over for long at @now. A file that makes no sense is
- * moved aside, to PATH.unreadable, and logged. Returns 0, also where there is no file; -ENOMEM. */
+/* Puts them into the calendar, but for what is over for long at @now. A file in which a row, or
+ * all, makes no sense is moved aside, to PATH.unreadable, and logged; rows that do are in a new
+ * one. Returns 0, also where there is no file; -ENOMEM. */
 int pmo_told_read(const char *path, struct pmo_calendar *calendar, int64_t now);

@@ -144,6 +144,12 @@ static void long_ids_are_told_apart(void)
     CU_ASSERT_STRING_NOT_EQUAL(a.id, b.id);
     CU_ASSERT_STRING_EQUAL(a.id, c.id);
     CU_ASSERT_EQUAL(strlen(a.id), PMO_HAPPENING_BYTES - 1);
+    for (size_t i = 1; i + 2 < sizeof(long_id); i += 2) /* x, and characters of two bytes */
+        memcpy(&long_id[i], "\xc3\xa4", 2);
+    pmo_happening_name(&a, long_id, "1");
+    pmo_happening_name(&b, long_id + 1, "1");
+    CU_ASSERT_EQUAL(strlen(a.id) + strlen(b.id),
+                    2 * PMO_HAPPENING_BYTES - 3); /* one is cut earlier */
     pmo_happening_name(&a, "/shop", "1");
     CU_ASSERT_STRING_EQUAL(a.id, "/shop 1");
 }

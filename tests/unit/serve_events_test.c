@@ -125,6 +125,8 @@ static void binary_mode_has_attributes_in_headers(void)
     expect(&w, type, "anything", 202, "\"replaced\":1");
     expect(&w, "text/plain\nce-specversion: 1.0\nce-id: 1\nce-type: t", "x", 400,
            "source\\\" is missing; ");
+    expect(&w, "text/plain\nce-specversion: 1.0\nce-source: /shop\nce-type: sale\nce-id: %E9", "x",
+           400, "id\\\" is no UTF-8; ");
     answer = world_get(&w, "/v1/events");
     first = json_array_get(json_object_get(answer, "events"), 0);
     CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(first, "id")), "/shop caf\xc3\xa9 1");

@@ -41,7 +41,7 @@ static int read_library(const char *name)
 
 static void a_library_that_speaks_tls_has_probes(void)
 {
-    int count = read_library("libgnutls.so"); /* libcurl's */
+    int count = read_library("libgnutls.so");
     int reads = 0, writes = 0, frees = 0;
 
     CU_ASSERT_FATAL(count > 0);

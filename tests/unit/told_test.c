@@ -6,7 +6,10 @@
 #define NOW   1000000
 #define PATH  "other"
 #define ASIDE PATH ".unreadable"
-#define BYTES "told \"twice\", \xc3\xa4\x80\xff" /* the last two are no UTF-8 */
+#define GOOD                                                                                       \
+    "{\"id\":\"a\",\"kind\":\"k\",\"scope\":\"*\",\"start\":1000000,\"durationS\":1,\"strength\":" \
+    "1.0,\"known\":1}"
+#define TEXT "told \"twice\", \xc3\xa4"
 
 static struct pmo_calendar *calendar(void)
 {
@@ -37,14 +40,14 @@ static void what_was_told_is_known_after_a_restart(void)
     const struct pmo_happening *h;
 
     enter();
-    add(before, BYTES, 0, NOW + 3600, NOW - 5);
+    add(before, TEXT, 0, NOW + 3600, NOW - 5);
     add(before, "of a feed", 1, NOW + 3600, NOW);
     add(before, "over for long", 0, NOW - PMO_CALENDAR_PAST_S, NOW - PMO_CALENDAR_PAST_S);
     CU_ASSERT_EQUAL(pmo_told_write(PATH, before), 0);
     CU_ASSERT_EQUAL(pmo_told_read(PATH, after, NOW + 1000), 0);
     CU_ASSERT_EQUAL_FATAL(pmo_calendar_count(after), 1);
     h = pmo_calendar_at(after, 0);
-    CU_ASSERT_STRING_EQUAL(h->id, BYTES);
+    CU_ASSERT_STRING_EQUAL(h->id, TEXT);
     CU_ASSERT_STRING_EQUAL(h->kind, "sale");
     CU_ASSERT_STRING_EQUAL(h->scope, "front");
     CU_ASSERT_EQUAL(h->start, NOW + 3600);
@@ -71,18 +74,15 @@ static void where_nothing_was_told_there_is_no_file(void)
 
 static void a_file_that_makes_no_sense_is_moved_aside_and_kept(void)
 {
-    static const char *const bad[] = {
-        "",
-        "[",
-        "{}",
-        "[3]",
-        "[{\"id\": \"a\"}]",
-        "[{\"id\":\"a\",\"kind\":\"k\",\"scope\":\"*\",\"start\":1,"
-        "\"durationS\":-1,\"strength\":1.0,\"known\":1}]",
-        "[{\"id\":\"a\",\"kind\":\"k\",\"scope\":\"*\",\"start\":1,"
-        "\"durationS\":1,\"strength\":0.0,\"known\":1}]",
-        "[{\"id\":\"\\u20ac\",\"kind\":\"k\",\"scope\":\"*\",\"start\":1,"
-        "\"durationS\":1,\"strength\":1.0,\"known\":1}]"};
+    static const char *const bad[] = {"",
+                                      "[",
+                                      "{}",
+                                      "[3]",
+                                      "[{\"id\": \"a\"}]",
+                                      "[{\"id\":\"a\",\"kind\":\"k\",\"scope\":\"*\",\"start\":1,"
+                                      "\"durationS\":-1,\"strength\":1.0,\"known\":1}]",
+                                      "[{\"id\":\"a\",\"kind\":\"k\",\"scope\":\"*\",\"start\":1,"
+                                      "\"durationS\":1,\"strength\":0.0,\"known\":1}]"};
 
     enter();
     for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
@@ -98,9 +98,27 @@ static void a_file_that_makes_no_sense_is_moved_aside_and_kept(void)
     leave();
 }
 
+static void rows_beside_one_that_makes_no_sense_are_kept(void)
+{
+    struct pmo_calendar *first = calendar(), *second = calendar();
+
+    enter();
+    write_text(PATH, "[{\"id\":\"b\"}," GOOD "]");
+    CU_ASSERT_EQUAL(pmo_told_read(PATH, first, NOW), 0);
+    CU_ASSERT_EQUAL(pmo_calendar_count(first), 1);
+    CU_ASSERT_EQUAL(unlink(ASIDE), 0);
+    CU_ASSERT_EQUAL(pmo_told_read(PATH, second, NOW), 0);
+    CU_ASSERT_EQUAL(pmo_calendar_count(second), 1);
+    CU_ASSERT_NOT_EQUAL(access(ASIDE, F_OK), 0);
+    pmo_calendar_free(&first);
+    pmo_calendar_free(&second);
+    leave();
+}
+
 SUITE(told) = {
     TEST(what_was_told_is_known_after_a_restart),
     TEST(where_nothing_was_told_there_is_no_file),
     TEST(a_file_that_makes_no_sense_is_moved_aside_and_kept),
+    TEST(rows_beside_one_that_makes_no_sense_are_kept),
     {0},
 };
