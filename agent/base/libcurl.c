@@ -22,6 +22,5 @@ int pmo_libcurl_load(void)
         {"curl_getdate", &pmo_libcurl.getdate},
     };
 
-    return pmo_library_load("libcurl.so.4", functions,
-                            sizeof(functions) / sizeof(*functions));
+    return pmo_library_load("libcurl.so.4", functions, sizeof(functions) / sizeof(*functions));
 }

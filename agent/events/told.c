@@ -64,7 +64,7 @@ static void set_aside(const char *path, const char *why)
 
     (void)snprintf(aside, sizeof(aside), "%s.unreadable", path);
     (void)rename(path, aside);
-    pmo_warn("%s: %s: now %s; tell of what is missing in `pmoctl events` again", path, why, aside);
+    pmo_warn("%s: %s: now %s; tell again of what `pmoctl events` does not list", path, why, aside);
 }
 
 int pmo_told_read(const char *path, struct pmo_calendar *calendar, int64_t now)
