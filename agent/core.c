@@ -150,22 +150,6 @@ static void on_interface(void *context, int ifindex, const char *name, bool pres
     pmo_node_interface(context, ifindex, name, present);
 }
 
-int pmo_core_spending(struct pmo_core *core, const struct pmo_service *service)
-{
-    const struct pmo_policy *policy = service->policy;
-    double instance_s;
-    int r;
-
-    if (!policy || !policy->budget.period_s || !core->flushed)
-        return 0;
-    r = pmo_history_instance_seconds(core->state_dir, service->name,
-                                     core->flushed - policy->budget.period_s, &instance_s);
-    if (r)
-        return pmo_err_r(r, "cannot read what service %s has spent", service->name);
-    return pmo_planner_adopt_spending(core->agent.planner, service->name, instance_s,
-                                      core->flushed);
-}
-
 static int backend_start(struct pmo_core *core)
 {
     const struct pmo_backend_events events = {
@@ -192,9 +176,7 @@ static int backend_start(struct pmo_core *core)
             return pmo_err_r(service->hints_number, "cannot route service %s", s->name);
         r = pmo_kernel_service_address(core->kernel, s->addr, s->port, service->hints_number);
         if (!r)
-            r = pmo_planner_adopt(core->agent.planner, s->name, service->wanted, core->agent.now);
-        if (!r)
-            r = pmo_core_spending(core, service);
+            r = pmo_core_adopt(core, service);
     }
     return r;
 }

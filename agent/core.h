@@ -92,9 +92,11 @@ void pmo_core_stop(struct pmo_core *core, bool leave);
 struct pmo_service *pmo_core_service(struct pmo_core *core, const char *name);
 /* Gives a service the policy that is for it. */
 void pmo_core_policy(struct pmo_core *core, struct pmo_service *service);
-/* Has the planner go on with what was spent of the service's budget, as far as it is on disk.
- * Returns 0 or a negative errno, logged. */
-int pmo_core_spending(struct pmo_core *core, const struct pmo_service *service);
+
+/* adopt.c */
+/* Has the planner go on with a service from where it was, as far as it is on disk. Returns 0 or a
+ * negative errno, logged. */
+int pmo_core_adopt(struct pmo_core *core, const struct pmo_service *service);
 
 /* control.c */
 /* Reads who is paused. */

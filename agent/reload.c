@@ -69,17 +69,13 @@ static int new_planner(struct pmo_core *core, struct pmo_planner **planner)
     return pmo_planner_new(planner, last + 1);
 }
 
-/* Each service by its new policy, from the count that was last ordered for it. */
+/* Each service by its new policy, from where it is. */
 static void follow_policies(struct pmo_core *core)
 {
-    struct pmo_agent *agent = &core->agent;
-
-    for (struct pmo_service *s = agent->services; s; s = s->next) {
+    for (struct pmo_service *s = core->agent.services; s; s = s->next) {
         pmo_core_policy(core, s);
-        if (!s->managed)
-            continue;
-        (void)pmo_planner_adopt(agent->planner, s->name, s->wanted, agent->now);
-        (void)pmo_core_spending(core, s);
+        if (s->managed)
+            (void)pmo_core_adopt(core, s);
     }
 }
 

@@ -231,7 +231,7 @@ int pmo_second_decide(struct pmo_core *core, struct pmo_service *s, int64_t t,
                         : 0,
         .forecast = s->forecaster ? &s->forecast : NULL,
         .calendar = agent->calendar,
-        .waiting_s = waiting(s, t),
+        .wait_p99_s = waiting(s, t),
         .cpu_cores = s->cpu_seconds};
     const struct pmo_signals_second *signals = &s->signals;
     bool paused = pmo_pauses_for(&agent->pauses, s->name, time(NULL)) != NULL;
@@ -254,7 +254,8 @@ int pmo_second_decide(struct pmo_core *core, struct pmo_service *s, int64_t t,
     if (signals->t == t) {
         state.accept_queue = signals->queues.window ? signals->queues.accept_queue : 0;
         if (signals->counts.waits)
-            state.wait_s = (double)signals->counts.wait_us / (double)signals->counts.waits / 1e6;
+            state.wait_mean_s =
+                (double)signals->counts.wait_us / (double)signals->counts.waits / 1e6;
     }
     made = pmo_planner_decide(agent->planner, s->policy, cap, &state, t, &wanted, decision);
     if (made < 0)

@@ -43,7 +43,7 @@ void pmo_windows_note(struct pmo_windows *windows, const struct pmo_service_stat
     windows->seen[PMO_SEEN_ANSWERED][slot(t)] = (float)state->answered;
     windows->seen[PMO_SEEN_FAILED][slot(t)] = (float)state->failed;
     windows->seen[PMO_SEEN_IN_FLIGHT][slot(t)] = (float)state->in_flight;
-    windows->seen[PMO_SEEN_WAITING][slot(t)] = (float)state->waiting_s;
+    windows->seen[PMO_SEEN_WAITING][slot(t)] = (float)state->wait_p99_s;
     windows->seen[PMO_SEEN_CPU][slot(t)] = (float)state->cpu_cores;
     windows->t = t;
 }
@@ -151,7 +151,7 @@ double pmo_quantity_value(const struct pmo_condition *condition, const struct pm
     case PMO_IN_FLIGHT:
         return each(lately(node, situation, PMO_SEEN_IN_FLIGHT, state->in_flight), situation);
     case PMO_WAITING:
-        return lately(node, situation, PMO_SEEN_WAITING, state->waiting_s);
+        return lately(node, situation, PMO_SEEN_WAITING, state->wait_p99_s);
     case PMO_CPU:
         return each(lately(node, situation, PMO_SEEN_CPU, state->cpu_cores), situation);
     case PMO_READY:

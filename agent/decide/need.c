@@ -66,7 +66,7 @@ double pmo_need_predict(const struct pmo_need *need, const struct pmo_service_st
 static double waiting(const struct pmo_policy *policy, const struct pmo_service_state *state,
                       double load_rps)
 {
-    double most = fmax(fmax(state->in_flight, state->accept_queue), load_rps * state->wait_s);
+    double most = fmax(fmax(state->in_flight, state->accept_queue), load_rps * state->wait_mean_s);
     double beyond = most - load_rps * policy->latency_objective_s;
 
     return beyond > 0 ? beyond : 0; /* also where nothing is known */

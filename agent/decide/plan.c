@@ -182,6 +182,25 @@ int pmo_planner_adopt(struct pmo_planner *planner, const char *service, uint32_t
     return 0;
 }
 
+static void note_change(struct tracked *service, int64_t t, uint32_t from, uint32_t to)
+{
+    if (to > from)
+        pmo_changes_note(&service->up, t, to - from);
+    else
+        pmo_changes_note(&service->down, t, from - to);
+}
+
+int pmo_planner_adopt_change(struct pmo_planner *planner, const char *service, uint32_t from,
+                             uint32_t to, int64_t t)
+{
+    struct tracked *tracked = track(planner, service);
+
+    if (!tracked)
+        return -ENOMEM;
+    note_change(tracked, t, from, to);
+    return 0;
+}
+
 int pmo_planner_adopt_spending(struct pmo_planner *planner, const char *service, double instance_s,
                                int64_t t)
 {
@@ -191,14 +210,6 @@ int pmo_planner_adopt_spending(struct pmo_planner *planner, const char *service,
         return -ENOMEM;
     pmo_spending_begin(&tracked->spending, t, instance_s);
     return 0;
-}
-
-static void note_change(struct tracked *service, int64_t t, uint32_t from, uint32_t to)
-{
-    if (to > from)
-        pmo_changes_note(&service->up, t, to - from);
-    else
-        pmo_changes_note(&service->down, t, from - to);
 }
 
 static uint16_t *needed_at(struct tracked *service, int64_t t)

@@ -17,16 +17,15 @@
 /* What the planner is told of one service, once a second. */
 struct pmo_service_state {
     const char *name;
-    double load_rps;         /* arrivals in the last complete second; NAN: unknown */
-    double in_flight;        /* requests, all instances */
-    double accept_queue;     /* connections that wait to be accepted; 0 also where not known */
-    double wait_s;           /* mean time that what was received waited to be read; likewise */
+    double load_rps;     /* arrivals in the last complete second; NAN: unknown */
+    double in_flight;    /* requests, all instances */
+    double accept_queue; /* connections that wait to be accepted; 0 also where not known */
+    double wait_mean_s; /* that what was received waited to be read, in the last second; likewise */
+    double wait_p99_s;  /* its 99th percentile; NAN: not known */
     double latency_p99_s;    /* last 10 s; NAN: nothing answered */
     double error_rate;       /* share of 5xx in the last 10 s; NAN: nothing answered */
     double answered, failed; /* in the last second: all, and those with 5xx */
-    double waiting_s; /* time that what was received waited to be read, 99th percentile of the last
-                         second; NAN: not known */
-    double cpu_cores; /* used by all instances in the last second; NAN: not known */
+    double cpu_cores;        /* used by all instances in the last second; NAN: not known */
     uint32_t ready, starting, draining; /* instances */
     double lead_time_s;  /* to plan with (lead_time.h); NAN: not known, the policy's figure holds */
     double capacity_rps; /* of one instance, to plan with (capacity.h); 0: likewise */
@@ -91,8 +90,8 @@ void pmo_planner_limit(struct pmo_planner *planner, uint32_t instances);
  *
  * Up: at once. Down: stepwise after down_delay_s, never below what the current load needs.
  * When the forecast is absent or its trust is low, a reactive rule on load_rps, in_flight,
- * accept_queue and wait_s replaces it, until trust has clearly returned: never worse than reactive.
- * In every mode the wanted count is bounded by min and max.
+ * accept_queue and wait_mean_s replaces it, until trust has clearly returned: never worse than
+ * reactive. In every mode the wanted count is bounded by min and max.
  *
  * Mode act starts from the count that was asked for last, and decides when it changes. Mode
  * recommend starts from the instances there are, and decides when the recommendation changes.
@@ -105,6 +104,11 @@ int pmo_planner_decide(struct pmo_planner *planner, const struct pmo_policy *pol
 /* Makes the planner continue with a count that an earlier agent had asked for. Returns 0 or
  * -ENOMEM. */
 int pmo_planner_adopt(struct pmo_planner *planner, const char *service, uint32_t wanted, int64_t t);
+
+/* Makes it continue with what an earlier one had a service changed from and to at second @t, for
+ * its rate limits: oldest first. Returns 0 or -ENOMEM. */
+int pmo_planner_adopt_change(struct pmo_planner *planner, const char *service, uint32_t from,
+                             uint32_t to, int64_t t);
 
 /* Makes it continue with what an earlier agent had spent of a service's budget in the budget's
  * period up to second @t: @instance_s instance-seconds. Returns 0 or -ENOMEM. */

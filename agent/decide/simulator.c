@@ -231,7 +231,7 @@ int pmo_simulator_step(struct pmo_simulator *simulator, double requests)
                                       .lead_time_s = fmax(0, model->startup_s - 1.0),
                                       .forecast = &simulator->forecast,
                                       .answered = requests,
-                                      .waiting_s = NAN,
+                                      .wait_p99_s = NAN,
                                       .cpu_cores = NAN};
     struct pmo_decision decision;
     int made;

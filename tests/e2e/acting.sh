@@ -5,7 +5,7 @@
 
 shop_url=http://198.18.0.40/
 
-# shop COUNT: a service that is quick to start, with so many instances
+# shop COUNT [LIMIT]: a service that is quick to start, with so many instances, LIMIT more at most
 shop() {
     cat <<END
 apiVersion: pmo.dev/v1alpha1
@@ -26,6 +26,7 @@ spec:
   mode: act
   forecast: off
   instances: {min: 1, max: 6}
+  ${2:+scaleUp: {limit: $2\}}
   rules:
     - scale to $1 instances if load falls below 100000 rps
 END
@@ -111,6 +112,30 @@ a_new_configuration_is_taken_over_and_no_request_is_lost_as_instances_drain() {
     config_is_good 1 || complain "the metric does not tell that the file is good again"
     shop_load_lost_none
     agent_end TERM
+}
+
+limits_count_what_was_done_before_a_new_file_and_a_new_agent() {
+    mesh_expected
+    configure shop 3 '2 per 1h'
+    agent_start --config "$here/pmo.yaml"
+    until_true 10 has_ready shop 3 || give_up "the shop is not ready"
+    configure shop 6 '2 per 1h'
+    until_true 5 audited_are reload 1 || complain "the new file is not read"
+    sleep 2
+    has_ready shop 3 || complain "a new file is a way around a limit: $(ctl decisions)"
+    agent_end USR2
+    agent_start --config "$here/pmo.yaml"
+    until_true 5 has_ready shop 3 || complain "a new agent has other instances"
+    sleep 2
+    has_ready shop 3 || complain "a new agent is a way around a limit: $(ctl decisions)"
+    configure shop 6 '4 per 1h'
+    until_true 5 has_ready shop 5 || complain "two more may come: $(ctl decisions)"
+    agent_end TERM
+}
+
+# audited_are KIND COUNT
+audited_are() {
+    [ "$(audited "$1")" = "$2" ]
 }
 
 instances_that_end_are_told_with_their_reason() {

@@ -26,7 +26,7 @@ static void set(struct scene *s)
                                           .in_flight = 8,
                                           .latency_p99_s = 0.1,
                                           .error_rate = 0.01,
-                                          .waiting_s = NAN,
+                                          .wait_p99_s = NAN,
                                           .cpu_cores = 1.2,
                                           .ready = 2,
                                           .forecast = &s->forecast};

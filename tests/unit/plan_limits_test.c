@@ -113,6 +113,25 @@ static void an_adopted_count_is_continued(void)
     plan_end(&w);
 }
 
+static void changes_of_an_earlier_planner_count(void)
+{
+    struct plan_world w;
+
+    plan_begin(&w);
+    w.policy.up_limit = 3;
+    w.policy.up_period_s = 60;
+    CU_ASSERT_EQUAL(pmo_planner_adopt(w.planner, "front", 1, w.t), 0);
+    CU_ASSERT_EQUAL(pmo_planner_adopt_change(w.planner, "front", 2, 4, w.t - 50), 0);
+    CU_ASSERT_EQUAL(pmo_planner_adopt_change(w.planner, "front", 4, 1, w.t - 20), 0);
+    plan_predict(&w, 1, 60, 400, 0);
+    CU_ASSERT_EQUAL(plan_second(&w), 1);
+    CU_ASSERT_EQUAL(w.wanted, 2); /* one more than two that came 50 s ago */
+    w.t += 10;
+    CU_ASSERT_EQUAL(plan_second(&w), 1);
+    CU_ASSERT_EQUAL(w.wanted, 4);
+    plan_end(&w);
+}
+
 static void limits_hold_over_any_period(void)
 {
     struct plan_world w;
@@ -237,6 +256,7 @@ SUITE(plan_limits) = {
     TEST(the_delay_holds_also_after_a_new_start),
     TEST(seconds_without_a_call_do_not_shorten_the_delay),
     TEST(an_adopted_count_is_continued),
+    TEST(changes_of_an_earlier_planner_count),
     TEST(limits_hold_over_any_period),
     TEST(what_a_limit_held_back_is_told_and_follows),
     TEST(limits_in_recommend_mode_count_what_really_changed),

@@ -264,7 +264,7 @@ static void each_signal_of_the_kernel_shows_what_waits(void)
         else if (i == 1)
             w.state.accept_queue = 325;
         else
-            w.state.wait_s = 3.25;
+            w.state.wait_mean_s = 3.25;
         CU_ASSERT_EQUAL(plan_second(&w), 1);
         CU_ASSERT_EQUAL(w.wanted, 4); /* (100 + 300 / 3 s) / 50 rps */
         CU_ASSERT_PTR_NOT_NULL(strstr(w.decision.reason, "and 300 requests waiting"));
