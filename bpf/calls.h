@@ -155,11 +155,10 @@ static __always_inline void call_end(struct sock *sk, struct connection *c)
 
 /* ---- packets -------------------------------------------------------------------------------- */
 
-__noinline int call_slow(struct __sk_buff *skb, struct connection *c, struct segment_place *at,
-                         struct http1_chunk *chunk)
+__noinline int call_slow(struct __sk_buff *skb, struct connection *c, struct segment_place *at)
 {
-    if (c && at && chunk)
-        segment_parse(skb, c, chunk, at, false, true);
+    if (c && at)
+        segment_sent(skb, c, at, false);
     return 0;
 }
 
@@ -169,13 +168,12 @@ int call_request(struct __sk_buff *skb)
     struct bpf_sock *sk = skb->sk;
     struct segment_place at;
     struct connection *c;
-    struct cpu *cpu = this_cpu();
 
-    if (!sk || !cpu || !segment_find(skb, &at))
+    if (!sk || !segment_find(skb, &at))
         return 1;
     c = bpf_sk_storage_get(&call_connections, sk, NULL, 0);
     if (c && c->in.parser.phase != HTTP1_OPAQUE)
-        segment_sent(skb, c, &at, cpu, false);
+        call_slow(skb, c, &at);
     return 1;
 }
 

@@ -470,25 +470,12 @@ static __always_inline void http1_chunk_size(struct http1_run *r, __u8 c)
     }
 }
 
-/* One byte, slowly: any state, any split. Returns 1 to stop: an event, body bytes, nothing left, or
- * a state that http1_fast() can take up again. */
-static __always_inline long http1_step(struct http1_run *r, bool response)
+/* A byte of the line that a request begins with. */
+static __always_inline void http1_request_line(struct http1_run *r, __u8 c)
 {
     struct http1 *h = r->h;
-    __u8 c;
 
-    if (r->chunk->pos >= r->chunk->len || h->phase >= HTTP1_BODY)
-        return 1;
-    c = http1_load(r->chunk->buf, r->chunk->pos);
     switch (h->phase) {
-    case HTTP1_START:
-        if (c == '\r' || c == '\n')
-            r->chunk->pos++;
-        else if (response && !c) /* a server may begin with its SETTINGS at once */
-            h->phase = HTTP1_HTTP2;
-        else
-            http1_start(r, response);
-        break;
     case HTTP1_METHOD:
         r->chunk->pos++;
         if (c == ' ' && h->word == 0x505249) { /* PRI: the preface of HTTP/2, RFC 9113 3.4 */
@@ -534,8 +521,31 @@ static __always_inline long http1_step(struct http1_run *r, bool response)
     case HTTP1_VERSION:
         http1_version(r, c);
         break;
+    }
+}
+
+/* One byte, slowly: any state, any split. Returns 1 to stop: an event, body bytes, nothing left, or
+ * a state that http1_fast() can take up again. */
+static __always_inline long http1_step(struct http1_run *r, bool response)
+{
+    struct http1 *h = r->h;
+    __u8 c;
+
+    if (r->chunk->pos >= r->chunk->len || h->phase >= HTTP1_BODY)
+        return 1;
+    c = http1_load(r->chunk->buf, r->chunk->pos);
+    switch (h->phase) {
+    case HTTP1_START:
+        if (c == '\r' || c == '\n')
+            r->chunk->pos++;
+        else if (response && !c) /* a server may begin with its SETTINGS at once */
+            h->phase = HTTP1_HTTP2;
+        else
+            http1_start(r, response);
+        break;
     case HTTP1_STATUS:
-        http1_status(r, c);
+        if (response)
+            http1_status(r, c);
         break;
     case HTTP1_LINE:
         http1_line(r, c, response);
@@ -567,6 +577,9 @@ static __always_inline long http1_step(struct http1_run *r, bool response)
             h->matched = 0;
         }
         break;
+    default:
+        if (!response)
+            http1_request_line(r, c);
     }
     return loop_ends(r->event != HTTP1_MORE ||
                      (r->chunk->pos + 16 <= r->chunk->len &&

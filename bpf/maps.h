@@ -329,7 +329,7 @@ struct { /* who is known to make calls that are counted */
 
 #define ARRIVALS_CACHE 1024U
 #define SLOT_CACHE     1024U
-#define SPARES         2U
+#define SENDERS        3U /* egress may interrupt egress: so many at once have a chunk each */
 
 /* What a request of a raw target, method and instance is counted under when it arrives. */
 struct arrival {
@@ -341,17 +341,16 @@ struct arrival {
 
 /* What a CPU has for itself, all in one place, so that one look-up finds it. */
 struct cpu {
-    __u32 shard;  /* of the counters, from 1 on; 0: not chosen yet */
-    __u32 busy;   /* egress: taken (atomically) by the program that uses `egress` and the shard */
-    __u64 window; /* that was counted in last, see window_parity() */
-    __u32 spare_busy[SPARES];
+    __u32 shard;         /* of the counters, from 1 on; 0: not chosen yet */
+    __u32 busy[SENDERS]; /* taken (atomically) by the program that uses that chunk of egress; the
+                            first one: and the shard */
+    __u64 window;        /* that was counted in last, see window_parity() */
     __u64 tick; /* of the clock, that XDP has read it in last, and the window's parity: see syn.h */
     __u32 direct; /* segments that were read where they lie, and rightly: see direct.h */
     __u32 pad_direct;
     __u64 pad[3];
     struct http1_chunk ingress; /* ingress runs with softirqs off: there is one at a time */
-    struct http1_chunk egress;
-    struct http1_chunk spare[SPARES]; /* for egress that interrupted egress */
+    struct http1_chunk egress[SENDERS];
     __u64 pad2;
     struct fold fold;
     struct arrival arrivals[ARRIVALS_CACHE]; /* ingress */

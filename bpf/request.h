@@ -276,6 +276,8 @@ int request_ingress(struct __sk_buff *skb)
     }
     c = bpf_sk_storage_get(&connections, sk, NULL, 0);
     if (likely(c)) {
+        if (unlikely(c->tls))
+            return 1; /* what is in it is read elsewhere: no lock for that */
         /* Nothing of its cache line is read before the lock is taken: the line would be fetched
          * twice, to read and to write. Who has to wait goes the long way: the verifier then walks
          * the short one once. */
@@ -308,53 +310,40 @@ unlock:
 
 /* ---- responses ------------------------------------------------------------------------------ */
 
-/* The long way. Global likewise, and so is the one of calls.h. */
-__noinline int response_slow(struct __sk_buff *skb, struct connection *c, struct segment_place *at,
-                             struct http1_chunk *chunk)
+/* A chunk for egress that nobody has, by its number; SENDERS: none. */
+static __always_inline __u32 sender_take(struct cpu *cpu)
 {
-    if (c && at && chunk)
-        segment_parse(skb, c, chunk, at, true, true);
-    return 0;
+    __u32 i;
+
+    for (i = 0; i < SENDERS; i++)
+        if (!__sync_lock_test_and_set(&cpu->busy[i], 1))
+            break;
+    pmo_opaque(i); /* or the verifier walks what follows for each of them */
+    return i;
 }
 
-int call_slow(struct __sk_buff *skb, struct connection *c, struct segment_place *at,
-              struct http1_chunk *chunk);
-
-static __always_inline void sent_slow(struct __sk_buff *skb, struct connection *c,
-                                      struct segment_place *at, struct http1_chunk *chunk,
-                                      bool response)
-{
-    if (response)
-        response_slow(skb, c, at, chunk);
-    else
-        call_slow(skb, c, at, chunk);
-}
-
+/* The long way. Without a chunk it is a hole in what was seen, marked when the next segment comes.
+ */
 static __always_inline void segment_sent(struct __sk_buff *skb, struct connection *c,
-                                         struct segment_place *at, struct cpu *cpu, bool response)
-{
-    if (!__sync_lock_test_and_set(&cpu->busy, 1)) {
-        sent_slow(skb, c, at, &cpu->egress, response);
-        *(volatile __u32 *)&cpu->busy = 0;
-        return;
-    }
-    for (__u32 i = 0; i < SPARES; i++) {
-        if (!__sync_lock_test_and_set(&cpu->spare_busy[i], 1)) {
-            sent_slow(skb, c, at, &cpu->spare[i], response);
-            *(volatile __u32 *)&cpu->spare_busy[i] = 0;
-            return;
-        }
-    }
-    /* a hole in what was seen, and marked when the next segment comes */
-}
-
-/* Not inlined: the verifier walks what follows the short way once for each way that leads there. */
-__noinline int response_sent(struct __sk_buff *skb, struct connection *c, struct segment_place *at)
+                                         struct segment_place *at, bool response)
 {
     struct cpu *cpu = this_cpu();
+    __u32 i = cpu ? sender_take(cpu) : SENDERS;
 
-    if (c && at && cpu)
-        segment_sent(skb, c, at, cpu, true);
+    if (i >= SENDERS)
+        return;
+    segment_parse(skb, c, &cpu->egress[i], at, response, true);
+    cpu = this_cpu();
+    pmo_opaque(i);
+    if (cpu && i < SENDERS)
+        *(volatile __u32 *)&cpu->busy[i] = 0;
+}
+
+/* Global, as it is verified once then; so is the one of calls.h. */
+__noinline int response_slow(struct __sk_buff *skb, struct connection *c, struct segment_place *at)
+{
+    if (c && at)
+        segment_sent(skb, c, at, true);
     return 0;
 }
 
@@ -378,8 +367,8 @@ static __always_inline bool response_whole(struct __sk_buff *skb, struct connect
     q = &c->queue[index & (QUEUE_INLINE - 1)];
     if (q->index != index)
         return false;
-    length = segment_load(skb, cpu, at, &cpu->egress);
-    if (!length || !http1_whole_response(&cpu->egress, length, &status, &head))
+    length = segment_load(skb, cpu, at, &cpu->egress[0]);
+    if (!length || !http1_whole_response(&cpu->egress[0], length, &status, &head))
         return false;
     method = q->method;
     if (status < 200 || method == PMO_METHOD_CONNECT)
@@ -456,12 +445,12 @@ int response_egress(struct __sk_buff *skb)
     cpu = this_cpu();
     if (!cpu)
         return 1;
-    if (likely(!__sync_lock_test_and_set(&cpu->busy, 1))) {
+    if (likely(!__sync_lock_test_and_set(&cpu->busy[0], 1))) {
         whole = response_whole(skb, c, &at, cpu);
-        *(volatile __u32 *)&cpu->busy = 0;
+        *(volatile __u32 *)&cpu->busy[0] = 0;
         if (whole)
             return 1;
     }
-    response_sent(skb, c, &at);
+    response_slow(skb, c, &at);
     return 1;
 }

@@ -4,8 +4,9 @@
  *
  * The first byte of the input chooses the protocol, whose bytes the rest are, and what was asked
  * for. However they are cut into segments, the parser must say the same of them; and it must say
- * what a reference says that has all of them at once: hiredis of Redis's responses (RESP2, which is
- * what it knows), and for the others one that is written here with no regard for how bytes come.
+ * what a reference says that has all of them at once: hiredis of Redis's responses (RESP2, and from
+ * its version 1 on RESP3), and for the others one that is written here with no regard for how bytes
+ * come.
  * What the reference rejects, or does not see the end of, is left out: what came before it counts.
  */
 #include <hiredis/hiredis.h>
@@ -17,6 +18,12 @@
 
 #define INPUT_MAX 4000
 
+#ifdef REDIS_REPLY_PUSH
+#define REPLY_PUSH REDIS_REPLY_PUSH
+#else
+#define REPLY_PUSH (-1) /* this hiredis knows none */
+#endif
+
 /* What was told, as text: "SET;" for a request, "+;" and "-;" for answers. */
 static struct wire_seen whole, cut;
 static char expected[WIRE_SEEN_MAX];
@@ -26,7 +33,7 @@ static void expect(const char *what, size_t length)
 {
     if (length > WIRE_NAME && whole.parser.protocol != PMO_PROTOCOL_KAFKA)
         length = WIRE_NAME;
-    if (expected_length + length + 2 > sizeof(expected))
+    if (expected_length + length + 8 > sizeof(expected))
         return;
     for (size_t i = 0; i < length; i++) {
         char c = what[i];
@@ -53,7 +60,8 @@ static void refer_redis_responses(void)
             break;
         if (!reply)
             continue;
-        expect(((redisReply *)reply)->type == REDIS_REPLY_ERROR ? "-" : "+", 1);
+        if (((redisReply *)reply)->type != REPLY_PUSH) /* nobody asked for that */
+            expect(((redisReply *)reply)->type == REDIS_REPLY_ERROR ? "-" : "+", 1);
         freeReplyObject(reply);
         reply = NULL;
     }
@@ -243,10 +251,10 @@ static __u32 little_endian(size_t at, size_t bytes)
 /* A name, and what is asked for. */
 static void expect_asking(const char *name, __u32 asked)
 {
-    char text[64];
-
-    (void)snprintf(text, sizeof(text), "%s:%u", name, asked);
-    expect(text, strlen(text));
+    expect(name, strlen(name));
+    expected_length--; /* its end comes later */
+    expected_length += (size_t)snprintf(expected + expected_length,
+                                        sizeof(expected) - expected_length, ":%u;", asked);
 }
 
 /* A packet at @at, of which all is there: its payload; 0: there is none. */
@@ -369,7 +377,7 @@ static bool mysql_answer(size_t *at, __u32 kind, bool no_eof, bool *failed)
         }
         if (kind == 32 || (kind == 16 && !c))
             break;
-        if (kind == 16 || c == 0xfb)
+        if (kind == 16 || (kind == 48 && c == 0xfb))
             continue;
         if (kind == 80) {
             __u32 columns, parameters;

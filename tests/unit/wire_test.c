@@ -227,9 +227,12 @@ static void kafka_says_nothing_of_what_wants_no_acknowledgement(void)
           "\0\0\0\x0e\0\0\0\x09\0\0\0\6\xff\xff\0\0\0\1"
           "\0\0\0\x08\0\1\0\x0b\0\0\0\7"
           "\0\0\0\x08\0\x16\0\4\0\0\0\x08"
+          "\0\0\0\x08\0\x47\0\0\0\0\0\x08"
+          "\0\0\0\x08\0\x5c\0\0\0\0\0\x08"
           "\0\0\0\x08\1\0\0\0\0\0\0\x09"
           "\0\0\0\x08\x7f\0\0\0\0\0\0\x0a",
-          "ApiVersions:3;Produce:1;Produce:1;Produce:1;Fetch:7;InitProducerId:15;Other:1;");
+          "ApiVersions:3;Produce:1;Produce:1;Produce:1;Fetch:7;InitProducerId:15;"
+          "GetTelemetrySubscriptions:15;DeleteShareGroupOffsets:15;Other:1;");
     ANSWERS(PMO_PROTOCOL_KAFKA, 3,
             "\0\0\0\7\0\0\0\1\0\0#"
             "\0\0\0\6\0\0\0\1\0\x23"
