@@ -2,18 +2,20 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What can be known of a load that was recorded by the minute and drawn by the second.
 
-usage: minute_lines.py TRACE.csv[.gz] ORIGINS [HORIZON ...]
+usage: minute_lines.py TRACE.csv[.gz] ORIGINS [FORECASTS.csv]
 The seconds of such a trace (worldcup98 is one) are counts around straight lines from the middle of
 each minute to that of the next. The best that could be done by who is told just that is a Kalman
 filter: the line's level, its slope, and a course that goes its way in random steps and around which
 the minutes scatter. How far it goes in a minute and how far they scatter, in shares of the level,
 are those with the greatest likelihood in the three days up to the first origin. Prints its mean
-pinball loss at the origins (one t a line), as ../shared/bench/forecast-score does for forecasts.
+pinball loss at the origins (one t a line), as ../shared/bench/forecast-score does for forecasts; and
+that of the quantiles half way between its own and those of FORECASTS (`pmoctl backtest --out`).
 """
-import gzip, itertools, math, sys
+import csv, gzip, itertools, math, sys
 from statistics import NormalDist
 
 BEND = 30  # second of the minute
+HORIZONS = (30, 60)
 QUANTILES = [(q, NormalDist().inv_cdf(q)) for q in (0.1, 0.5, 0.9, 0.99)]
 
 
@@ -51,7 +53,7 @@ def see(state, requests):
                         ss - gs * ls, sc - gs * lc, cc - gc * lc)
 
 
-def follow(seconds, until, scatter, walk, origins=(), horizons=()):
+def follow(seconds, until, scatter, walk, origins=()):
     """Log-likelihood up to second `until`; and each origin's forecasts as (mean, variance)."""
     origins, forecasts, likelihood = set(origins), {}, 0.0
     first = seconds[min(seconds)]
@@ -65,36 +67,46 @@ def follow(seconds, until, scatter, walk, origins=(), horizons=()):
             likelihood += gain
         if t in origins:
             ahead = state
-            for u in range(t + 1, t + max(horizons) + 1):
+            for u in range(t + 1, t + max(HORIZONS) + 1):
                 if u % 60 == BEND:
                     ahead = bend(ahead, scatter, walk)
                 ahead = step(ahead)
-                if u - t in horizons:
+                if u - t in HORIZONS:
                     forecasts[t, u - t] = ahead[0], ahead[3] + max(ahead[0], 1)
     return likelihood, forecasts
 
 
-def main(trace, origins_path, *horizons):
-    horizons = [int(h) for h in horizons] or [30, 60]
-    seconds = read(trace)
+def loss(quantile, off):
+    return quantile * off if off >= 0 else (quantile - 1) * off
+
+
+def main(trace, origins_path, forecasts_path=None):
+    seconds, others = read(trace), {}
     with open(origins_path) as file:
         origins = [int(line) for line in file]
+    if forecasts_path:
+        with open(forecasts_path) as file:
+            for row in csv.DictReader(file):
+                key = int(row["t"]), int(row["horizon"]), float(row["q"])
+                others[key] = float(row["value"])
     past = range(max(origins[0] - 3 * 86400, 0), origins[0])
     learned = {t: seconds[t] for t in past if t in seconds}
     grid = itertools.product((0.01, 0.02, 0.03, 0.045), (0.01, 0.02, 0.03, 0.045))
     best = max(grid, key=lambda shares: follow(learned, origins[0] - 1, *shares)[0])
-    _, forecasts = follow(seconds, max(origins), *best, origins, horizons)
+    _, forecasts = follow(seconds, max(origins), *best, origins)
     print("minutes scatter by {:.1%} of the level, which goes {:.1%} a minute".format(*best))
-    for h in horizons:
-        losses = []
-        for t in origins:
+    for h in HORIZONS:
+        alone = together = count = 0
+        for t, (q, z) in itertools.product(origins, QUANTILES):
             if t + h not in seconds:
                 continue
             mean, variance = forecasts[t, h]
-            for q, z in QUANTILES:
-                off = seconds[t + h] - max(mean + z * math.sqrt(variance), 0)
-                losses.append(q * off if off >= 0 else (q - 1) * off)
-        print(f"{h} s ahead: pinball loss {sum(losses) / len(losses):.4f}")
+            value = max(mean + z * math.sqrt(variance), 0)
+            alone += loss(q, seconds[t + h] - value)
+            together += loss(q, seconds[t + h] - (value + others.get((t, h, q), value)) / 2)
+            count += 1
+        print(f"{h} s ahead: pinball loss {alone / count:.4f}", end="")
+        print(f", {together / count:.4f} half way to the forecasts" if others else "")
 
 
 if __name__ == "__main__":
