@@ -54,6 +54,9 @@ struct {
     __type(value, struct datagram_asked);
 } datagrams SEC(".maps");
 
+/* Whether there may be any: going through an empty map takes 0.3 ms. */
+static volatile __u32 datagrams_asked = 1;
+
 /* Where the payload begins, 0 where this is no UDP; an IP header with more than addresses is rare.
  */
 static __always_inline __u32 datagram_find(struct __sk_buff *skb, bool sent,
@@ -201,6 +204,8 @@ static __noinline int datagram_received(struct __sk_buff *skb)
     r = bpf_map_update_elem(&datagrams, &key, &asked, BPF_NOEXIST);
     if (r == -EEXIST)
         return 0;
+    if (!datagrams_asked)
+        datagrams_asked = 1;
     datagram_arrived(cpu, &key, &asked);
     hint = r ? NULL : hint_row(key.instance);
     if (hint)
@@ -281,6 +286,11 @@ int datagrams_expire(void *ctx)
 {
     __u64 now_ns = bpf_ktime_get_ns();
 
-    bpf_for_each_map_elem(&datagrams, datagram_expire, &now_ns, 0);
+    if (!datagrams_asked)
+        return 0;
+    datagrams_asked = 0; /* before looking: what comes meanwhile is seen the next time */
+    barrier();
+    if (bpf_for_each_map_elem(&datagrams, datagram_expire, &now_ns, 0))
+        datagrams_asked = 1;
     return 0;
 }

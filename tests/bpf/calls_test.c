@@ -465,7 +465,7 @@ static void calls_from_before_are_joined_at_their_next_request(void)
     world_close(&w, false);
     wire_request(&wire, "POST /lost HTTP/1.1\r\nContent-Length: 4\r\n\r\nab");
     w.extras.calls = true;
-    CU_ASSERT_FATAL(world_open(&w));
+    CU_ASSERT_FATAL(world_load(&w));
     (void)getsockopt(wire.client, SOL_SOCKET, SO_NETNS_COOKIE, &address.netns, &size);
     address.port = wire.port;
     CU_ASSERT_EQUAL(pmo_kernel_instance(w.kernel, &address, 1, 0, 1, &wire.instance), 0);

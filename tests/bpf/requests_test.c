@@ -490,7 +490,7 @@ static void connections_from_before_are_joined_at_their_next_request(void)
     wire_response(&wire, OK);
     world_close(&w, false); /* all is removed: the next one starts from nothing */
     wire_request(&wire, "POST /lost HTTP/1.1\r\nContent-Length: 4\r\n\r\nab");
-    CU_ASSERT_FATAL(world_open(&w));
+    CU_ASSERT_FATAL(world_load(&w));
     CU_ASSERT_FATAL(wire.instance > 0);
     {
         struct pmo_listener address = {.port = wire.port,

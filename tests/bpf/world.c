@@ -104,7 +104,7 @@ static void on_event(void *context, const struct pmo_event *event)
         w->events[event->instance][event->kind]++;
 }
 
-bool world_reopen(struct world *w)
+static bool load(struct world *w)
 {
     const struct pmo_kernel_events events = {.context = w,
                                              .type = on_type,
@@ -113,12 +113,15 @@ bool world_reopen(struct world *w)
                                              .window = on_window,
                                              .event = on_event};
 
-    if (pmo_kernel_open(&w->kernel, w->bpffs, &w->extras, &events))
-        return false;
-    return !pmo_kernel_start(w->kernel);
+    return !pmo_kernel_open(&w->kernel, w->bpffs, &w->extras, &events);
 }
 
-bool world_open(struct world *w)
+bool world_reopen(struct world *w)
+{
+    return load(w) && !pmo_kernel_start(w->kernel);
+}
+
+bool world_load(struct world *w)
 {
     struct pmo_kernel_extras extras = w->extras;
 
@@ -131,7 +134,17 @@ bool world_open(struct world *w)
         (void)pmo_err_r(errno, "cannot mount a bpf file system on %s", w->bpffs);
         return false;
     }
-    if (world_reopen(w))
+    if (load(w))
+        return true;
+    world_close(w, false);
+    return false;
+}
+
+bool world_open(struct world *w)
+{
+    if (!world_load(w))
+        return false;
+    if (!pmo_kernel_start(w->kernel))
         return true;
     world_close(w, false);
     return false;

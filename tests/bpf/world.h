@@ -38,6 +38,8 @@ struct world {
 /* Mounts a bpf file system and opens the kernel side in it; false: failed (and said why). @w is
  * zero at first. */
 bool world_open(struct world *w);
+/* The same, before it sees connections: pmo_kernel_start() is next. */
+bool world_load(struct world *w);
 /* Closes the kernel side; unmounts unless @leave. */
 void world_close(struct world *w, bool leave);
 /* Opens it again over pins that world_close(leave) left. Counts so far are kept. */
