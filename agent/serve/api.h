@@ -86,8 +86,10 @@ json_t *pmo_json_number(double value);
 json_t *pmo_json_type(const struct pmo_type *type);
 /* Members that types and edges of the graph have in common. */
 json_t *pmo_json_load(const struct pmo_operation_load *load);
-json_t *pmo_json_instance(const struct pmo_agent *agent, const struct pmo_agent_instance *instance,
-                          double predicted_latency_s);
+/* What a router asks for of one, and all that is known of one. */
+json_t *pmo_json_instance_ready(const struct pmo_agent_instance *instance,
+                                double predicted_latency_s);
+json_t *pmo_json_instance(const struct pmo_agent *agent, const struct pmo_agent_instance *instance);
 json_t *pmo_json_service(const struct pmo_agent *agent, const struct pmo_service *service);
 /* Seconds ahead at which scores are shown, here and in the metrics. */
 #define PMO_SCORED 4

@@ -126,30 +126,39 @@ static json_t *attempts_json(const struct pmo_agent *agent, const struct pmo_att
                      pmo_json_number(pmo_attempts_flood(&last)), "zones", zones);
 }
 
-json_t *pmo_json_instance(const struct pmo_agent *agent, const struct pmo_agent_instance *instance,
-                          double predicted_latency_s)
+json_t *pmo_json_instance_ready(const struct pmo_agent_instance *instance,
+                                double predicted_latency_s)
 {
-    uint64_t limit = instance->reading.open_files_limit;
     char address[INET6_ADDRSTRLEN];
 
-    return json_pack(
-        "{s:I, s:o, s:s, s:b, s:s, s:i, s:n, s:I, s:o, s:o, s:s, s:s, s:o, s:I, s:o, s:o, s:o, "
-        "s:I, s:o, s:o, s:o, s:o, s:o, s:o}",
-        "id", (json_int_t)instance->id, "name", pmo_json_text(instance->name), "phase",
-        pmo_instance_phase_name(instance->phase), "managed", instance->managed, "address",
-        pmo_address_text(instance->listener.addr, address), "port", (int)instance->listener.port,
-        "zone" /* instances have none yet */, "pid", (json_int_t)instance->pid, "cgroup",
-        pmo_json_text(instance->cgroup), "unit", pmo_json_text(instance->workload.unit),
-        "containerId", instance->workload.container, "podUid", instance->workload.pod_uid, "pod",
-        pmo_json_text(instance->pod), "inFlight", (json_int_t)instance->in_flight, "rps",
-        pmo_json_number(instance->load_rps), "predictedLatencyMs",
-        pmo_json_number(predicted_latency_s * 1e3), "cpuCores",
+    return json_pack("{s:I, s:o, s:s, s:b, s:s, s:i, s:n, s:I, s:o, s:o}", "id",
+                     (json_int_t)instance->id, "name", pmo_json_text(instance->name), "phase",
+                     pmo_instance_phase_name(instance->phase), "managed", instance->managed,
+                     "address", pmo_address_text(instance->listener.addr, address), "port",
+                     (int)instance->listener.port, "zone" /* instances have none yet */, "inFlight",
+                     (json_int_t)instance->in_flight, "rps", pmo_json_number(instance->load_rps),
+                     "predictedLatencyMs", pmo_json_number(predicted_latency_s * 1e3));
+}
+
+json_t *pmo_json_instance(const struct pmo_agent *agent, const struct pmo_agent_instance *instance)
+{
+    json_t *json = pmo_json_instance_ready(instance, instance->predicted_latency_s);
+    uint64_t limit = instance->reading.open_files_limit;
+    json_t *more = json_pack(
+        "{s:I, s:o, s:o, s:s, s:s, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "pid",
+        (json_int_t)instance->pid, "cgroup", pmo_json_text(instance->cgroup), "unit",
+        pmo_json_text(instance->workload.unit), "containerId", instance->workload.container,
+        "podUid", instance->workload.pod_uid, "pod", pmo_json_text(instance->pod), "cpuCores",
         pmo_json_number(instance->cpu_share), "memoryBytes", (json_int_t)instance->memory_bytes,
         "receiveBytesPerS", pmo_json_number(instance->rx_bytes_per_s), "transmitBytesPerS",
         pmo_json_number(instance->tx_bytes_per_s), "openFilesLimit",
         pmo_json_number(limit == PMO_USAGE_UNKNOWN ? NAN : (double)limit), "use",
         use_json(&instance->use), "signals", signals_json(&instance->signals, agent->now),
         "attempts", attempts_json(agent, &instance->attempts));
+
+    (void)json_object_update_missing(json, more);
+    json_decref(more);
+    return json;
 }
 
 enum pmo_mode pmo_service_mode(const struct pmo_agent *agent, const struct pmo_service *service)
@@ -220,8 +229,7 @@ static json_t *instances_json(const struct pmo_agent *agent, const struct pmo_se
 
     for (const struct pmo_agent_instance *i = agent->instances; i; i = i->next)
         if (i->service == service && i->phase != PMO_INSTANCE_GONE)
-            (void)json_array_append_new(instances,
-                                        pmo_json_instance(agent, i, i->predicted_latency_s));
+            (void)json_array_append_new(instances, pmo_json_instance(agent, i));
     return instances;
 }
 

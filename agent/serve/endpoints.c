@@ -266,15 +266,14 @@ bad_flags:
     return false;
 }
 
-static json_t *orchestrate_json(const struct pmo_agent *agent,
-                                const struct pmo_orchestrate_answer *answer)
+static json_t *orchestrate_json(const struct pmo_orchestrate_answer *answer)
 {
     json_t *instances = json_array();
 
     for (size_t i = 0; i < answer->instances_count; i++)
-        (void)json_array_append_new(instances,
-                                    pmo_json_instance(agent, answer->instances[i].instance,
-                                                      answer->instances[i].predicted_latency_s));
+        (void)json_array_append_new(
+            instances, pmo_json_instance_ready(answer->instances[i].instance,
+                                               answer->instances[i].predicted_latency_s));
     return json_pack("{s:o, s:o, s:o, s:b, s:b, s:o, s:o}", "service",
                      pmo_json_text(answer->service->name), "predictedRps",
                      pmo_json_number(answer->predicted_rps), "utilization",
@@ -308,7 +307,7 @@ static int answer_orchestrate(struct pmo_exchange *exchange)
              find_service(exchange, request.service)) {
         r = pmo_agent_orchestrate(exchange->agent, &request, &answer);
         if (r == 0)
-            r = pmo_answer_json(exchange, MHD_HTTP_OK, orchestrate_json(exchange->agent, &answer));
+            r = pmo_answer_json(exchange, MHD_HTTP_OK, orchestrate_json(&answer));
     }
     json_decref(json);
     return r;
