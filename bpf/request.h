@@ -333,7 +333,7 @@ static __always_inline void segment_sent(struct __sk_buff *skb, struct connectio
     if (i >= SENDERS)
         return;
     segment_parse(skb, c, &cpu->egress[i], at, response, true);
-    cpu = this_cpu();
+    cpu = this_cpu(); /* again, as the stack is short, and so for the verifier is the number */
     pmo_opaque(i);
     if (cpu && i < SENDERS)
         *(volatile __u32 *)&cpu->busy[i] = 0;
