@@ -148,9 +148,9 @@ void pmo_verifier_reason(const char *log, char *reason, size_t size)
     }
 }
 
-/* What libbpf said in the last load: its first complaint, or the verifier's reason. It has no
- * context for its printer. */
-static char complaint[128];
+/* What libbpf said in the last load: its first complaint, or the verifier's reason; and of which
+ * program, "" of none. It has no context for its printer. */
+static char complaint[128], complained_of[32];
 
 static int print_complaint(enum libbpf_print_level level, const char *format, va_list args)
 {
@@ -159,6 +159,9 @@ static int print_complaint(enum libbpf_print_level level, const char *format, va
 
     if (level != LIBBPF_WARN || vasprintf(&text, format, args) < 0)
         return 0;
+    log = strstr(text, "prog '");
+    if (log)
+        (void)sscanf(log, "prog '%31[^']", complained_of);
     log = strstr(text, "BEGIN PROG LOAD LOG");
     if (log) {
         pmo_verifier_reason(log + strcspn(log, "\n"), complaint, sizeof(complaint));
@@ -195,21 +198,21 @@ static int attach(const struct bpf_program *program)
     return r;
 }
 
-/* Loads one program, or all of them where @name is NULL, with maps of one row each, and attaches
- * what is not needed. */
-static int load(const char *name)
+/* Loads all programs that have no error yet, with maps of one row each, and attaches those that are
+ * not needed. Where that fails, complained_of is the program. */
+static int load(const struct pmo_host *host)
 {
     struct pmo_bpf *s = pmo_bpf__open();
     struct bpf_program *program;
     struct bpf_map *map;
     int r = 0;
 
+    complaint[0] = complained_of[0] = '\0';
     if (!s)
         return -errno;
-    bpf_object__for_each_program(program, s->obj)
-    {
-        if (name && strcmp(bpf_program__name(program), name) != 0)
-            r |= bpf_program__set_autoload(program, false);
+    for (size_t i = 0; i < host->programs_count; i++) {
+        program = bpf_object__find_program_by_name(s->obj, host->programs[i].name);
+        r |= bpf_program__set_autoload(program, !host->programs[i].error);
     }
     bpf_object__for_each_map(map, s->obj)
     {
@@ -218,13 +221,17 @@ static int load(const char *name)
         else if (bpf_map__max_entries(map) > 1)
             r |= bpf_map__set_max_entries(map, 1);
     }
-    complaint[0] = '\0';
     if (!r)
         r = bpf_object__load(s->obj);
     bpf_object__for_each_program(program, s->obj)
     {
-        if (!r && bpf_program__autoload(program) && !pmo_program_needed(bpf_program__name(program)))
-            r = attach(program);
+        const char *name = bpf_program__name(program);
+
+        if (r || !bpf_program__autoload(program) || pmo_program_needed(name))
+            continue;
+        r = attach(program);
+        if (r)
+            (void)snprintf(complained_of, sizeof(complained_of), "%s", name);
     }
     pmo_bpf__destroy(s);
     return r;
@@ -254,15 +261,34 @@ static bool part_missing(enum bpf_prog_type type, const char *name, char *part, 
     return false;
 }
 
-/* libbpf makes all maps of an object, so one map type that is missing fails every program: what is
- * in host->maps_none tells that. */
+/* Gives its error to each program that was complained of in the last load; false: there is none. A
+ * map type that is missing fails every program: what is in host->maps_none tells that. */
+static bool take_complaint(struct pmo_host *host, const struct pmo_bpf *s, int error)
+{
+    bool taken = false;
+
+    for (size_t i = 0; i < host->programs_count; i++) {
+        struct pmo_host_program *p = &host->programs[i];
+
+        if (p->error || (complained_of[0] && strcmp(p->name, complained_of) != 0))
+            continue;
+        taken = true;
+        p->error = error;
+        (void)snprintf(p->reason, sizeof(p->reason), "%s", complaint);
+        if (part_missing(bpf_program__type(bpf_object__find_program_by_name(s->obj, p->name)),
+                         p->name, p->reason, sizeof(p->reason)))
+            p->error = -ENOTSUP;
+    }
+    return taken;
+}
+
 void pmo_host_programs_probe(struct pmo_host *host)
 {
     libbpf_print_fn_t printer = libbpf_set_print(print_complaint);
     struct pmo_bpf *s = pmo_bpf__open();
     struct bpf_program *program;
     bool tried = !host->bpf && host->btf;
-    int all = tried ? load(NULL) : 0;
+    int r;
 
     host->programs_count = 0;
     if (s) {
@@ -277,12 +303,10 @@ void pmo_host_programs_probe(struct pmo_host *host)
             (void)snprintf(p->name, sizeof(p->name), "%s", bpf_program__name(program));
             (void)snprintf(p->section, sizeof(p->section), "%s",
                            bpf_program__section_name(program));
-            if (p->error || !all || !(p->error = load(p->name)))
-                continue;
-            (void)snprintf(p->reason, sizeof(p->reason), "%s", complaint);
-            if (part_missing(bpf_program__type(program), p->name, p->reason, sizeof(p->reason)))
-                p->error = -ENOTSUP;
         }
+        /* all at once, and where one of them is refused, the others once more */
+        while (tried && (r = load(host)) && take_complaint(host, s, r))
+            ;
     }
     pmo_bpf__destroy(s);
     (void)libbpf_set_print(printer);

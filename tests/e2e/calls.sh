@@ -217,7 +217,7 @@ calls_inside_tls_are_counted_when_the_agent_is_killed() {
     calls_policy "*"
     agent_start --mode observe --config "$here/calls.yaml"
     nginx_start_tls
-    calls_of_killed 100000
+    calls_of_killed 60000
 }
 
 # expect_calls: those of a proxy that speaks TLS with what is behind it

@@ -41,7 +41,7 @@ accepted() {
 }
 
 requests_on_connections_of_their_own_are_counted_exactly() {
-    local requests=150000 before after sent
+    local requests=80000 before after sent
     [ -z "${PMO_TESTS_LONG:-}" ] || requests=1000000
     nginx_start
     agent_start --mode observe
