@@ -300,12 +300,15 @@ int tls_enter(struct pt_regs *ctx)
     __u64 probe = bpf_get_attach_cookie(ctx);
     struct tls_thread thread = tls_thread_of(0);
     struct tls_call *outer = bpf_map_lookup_elem(&tls_calls, &thread);
+    __u64 fourth = PT_REGS_PARM4(ctx), fifth = PT_REGS_PARM5(ctx);
     struct tls_call call = {.stack = PT_REGS_SP(ctx),
                             .entered_ns = bpf_ktime_get_ns(),
                             .session = {thread.process, PT_REGS_PARM1(ctx)},
-                            .buffer = probe & PMO_TLS_UNSEEN ? 0 : PT_REGS_PARM2(ctx),
-                            .length_at = probe & PMO_TLS_LENGTH_AT ? PT_REGS_PARM4(ctx) : 0};
+                            .buffer = probe & PMO_TLS_UNSEEN ? 0 : PT_REGS_PARM2(ctx)};
 
+    pmo_opaque(fifth); /* or one of the two is read, from where the verifier does not follow */
+    if (probe & PMO_TLS_LENGTH_AT)
+        call.length_at = probe & PMO_TLS_FIFTH ? fifth : fourth;
     if (outer && outer->stack > call.stack && outer->session.object == call.session.object &&
         call.entered_ns - outer->entered_ns < TLS_NESTED_NS)
         return 0;

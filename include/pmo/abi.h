@@ -21,7 +21,7 @@
 #endif
 #include <linux/types.h>
 
-#define PMO_ABI_VERSION 11U
+#define PMO_ABI_VERSION 12U
 
 #define PMO_INSTANCES_MAX   4096U /* rows; 0 is "unknown instance", used when the rows are full */
 #define PMO_COUNTERS_MAX    8192U /* (instance, type) pairs; the first few count what has no pair */
@@ -387,13 +387,14 @@ struct pmo_listening_event { /* PMO_EVENT_LISTENING */
  * these bits it is when the probe was attached (CLOCK_MONOTONIC, in units of 2^PMO_TLS_SINCE_UNIT
  * ns): of a connection that is younger, they have seen all.
  */
-#define PMO_TLS_READ        1U  /* the second argument is a buffer that it fills, */
-#define PMO_TLS_WRITE       2U  /* or takes */
-#define PMO_TLS_INT         4U  /* returns how many bytes as an int, not as a long, */
-#define PMO_TLS_LENGTH_AT   8U  /* or stores it where the fourth argument points, and returns 1 */
-#define PMO_TLS_UNSEEN      16U /* the bytes are never in memory (SSL_sendfile()) */
-#define PMO_TLS_GO_ENTRY    32U /* in Go's convention: where the function is entered, */
-#define PMO_TLS_GO_RETURN   64U /* or left */
+#define PMO_TLS_READ        1U   /* the second argument is a buffer that it fills, */
+#define PMO_TLS_WRITE       2U   /* or takes */
+#define PMO_TLS_INT         4U   /* returns how many bytes as an int, not as a long, */
+#define PMO_TLS_LENGTH_AT   8U   /* or stores it where the fourth argument points, and returns 1 */
+#define PMO_TLS_UNSEEN      16U  /* the bytes are never in memory (SSL_sendfile()) */
+#define PMO_TLS_GO_ENTRY    32U  /* in Go's convention: where the function is entered, */
+#define PMO_TLS_GO_RETURN   64U  /* or left */
+#define PMO_TLS_FIFTH       128U /* with PMO_TLS_LENGTH_AT: where the fifth argument points */
 #define PMO_TLS_SINCE_SHIFT 8
 #define PMO_TLS_SINCE_UNIT  20
 

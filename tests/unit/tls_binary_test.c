@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/unit/suite.h"
 
+#include <dlfcn.h>
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -66,6 +67,34 @@ static void a_library_that_does_not_has_none(void)
     CU_ASSERT_EQUAL(read_library(LIBC_SO), 0);
 }
 
+#if defined(__x86_64__)
+/* OpenSSL's functions begin with what the kernel steps through, those inside with a push. */
+static void probes_are_where_the_kernel_emulates(void)
+{
+    void *library = dlopen("libssl.so.3", RTLD_LAZY);
+    const char *name = "libssl.so";
+    int fd, count, inside = 0;
+
+    CU_ASSERT_FATAL(library && dl_iterate_phdr(find_library, &name));
+    fd = open(name, O_RDONLY | O_CLOEXEC);
+    count = pmo_tls_binary_read(fd, probes);
+    CU_ASSERT_FATAL(count > 0);
+    for (int i = 0; i < count; i++) {
+        uint8_t code[2];
+
+        CU_ASSERT_EQUAL(probes[i].flags & PMO_TLS_INT, 0); /* SSL_read() and SSL_write() */
+        if (probes[i].program != PMO_TLS_ENTER ||
+            pread(fd, code, sizeof(code), (off_t)probes[i].offset) != sizeof(code))
+            continue;
+        inside += probes[i].flags & PMO_TLS_LENGTH_AT &&
+                  (code[0] == 0x41 ? code[1] : code[0]) >> 3 == 0x50 >> 3;
+    }
+    CU_ASSERT(inside >= 2);
+    (void)close(fd);
+    (void)dlclose(library);
+}
+#endif
+
 static int read_bytes(const void *bytes, size_t length)
 {
     int fd = memfd_create("binary", MFD_CLOEXEC), count;
@@ -120,8 +149,9 @@ static void broken_files_do_no_harm(void)
     free(bytes);
 }
 
-SUITE(tls_binary) = {TEST(a_library_that_speaks_tls_has_probes),
-                     TEST(a_library_that_does_not_has_none),
-                     TEST(what_is_no_program_is_told),
-                     TEST(broken_files_do_no_harm),
-                     {0}};
+SUITE(tls_binary) = {
+    TEST(a_library_that_speaks_tls_has_probes), TEST(a_library_that_does_not_has_none),
+#if defined(__x86_64__)
+    TEST(probes_are_where_the_kernel_emulates),
+#endif
+    TEST(what_is_no_program_is_told),           TEST(broken_files_do_no_harm),          {0}};
