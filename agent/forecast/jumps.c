@@ -250,11 +250,11 @@ static float bins_ahead(const struct pmo_jumps *jumps, float ahead[PMO_JUMP_DIRE
         float rate[PMO_JUMP_DIRECTIONS], sum = 0;
 
         for (unsigned int kind = 0; kind < PMO_JUMP_DIRECTIONS; kind++) {
-            rate[kind] = left * hour_rate(jumps, kind, bin) *
-                         day_factor(jumps->kind[kind].day, day_bin(middle)) *
-                         factor(&jumps->kind[kind].elapsed[elapsed_bin(jumps, middle)]);
-            if (jumps->kind[kind].profiles < 1 || is_under_way(jumps, middle))
-                rate[kind] = 0;
+            rate[kind] = 0;
+            if (jumps->kind[kind].profiles >= 1 && !is_under_way(jumps, middle))
+                rate[kind] = left * hour_rate(jumps, kind, bin) *
+                             day_factor(jumps->kind[kind].day, day_bin(middle)) *
+                             factor(&jumps->kind[kind].elapsed[elapsed_bin(jumps, middle)]);
             sum += rate[kind];
         }
         for (unsigned int kind = 0; kind < PMO_JUMP_DIRECTIONS; kind++)
@@ -387,6 +387,8 @@ void pmo_jumps_predict(const struct pmo_jumps *jumps, const struct pmo_recent *r
     for (unsigned int kind = 0; kind < PMO_JUMP_DIRECTIONS; kind++) {
         struct coming coming;
 
+        if (jumps->kind[kind].profiles < 1)
+            continue;
         spread(jumps, ahead[kind], &coming);
         for (int h = 1; h <= PMO_HORIZONS; h++)
             if (h > 1 && is_as_before(jumps, h))
