@@ -28,8 +28,8 @@
 #include "bpf/segment.h"
 #include "bpf/tls_socket.h"
 
-struct tls_call { /* in progress; those of threads that were killed are swept by the agent */
-    __u64 stack;  /* where its return address is; not of Go */
+struct tls_call { /* in progress */
+    __u64 stack;  /* where its return address is; 0: none is in progress; not of Go */
     __u64 entered_ns;
     struct tls_key session;
     __u64 buffer;
@@ -48,12 +48,21 @@ struct tls_thread {
 };
 
 struct {
+    __uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, int);
+    __type(value, struct tls_call);
+} tls_calls SEC(".maps");
+
+/* Those of goroutines, and of threads that could not have storage; of threads that were killed,
+ * they are swept by the agent. */
+struct {
     __uint(type, BPF_MAP_TYPE_HASH);
     __uint(max_entries, 65536);
     __uint(map_flags, BPF_F_NO_PREALLOC);
     __type(key, struct tls_thread);
     __type(value, struct tls_call);
-} tls_calls SEC(".maps");
+} tls_calls_kept SEC(".maps");
 
 struct {
     __uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -294,12 +303,24 @@ static __noinline int tls_receive(struct sock *sk)
 /* A call within another one on the same object follows at once. */
 #define TLS_NESTED_NS 100000000ULL
 
+static __always_inline struct tls_call *tls_own_call(__u64 flags)
+{
+    return bpf_task_storage_get(&tls_calls, bpf_get_current_task_btf(), NULL, flags);
+}
+
+static __always_inline bool tls_call_within(const struct tls_call *call,
+                                            const struct tls_call *outer)
+{
+    return outer->stack > call->stack && outer->session.object == call->session.object &&
+           call->entered_ns - outer->entered_ns < TLS_NESTED_NS;
+}
+
 SEC("uprobe")
 int tls_enter(struct pt_regs *ctx)
 {
     __u64 probe = bpf_get_attach_cookie(ctx);
     struct tls_thread thread = tls_thread_of(0);
-    struct tls_call *outer = bpf_map_lookup_elem(&tls_calls, &thread);
+    struct tls_call *outer = tls_own_call(BPF_LOCAL_STORAGE_GET_F_CREATE);
     __u64 fourth = PT_REGS_PARM4(ctx), fifth = PT_REGS_PARM5(ctx);
     struct tls_call call = {.stack = PT_REGS_SP(ctx),
                             .entered_ns = bpf_ktime_get_ns(),
@@ -309,11 +330,36 @@ int tls_enter(struct pt_regs *ctx)
     pmo_opaque(fifth); /* or one of the two is read, from where the verifier does not follow */
     if (probe & PMO_TLS_LENGTH_AT)
         call.length_at = probe & PMO_TLS_FIFTH ? fifth : fourth;
-    if (outer && outer->stack > call.stack && outer->session.object == call.session.object &&
-        call.entered_ns - outer->entered_ns < TLS_NESTED_NS)
+    if (outer) {
+        if (!tls_call_within(&call, outer))
+            *outer = call;
         return 0;
-    bpf_map_update_elem(&tls_calls, &thread, &call, BPF_ANY);
+    }
+    outer = bpf_map_lookup_elem(&tls_calls_kept, &thread);
+    if (!outer || !tls_call_within(&call, outer))
+        bpf_map_update_elem(&tls_calls_kept, &thread, &call, BPF_ANY);
     return 0;
+}
+
+/* Takes the call that returns out of where it was kept. Returns whether it is there. */
+static __always_inline bool tls_call_take(struct pt_regs *ctx, const struct tls_thread *thread,
+                                          struct tls_call *call)
+{
+    struct tls_call *entered = tls_own_call(0);
+    const __u64 stack = PT_REGS_SP(ctx) - TLS_RETURN_BYTES;
+
+    if (entered && entered->stack) {
+        if (entered->stack != stack)
+            return false;
+        *call = *entered;
+        entered->stack = 0;
+        return true;
+    }
+    entered = bpf_map_lookup_elem(&tls_calls_kept, thread);
+    if (!entered || entered->stack != stack)
+        return false;
+    *call = *entered;
+    return !bpf_map_delete_elem(&tls_calls_kept, thread);
 }
 
 /* How many bytes a call that returns has read or written; 0: none, or it failed. */
@@ -356,14 +402,11 @@ static __always_inline int tls_exit(struct pt_regs *ctx, __u64 probe)
 {
     __u64 cookie;
     struct tls_thread thread = tls_thread_of(0);
-    struct tls_call *entered = bpf_map_lookup_elem(&tls_calls, &thread), call;
     struct tls_session *s;
+    struct tls_call call;
     __u32 n;
 
-    if (!entered || entered->stack + TLS_RETURN_BYTES != PT_REGS_SP(ctx))
-        return 0;
-    call = *entered;
-    if (bpf_map_delete_elem(&tls_calls, &thread))
+    if (!tls_call_take(ctx, &thread, &call))
         return 0;
     s = bpf_map_lookup_elem(&tls_sessions, &call.session);
     if (!s || s->closed_ns) {
@@ -464,7 +507,7 @@ static __always_inline int tls_go_enter(struct pt_regs *ctx, __u64 probe)
     __u64 n = GO_LENGTH(ctx);
     struct tls_thread thread = tls_thread_of(GO_GOROUTINE(ctx));
     struct tls_call call = {.session = {thread.process, GO_OBJECT(ctx)}, .buffer = GO_BUFFER(ctx)};
-    struct tls_call *begun = bpf_map_lookup_elem(&tls_calls, &thread);
+    struct tls_call *begun = bpf_map_lookup_elem(&tls_calls_kept, &thread);
     struct tls_session *s;
 
     if (begun && begun->length_at && begun->session.object == call.session.object)
@@ -474,21 +517,21 @@ static __always_inline int tls_go_enter(struct pt_regs *ctx, __u64 probe)
         tls_feed(s, call.session.object, call.buffer, n, 1);
         call.length_at = GO_READ_ALREADY;
     }
-    bpf_map_update_elem(&tls_calls, &thread, &call, BPF_ANY);
+    bpf_map_update_elem(&tls_calls_kept, &thread, &call, BPF_ANY);
     return 0;
 }
 
 static __always_inline int tls_go_exit(struct pt_regs *ctx, __u64 probe)
 {
     struct tls_thread thread = tls_thread_of(GO_GOROUTINE(ctx));
-    struct tls_call *entered = bpf_map_lookup_elem(&tls_calls, &thread), call;
+    struct tls_call *entered = bpf_map_lookup_elem(&tls_calls_kept, &thread), call;
     __s64 n = GO_RESULT(ctx);
     struct tls_session *s;
 
     if (!entered)
         return 0;
     call = *entered;
-    if (bpf_map_delete_elem(&tls_calls, &thread) || call.length_at)
+    if (bpf_map_delete_elem(&tls_calls_kept, &thread) || call.length_at)
         return 0;
     s = go_session(&call.session, probe);
     if (s && n > 0 && n <= 0x7fffffff)

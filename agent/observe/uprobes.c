@@ -178,7 +178,7 @@ void pmo_kernel_tls_linger(struct pmo_kernel *k)
 
 void pmo_kernel_tls_sweep(struct pmo_kernel *k)
 {
-    int map = bpf_map__fd(k->skeleton->maps.tls_calls);
+    int map = bpf_map__fd(k->skeleton->maps.tls_calls_kept);
     struct {
         uint64_t process, thread;
     } key;
