@@ -65,27 +65,28 @@ int pmo_answer_events(struct pmo_exchange *exchange)
 /* ---- POST -------------------------------------------------------------------------------------
  */
 
-/* Attributes in headers: their values are percent-encoded. */
+/* Attributes in headers: their values are percent-encoded. The last few are kept. */
+#define VALUES 8
+
 struct headers {
     struct MHD_Connection *connection;
-    char values[8][256];
+    char *values[VALUES];
     size_t used;
 };
 
 static const char *header(void *context, const char *name)
 {
     struct headers *headers = context;
-    char key[64], *value = headers->values[headers->used % 8];
+    char key[64], **value = &headers->values[headers->used++ % VALUES];
     const char *found;
 
     (void)snprintf(key, sizeof(key), "ce-%s", name);
     found = MHD_lookup_connection_value(headers->connection, MHD_HEADER_KIND, key);
-    if (!found || strlen(found) >= sizeof(headers->values[0]))
-        return NULL;
-    headers->used++;
-    (void)snprintf(value, sizeof(headers->values[0]), "%s", found);
-    (void)MHD_http_unescape(value);
-    return value;
+    free(*value);
+    *value = found ? strdup(found) : NULL;
+    if (*value)
+        (void)MHD_http_unescape(*value);
+    return *value;
 }
 
 /* Returns whether the body could be read, as an object or a list, or as anything (ANY); else the
@@ -144,12 +145,15 @@ int pmo_answer_events_post(struct pmo_exchange *exchange)
             return 0;
         r = pmo_cloudevents_json(&events, json, time(NULL), pmo_sources_cloudevent, sources, error,
                                  sizeof(error));
-    } else if (header(&headers, "specversion")) {
+    } else if (MHD_lookup_connection_value(exchange->connection, MHD_HEADER_KIND,
+                                           "ce-specversion")) {
         if (exchange->body_length && pmo_body_is(exchange, "application/json") &&
             !read_body(exchange, ANY, &json))
             return 0;
         r = pmo_cloudevents_binary(&events, header, &headers, json, time(NULL),
                                    pmo_sources_cloudevent, sources, error, sizeof(error));
+        for (size_t i = 0; i < VALUES; i++)
+            free(headers.values[i]);
     } else {
         return pmo_answer_error(exchange, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE,
                                 "this is no CloudEvent; send it with the header \"Content-Type: "
