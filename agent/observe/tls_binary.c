@@ -203,9 +203,10 @@ static bool calls(const struct reading *r, const struct place *function, uint64_
     uint8_t code[512];
     ssize_t length =
         function->offset ? pread(r->fd, code, sizeof(code), (off_t)function->offset) : 0;
+    ssize_t end = length - (ssize_t)CALL_LENGTH;
 
-    for (uint64_t i = 0; i + CALL_LENGTH <= (uint64_t)length && i < function->size; i++)
-        if (code[i] == CALL && called(code + i, function->offset + i) == callee)
+    for (ssize_t i = 0; i <= end && (uint64_t)i < function->size; i++)
+        if (code[i] == CALL && called(code + i, function->offset + (uint64_t)i) == callee)
             return true;
     return false;
 }
@@ -252,7 +253,8 @@ static void make_cheap(struct reading *r)
 }
 
 /* How far into a function of Go the jump is that follows its look at how much stack is left: at
- * rsp, or rsp less its frame, in r12. The jump is back to here once there is more of it. */
+ * rsp, or rsp less its frame, in r12. With more stack, the function begins again, and comes by here
+ * once more. */
 static uint64_t go_check(const struct reading *r, uint64_t offset)
 {
     static const uint8_t small[] = {0x49, 0x3b, 0x66, 0x10}, large[] = {0x4d, 0x3b, 0x66, 0x10};
@@ -274,10 +276,13 @@ static uint64_t go_check(const struct reading *r, uint64_t offset)
 #else
 static void make_cheap(struct reading *r)
 {
+    (void)r;
 }
 
 static uint64_t go_check(const struct reading *r, uint64_t offset)
 {
+    (void)r;
+    (void)offset;
     return 0;
 }
 #endif

@@ -120,10 +120,8 @@ static void what_is_no_program_is_told(void)
     CU_ASSERT_EQUAL(read_bytes("", 1), -ENOEXEC);
 }
 
-/* Anybody can map a file that is broken. */
-static void broken_files_do_no_harm(void)
+static void break_library(const char *name)
 {
-    const char *name = "libgnutls.so";
     size_t size;
     unsigned int seed = 1;
     unsigned char *bytes;
@@ -147,6 +145,17 @@ static void broken_files_do_no_harm(void)
     }
     CU_ASSERT(read_bytes(bytes, size) > 0);
     free(bytes);
+}
+
+/* Anybody can map a file that is broken. */
+static void broken_files_do_no_harm(void)
+{
+    void *library = dlopen("libssl.so.3", RTLD_LAZY);
+
+    CU_ASSERT_FATAL(library != NULL);
+    break_library("libgnutls.so");
+    break_library("libssl.so");
+    (void)dlclose(library);
 }
 
 SUITE(tls_binary) = {
