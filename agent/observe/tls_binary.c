@@ -176,6 +176,21 @@ static bool pushes(const struct reading *r, uint64_t *offset)
     return true;
 }
 
+/* Does it begin with a look at its argument, whether that is NULL? Sets @offset to the jump. */
+static bool tests(const struct reading *r, uint64_t *offset)
+{
+    static const uint8_t test_rdi[] = {0x48, 0x85, 0xff};
+    uint64_t first = first_of(r, *offset);
+    uint8_t code[sizeof(test_rdi) + 2], *jump = &code[sizeof(test_rdi)];
+
+    if (pread(r->fd, code, sizeof(code), (off_t)first) != sizeof(code) ||
+        memcmp(code, test_rdi, sizeof(test_rdi)) != 0 ||
+        !(jump[0] == 0x74 || (jump[0] == 0x0f && jump[1] == 0x84)))
+        return false;
+    *offset = first + sizeof(test_rdi);
+    return true;
+}
+
 /* What the call at @offset, whose code this is, calls. */
 static uint64_t called(const uint8_t code[CALL_LENGTH], uint64_t offset)
 {
@@ -248,8 +263,9 @@ static void make_cheap(struct reading *r)
     probe_inside(r, "SSL_write", "SSL_write_ex");
     probe_inside(r, "SSL_write", "SSL_write_ex2"); /* since 3.3 */
     for (size_t i = 0; i < r->count; i++)
-        if (r->probes[i].program < PMO_TLS_GO_ENTER)
-            (void)pushes(r, &r->probes[i].offset);
+        if (r->probes[i].program < PMO_TLS_GO_ENTER && !pushes(r, &r->probes[i].offset) &&
+            r->probes[i].program == PMO_TLS_FREE)
+            (void)tests(r, &r->probes[i].offset);
 }
 
 /* How far into a function of Go the jump is that follows its look at how much stack is left: at
