@@ -261,16 +261,20 @@ static bool part_missing(enum bpf_prog_type type, const char *name, char *part, 
     return false;
 }
 
-/* Gives its error to each program that was complained of in the last load; false: there is none. A
- * map type that is missing fails every program: what is in host->maps_none tells that. */
+/* Gives its error to the program that was complained of in the last load, or to all that are left
+ * where it is none of them (a map type that is missing fails every program: what is in
+ * host->maps_none tells that). false: none are left. */
 static bool take_complaint(struct pmo_host *host, const struct pmo_bpf *s, int error)
 {
-    bool taken = false;
+    bool taken = false, one = false;
+
+    for (size_t i = 0; i < host->programs_count; i++)
+        one |= !host->programs[i].error && !strcmp(host->programs[i].name, complained_of);
 
     for (size_t i = 0; i < host->programs_count; i++) {
         struct pmo_host_program *p = &host->programs[i];
 
-        if (p->error || (complained_of[0] && strcmp(p->name, complained_of) != 0))
+        if (p->error || (one && strcmp(p->name, complained_of) != 0))
             continue;
         taken = true;
         p->error = error;

@@ -60,7 +60,7 @@ struct pmo_feature {
     char advice[200]; /* what to do, or what goes without; "" where all is well */
 };
 
-/* Looks at this machine. Takes a second of CPU at most, logs nothing. */
+/* Looks at this machine. Takes some seconds of CPU, logs nothing. */
 void pmo_host_probe(struct pmo_host *host);
 
 /* The part of it that loads programs: fills host->programs, where host->bpf and host->btf say that

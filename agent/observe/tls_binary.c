@@ -236,7 +236,7 @@ static struct place *place_of(struct reading *r, const char *name)
 }
 
 /* OpenSSL's calls with int and size_t are the same function inside, which the latter only hand on
- * to; so do BIOs. That one is probed in their place, where it begins with a push. */
+ * to. That one is probed in their place, where it begins with a push. */
 static void probe_inside(struct reading *r, const char *with_int, const char *with_size)
 {
     const struct place *outer[] = {place_of(r, with_int), place_of(r, with_size)};
